@@ -1,0 +1,103 @@
+"""The errors that leyden raises.
+
+Every class is also the built-in error that a caller who has never heard of leyden would catch::
+
+    LeydenError
+    ├── ConfigError      (ValueError)         an argument or a configuration key is wrong
+    ├── MissingPathError (FileNotFoundError)  a path that was named does not exist
+    ├── DataError        (ValueError)         the data contradicts itself or what is asked of it
+    │   ├── DiscoveryError                    a folder cannot be read as numbered shards
+    │   ├── FormatError                       a file format is unknown
+    │   └── ShardError                        one shard is broken, or differs from the others
+    └── ResumeError      (RuntimeError)       a saved state does not fit what it is loaded into
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from pathlib import Path
+
+from typing_extensions import override
+
+__all__ = [
+    "ConfigError",
+    "DataError",
+    "DiscoveryError",
+    "FormatError",
+    "LeydenError",
+    "MissingPathError",
+    "ResumeError",
+    "ShardError",
+    "suggest",
+]
+
+
+class LeydenError(Exception):
+    """Anything that leyden raises on purpose."""
+
+
+class ConfigError(LeydenError, ValueError):
+    """An argument or a configuration key is wrong."""
+
+
+class MissingPathError(LeydenError, FileNotFoundError):
+    """A path that was named does not exist."""
+
+
+class DataError(LeydenError, ValueError):
+    """The data contradicts itself, or what is asked of it."""
+
+
+class DiscoveryError(DataError):
+    """A folder cannot be read as numbered shards."""
+
+
+class FormatError(DataError):
+    """A file format is unknown."""
+
+
+class ShardError(DataError):
+    """One shard is broken, or differs from the others.
+
+    Args:
+        problem: What is wrong, as a sentence.
+        path: The file, where one file is at fault.
+        set_number: Its set number, once known; whoever knows it sets the attribute.
+    """
+
+    def __init__(
+        self, problem: str, *, path: Path | None = None, set_number: int | None = None
+    ) -> None:
+        super().__init__(problem)
+        self.problem, self.path, self.set_number = problem, path, set_number
+
+    @override
+    def __str__(self) -> str:
+        number = "" if self.set_number is None else f"Set {self.set_number}: "
+        where = "" if self.path is None else f" ({self.path})"
+        return f"{number}{self.problem}{where}"
+
+
+class ResumeError(LeydenError, RuntimeError):
+    """A saved state does not fit what it is loaded into."""
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """Say which known name was probably meant, and which there are.
+
+    Args:
+        name: What was written.
+        known: The names that exist.
+
+    Returns:
+        One or two sentences to end an error message with.
+
+    Example:
+        >>> suggest("adm", ["sgd", "adam"])
+        "Did you mean 'adam'? Known: adam, sgd."
+        >>> suggest("foo", ["sgd", "adam"])
+        'Known: adam, sgd.'
+    """
+    names = sorted(known)
+    near = get_close_matches(name, names, n=1, cutoff=0.5)
+    question = f"Did you mean {near[0]!r}? " if near else ""
+    return f"{question}Known: {', '.join(names) or 'none'}."

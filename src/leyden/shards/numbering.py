@@ -1,0 +1,150 @@
+"""Set numbers from file names: ``<base><integer><extension>``."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+
+from leyden.errors import ConfigError, DiscoveryError
+from leyden.shards.formats import known_extensions, split_name
+
+__all__ = ["Numbered", "list_some", "number_files"]
+
+_NUMBER_LAST = re.compile(r"^(?P<base>.*?)(?P<number>\d+)$")
+_SHOWN = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """Files of one folder by set number, and what was left out of it.
+
+    Args:
+        paths: The files, ascending by number.
+        rule: How they are named, for people.
+        left_out: Names of files that are no shards.
+    """
+
+    paths: Mapping[int, Path]
+    rule: str
+    left_out: tuple[str, ...]
+
+
+def number_files(
+    folder: Path,
+    *,
+    pattern: str | None = None,
+    any_extension: bool = False,
+    skip: Iterable[Path] = (),
+) -> Numbered:
+    """Find the numbered files of a folder.
+
+    Args:
+        folder: Where to look; its sub-folders are not searched.
+        pattern: A glob for the names of the shards, such as ``"x_*.npy"``; or a regular expression
+            for the name without extension that has a group ``(?P<number>...)``.
+        any_extension: Whether files of unknown formats count as well.
+        skip: Files that are known to be something else.
+
+    Returns:
+        The files by set number.
+
+    Raises:
+        ConfigError: If ``pattern`` is no valid expression.
+        DiscoveryError: If it is not plain which files are the shards, and in which order.
+    """
+    rule = _compile(pattern)
+    skipped = {path.resolve() for path in skip}
+    groups: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
+    left_out: list[str] = []
+    misnumbered: list[str] = []
+    for name in sorted(path.name for path in folder.iterdir() if path.is_file()):
+        stem, extension = split_name(name)
+        if any_extension and not extension:
+            stem, extension = Path(name).stem, Path(name).suffix
+        hidden = name.startswith(".") or stem == "labels" or (folder / name).resolve() in skipped
+        if hidden or not extension or not _chosen(name, pattern, rule):
+            left_out.append(name)
+        elif match := rule.search(stem):
+            base = match["base"] if rule is _NUMBER_LAST else ""
+            groups[base, extension][name] = match["number"]
+        else:
+            (misnumbered if re.search(r"\d", stem) and not pattern else left_out).append(name)
+    _check(folder, groups, misnumbered, left_out)
+    ((base, extension), numbers) = next(iter(groups.items()))
+    named = pattern or f"{base}<number>{extension}"
+    return Numbered(_by_number(folder, numbers), named, tuple(left_out))
+
+
+def list_some(items: Iterable[object]) -> str:
+    """Join the first few of many items for a message.
+
+    Example:
+        >>> list_some(range(12))
+        '0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 2 more'
+    """
+    texts = [str(item) for item in items]
+    more = f" and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else ""
+    return ", ".join(texts[:_SHOWN]) + more
+
+
+def _compile(pattern: str | None) -> re.Pattern[str]:
+    if pattern is None or "(?P<number>" not in pattern:
+        return _NUMBER_LAST
+    try:
+        return re.compile(f"^(?:{pattern})$")
+    except re.error as error:
+        problem = f"Expected `pattern` to be a regular expression, but got {pattern!r}: {error}."
+        raise ConfigError(problem) from None
+
+
+def _chosen(name: str, pattern: str | None, rule: re.Pattern[str]) -> bool:
+    return pattern is None or rule is not _NUMBER_LAST or fnmatch(name, pattern)
+
+
+def _check(
+    folder: Path,
+    groups: Mapping[tuple[str, str], Mapping[str, str]],
+    misnumbered: list[str],
+    left_out: list[str],
+) -> None:
+    if misnumbered:
+        raise DiscoveryError(
+            f"Expected the set number at the end of each name in {folder}, but got"
+            f" {list_some(misnumbered)}. Pass `pattern` with a group for the number, such as"
+            r" pattern='ecg_(?P<number>\d+)_left', or a glob of the files wanted."
+        )
+    if not groups:
+        found = f"only {list_some(left_out)}" if left_out else "no files"
+        raise DiscoveryError(
+            f"Expected numbered files in {folder}, such as sample__1.npy, but found {found}."
+            f" Formats: {' '.join(known_extensions())}."
+        )
+    if len(groups) > 1:
+        kinds = "\n".join(
+            f"{base}<number>{extension}: {len(names)} files ({list_some(names)})"
+            for (base, extension), names in groups.items()
+        )
+        raise DiscoveryError(
+            f"Expected one group of numbered files in {folder}, but got {len(groups)}:\n{kinds}\n"
+            "Pass `pattern`, such as pattern='{}', or `labels` for the other.".format(
+                "{}*{}".format(*next(iter(groups)))
+            )
+        )
+
+
+def _by_number(folder: Path, numbers: Mapping[str, str]) -> Mapping[int, Path]:
+    paths: dict[int, Path] = {}
+    clashes = []
+    for name, digits in numbers.items():
+        number = int(digits)
+        if number in paths:
+            clashes.append(f"{paths[number].name} and {name} are both {number}")
+        paths[number] = folder / name
+    if clashes:
+        raise DiscoveryError(
+            f"Expected each set number once in {folder}, but got {list_some(clashes)}."
+            " Rename them, or pass `pattern`."
+        )
+    return dict(sorted(paths.items()))

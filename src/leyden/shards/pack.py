@@ -1,0 +1,83 @@
+"""From arrays to numbered shards on disk."""
+
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+import numpy as np
+
+from leyden.types import Array
+
+__all__ = ["create_folder", "write_shards"]
+
+
+def create_folder(folder: Path, fill: Callable[[Path], None]) -> Path:
+    """Make a folder that is there whole or not at all, whoever else makes it at the same time.
+
+    Args:
+        folder: The folder; if it exists, it is left alone.
+        fill: Writes the content into the folder it is given.
+
+    Returns:
+        ``folder``.
+    """
+    if folder.is_dir():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        fill(temporary)
+        temporary.chmod(0o755)  # mkdtemp makes folders for their owner only
+        _rename_new(temporary, folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return folder
+
+
+def _rename_new(source: Path, target: Path) -> None:
+    try:
+        source.rename(target)
+    except OSError:
+        if not target.is_dir():  # else another process was first, with the same content
+            raise
+
+
+def write_shards(
+    folder: Path,
+    inputs: Mapping[int, Array],
+    *,
+    labels: Mapping[int, Array] | None = None,
+    base: str = "sample__",
+) -> None:
+    """Write one ``.npy`` file per set, and ``labels.npz`` with an array per set.
+
+    Args:
+        folder: Where to; made if it does not exist.
+        inputs: Rows of each set, ``(rows, ...)``, by set number.
+        labels: Labels of each set, ``(rows, ...)``, by set number.
+        base: What the file names begin with, before the set number.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, array in inputs.items():
+        _replace(folder / f"{base}{number}.npy", partial(_save, array=array))
+    if labels is not None:
+        named: dict[str, Any] = {str(number): array for number, array in labels.items()}
+        _replace(folder / "labels.npz", lambda path: np.savez(path, **named))
+
+
+def _save(path: Path, array: Array) -> None:
+    np.save(path, array, allow_pickle=False)
+
+
+def _replace(path: Path, write: Callable[[Path], None]) -> None:
+    """Write under a hidden name first, so that ``path`` is whole or absent."""
+    temporary = path.with_name(f".{os.getpid()}-{path.name}")
+    try:
+        write(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
