@@ -30,6 +30,8 @@ __all__ = [
     "suggest",
 ]
 
+_SHOWN = 20  # names listed in one message
+
 
 class LeydenError(Exception):
     """Anything that leyden raises on purpose."""
@@ -98,6 +100,7 @@ def suggest(name: str, known: Iterable[str]) -> str:
         'Known: adam, sgd.'
     """
     names = sorted(known)
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     near = get_close_matches(name, names, n=1, cutoff=0.5)
     question = f"Did you mean {near[0]!r}? " if near else ""
-    return f"{question}Known: {', '.join(names) or 'none'}."
+    return f"{question}Known: {', '.join(names[:_SHOWN]) or 'none'}{more}."

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from leyden.errors import DataError, ShardError
-from leyden.shards.formats import open_array
+from leyden.shards.formats import count_rows, open_array
+from leyden.shards.readers import reading
 from leyden.types import Array, Key, Reader, Rows
 
-__all__ = ["Catalog", "OpenPiece", "Piece", "Shard"]
+__all__ = ["Catalog", "OpenPiece", "Piece", "Shard", "measure"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,9 @@ class Piece:
         num_rows: Rows in this set.
         key: Which array of the file; ``None`` for its only one.
         start: First row within the array.
-        by_set: Whether the array is stored ``(sets, rows, ...)``; ``start`` counts rows all the same.
+        by_set: Whether the array is stored ``(sets, rows, ...)``; ``start`` counts rows even so.
+        shape: Shape of the whole array when it was found; ``()`` if that is not known.
+        dtype: Its element type; ``None`` if that is not known.
     """
 
     path: Path
@@ -34,6 +37,35 @@ class Piece:
     key: Key = None
     start: int = 0
     by_set: bool = False
+    shape: tuple[int, ...] = ()
+    dtype: np.dtype[Any] | None = None
+
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        """Shape of one row."""
+        return self.shape[2 if self.by_set else 1 :]
+
+
+def measure(
+    path: Path, key: Key = None, *, reader: Callable[[Path], Reader] | None = None
+) -> Piece:
+    """Find out from its header what one array of a file holds.
+
+    Args:
+        path: The file.
+        key: Which array; ``None`` for the only one.
+        reader: Opens the file instead of the format that its extension names.
+
+    Returns:
+        All rows of the array.
+
+    Raises:
+        ShardError: If the file is missing or broken, or the array is a single number.
+        FormatError: If its extension is not known.
+    """
+    array = open_array(path, key, reader=reader)
+    num_rows = count_rows(array, path)
+    return Piece(path, num_rows, key, shape=tuple(array.shape), dtype=np.dtype(array.dtype))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,18 +97,20 @@ class OpenPiece:
         reader: Opens the file instead of the format that its extension names.
 
     Raises:
-        ShardError: If the file is missing or broken, or has changed its length.
+        ShardError: If the file is missing or broken, or is not what it was when it was found.
     """
 
     def __init__(
         self, piece: Piece, set_number: int, reader: Callable[[Path], Reader] | None = None
     ) -> None:
         self._piece, self._set_number = piece, set_number
-        try:
+        with reading(piece.path, set_number=set_number):
             self._reader = open_array(piece.path, piece.key, reader=reader)
-        except ShardError as error:
-            error.set_number = set_number
-            raise
+            shape, dtype = tuple(self._reader.shape), np.dtype(self._reader.dtype)
+            if piece.shape and (shape, dtype) != (piece.shape, piece.dtype):
+                problem = f"Expected {piece.dtype} {piece.shape}, as it was when it was found"
+                remedy = "The file has changed: discover its folder again."
+                raise ShardError(f"{problem}, but got {dtype} {shape}. {remedy}", path=piece.path)
 
     def read(self, rows: Rows) -> Array:
         """Copy rows of this set out.
@@ -90,17 +124,11 @@ class OpenPiece:
         Raises:
             ShardError: If the file turns out broken.
         """
-        piece, path = self._piece, self._piece.path
-        try:
-            if piece.by_set:
-                return self._read_by_set(rows)
-            return self._reader.read(rows + piece.start)
-        except ShardError as error:
-            error.set_number = self._set_number
-            raise
-        except (OSError, ValueError, IndexError, EOFError) as error:
-            problem = f"Expected {piece.num_rows} readable rows, but got: {error}."
-            raise ShardError(problem, path=path, set_number=self._set_number) from error
+        piece = self._piece
+        with reading(piece.path, set_number=self._set_number):
+            return (
+                self._read_by_set(rows) if piece.by_set else self._reader.read(rows + piece.start)
+            )
 
     def _read_by_set(self, rows: Rows) -> Array:
         index = np.array([self._piece.start // self._piece.num_rows], np.intp)
@@ -156,13 +184,14 @@ class Catalog:
     def num_classes(self) -> int | None:
         """One more than the highest class, where labels are whole numbers; else ``None``.
 
-        Reads all labels the first time.
+        Reads all labels the first time. Inputs that serve as labels are no classes.
         """
-        dtype = self.label_dtype
-        if dtype is None or not (np.issubdtype(dtype, np.integer) or dtype == np.bool_):
+        dtype, first = self.label_dtype, self.shards[0]
+        if dtype is None or dtype.kind not in "biu" or first.labels == first.data:
             return None
-        highest = max(int(self.read_labels(number).max(initial=-1)) for number in self.set_numbers)
-        return max(highest + 1, 2 if dtype == np.bool_ else 0)
+        labels = (self.read_labels(number) for number in self.set_numbers)
+        highest = max((int(array.max()) for array in labels if array.size), default=-1)
+        return max(highest + 1, 2 if dtype.kind == "b" else 0)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -184,9 +213,8 @@ class Catalog:
         try:
             return self._by_number[set_number]
         except KeyError:
-            known = ", ".join(map(str, self.set_numbers))
             problem = f"Expected a set number of {self.path}, but got {set_number!r}."
-            raise DataError(f"{problem} Known: {known}.") from None
+            raise DataError(f"{problem} Known: {_ranges(self.set_numbers)}.") from None
 
     @cached_property
     def _by_number(self) -> Mapping[int, Shard]:
@@ -202,9 +230,11 @@ class Catalog:
             A catalogue of these sets, ascending by number.
 
         Raises:
-            DataError: If one of them does not exist.
+            DataError: If one of them does not exist, or there are none.
         """
         kept = tuple(self.shard(number) for number in sorted(set(set_numbers)))
+        if not kept:
+            raise DataError(f"Expected at least one set of {self.path} to be kept, but got none.")
         return replace(self, shards=kept)
 
     def open_data(self, set_number: int) -> OpenPiece:

@@ -1,15 +1,15 @@
 """AutoData: from a folder of numbered files to a catalogue of its sets."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 
 from leyden.errors import ConfigError, DiscoveryError, MissingPathError, ShardError, suggest
-from leyden.shards.catalog import Catalog, Piece, Shard
-from leyden.shards.formats import count_rows, format_of, open_array
+from leyden.shards.catalog import Catalog, Piece, Shard, measure
+from leyden.shards.formats import format_of
 from leyden.shards.labels import (
     LABEL_NAMES,
     LabelSource,
@@ -18,6 +18,7 @@ from leyden.shards.labels import (
     locate_labels,
 )
 from leyden.shards.numbering import list_some, number_files
+from leyden.shards.readers import reading
 from leyden.types import Key, Reader
 
 __all__ = ["Labels", "discover"]
@@ -61,25 +62,25 @@ def discover(
     named = _named_source(labels)
     skip = [named.path] if named else []
     numbered = number_files(folder, pattern=pattern, any_extension=reader is not None, skip=skip)
-    shards = {
+    pieces = {
         number: _open_shard(number, file, reader, labels) for number, file in numbered.paths.items()
     }
-    _check_alike({number: (piece, array) for number, (piece, array, _) in shards.items()})
-    data = {number: piece for number, (piece, _, _) in shards.items()}
-    inside = {number: piece for number, (_, _, piece) in shards.items() if piece is not None}
+    data = {number: piece for number, (piece, _) in pieces.items()}
+    inside = {number: piece for number, (_, piece) in pieces.items() if piece is not None}
     found, rule = _find_pieces(folder, labels, named, data, inside)
-    first = next(iter(shards.values()))[1]
-    label_shape, label_dtype = _label_make(found, reader if labels == "inputs" else None)
-    facts = [("shards", f"{numbered.rule}"), ("labels from", rule)]
-    if others := [name for name in numbered.left_out if Path(name).stem != "labels"]:
+    _check_alike("rows", data, by_key=True)
+    _check_alike("labels", found, by_key=False)
+    facts = [("shards", numbered.rule), ("labels from", rule)]
+    if others := _list_others(folder, numbered.left_out, found.values()):
         facts.append(("left out", list_some(others)))
+    first, first_label = next(iter(data.values())), next(iter(found.values()), None)
     return Catalog(
         path=folder,
         shards=tuple(Shard(number, piece, found.get(number)) for number, piece in data.items()),
-        sample_shape=tuple(first.shape[1:]),
+        sample_shape=first.row_shape,
         dtype=np.dtype(first.dtype),
-        label_shape=label_shape,
-        label_dtype=label_dtype,
+        label_shape=first_label.row_shape if first_label else None,
+        label_dtype=first_label.dtype if first_label else None,
         facts=tuple(facts),
         reader=reader,
     )
@@ -99,8 +100,8 @@ def _existing_folder(path: Path) -> Path:
     raise MissingPathError(f"Expected `path` to exist, but got {str(path)!r}. {hint}")
 
 
-def _named_source(labels: Labels) -> LabelSource | None:
-    if labels is None or labels in ("auto", "inputs"):
+def _named_source(labels: object) -> LabelSource | None:
+    if labels is None or (isinstance(labels, str) and labels in ("auto", "inputs")):
         return None
     if not isinstance(labels, (str, os.PathLike)):
         choices = "'auto', 'inputs', None or a path"
@@ -114,19 +115,16 @@ def _named_source(labels: Labels) -> LabelSource | None:
 
 def _open_shard(
     number: int, path: Path, reader: _OpenFile | None, labels: Labels
-) -> tuple[Piece, Reader, Piece | None]:
-    """Open one shard: where its rows are, their array, and where labels inside it are."""
-    try:
+) -> tuple[Piece, Piece | None]:
+    """Open one shard: where its rows are, and where labels inside it are."""
+    with reading(path, set_number=number):
         data_key, label_key = (None, None) if reader else _keys(path)
-        array = open_array(path, data_key, reader=reader)
-        num_rows = count_rows(array, path)
-        inside = None
-        if label_key is not None and labels == "auto":
-            inside = Piece(path, count_rows(open_array(path, label_key), path), label_key)
-    except ShardError as error:
-        error.set_number = number
-        raise
-    return Piece(path, num_rows, data_key), array, inside
+        data = measure(path, data_key, reader=reader)
+        if data.num_rows == 0:
+            raise ShardError("Expected at least one row, but got none. Remove the file.", path=path)
+        if label_key is None or labels != "auto":
+            return data, None
+        return data, measure(path, label_key)
 
 
 def _keys(path: Path) -> tuple[Key, str | None]:
@@ -152,20 +150,18 @@ def _keys(path: Path) -> tuple[Key, str | None]:
     return inputs[0], label_name
 
 
-def _check_alike(shards: Mapping[int, tuple[Piece, Reader]]) -> None:
-    """Make sure that rows of all sets have one shape and one dtype."""
-    first_number, (first_piece, first) = next(iter(shards.items()))
-    expected = (tuple(first.shape[1:]), np.dtype(first.dtype))
-    for number, (piece, array) in shards.items():
-        if piece.num_rows == 0:
-            raise ShardError("Expected at least one row.", path=piece.path, set_number=number)
-        got = (tuple(array.shape[1:]), np.dtype(array.dtype))
-        if got != expected:
-            raise ShardError(
-                "Expected rows of one shape and dtype in all sets, but they differ.\n"
-                f"set {first_number}: {expected[1]} {expected[0]} in {first_piece.path}\n"
-                f"set {number}: {got[1]} {got[0]} in {piece.path}"
-            )
+def _check_alike(what: str, pieces: Mapping[int, Piece], *, by_key: bool) -> None:
+    """Make sure that rows of all sets have one shape, one dtype and, if asked, the same columns."""
+    makes: dict[tuple[object, ...], str] = {}
+    for number, piece in pieces.items():
+        key = piece.key if by_key else None
+        columns = "" if key is None else f" {list_some([key] if isinstance(key, str) else key)}"
+        make = f"{piece.dtype} {piece.row_shape}{columns}"
+        line = f"set {number}: {make} in {piece.path}"
+        makes.setdefault((piece.row_shape, piece.dtype, key), line)
+    if len(makes) > 1:
+        problem = f"Expected {what} of one shape and dtype in all sets, but they differ."
+        raise ShardError("\n".join([problem, *makes.values()]))
 
 
 def _find_pieces(
@@ -190,19 +186,7 @@ def _find_pieces(
     return locate_labels(source_found, lengths), source_found.rule
 
 
-def _label_make(
-    pieces: Mapping[int, Piece], reader: _OpenFile | None
-) -> tuple[tuple[int, ...] | None, np.dtype[Any] | None]:
-    """Shape and dtype of one label, which must be the same in all sets."""
-    makes: dict[tuple[tuple[int, ...], np.dtype[Any]], tuple[int, Path]] = {}
-    for number, piece in pieces.items():
-        array = open_array(piece.path, piece.key, reader=reader)
-        trailing = tuple(array.shape[2 if piece.by_set else 1 :])
-        makes.setdefault((trailing, np.dtype(array.dtype)), (number, piece.path))
-    if len(makes) > 1:
-        listing = "\n".join(
-            f"set {number}: {dtype} {shape} in {path}"
-            for (shape, dtype), (number, path) in makes.items()
-        )
-        raise ShardError(f"Expected labels of one shape and dtype, but they differ.\n{listing}")
-    return next(iter(makes), (None, None))
+def _list_others(folder: Path, names: Iterable[str], used: Iterable[Piece]) -> list[str]:
+    """List the files that hold neither rows nor labels."""
+    paths = {piece.path.resolve() for piece in used}
+    return [name for name in names if (folder / name).resolve() not in paths]

@@ -6,7 +6,8 @@ from functools import partial
 from pathlib import Path
 
 from leyden.errors import ConfigError, FormatError, ShardError, suggest
-from leyden.shards.readers import CsvReader, NpyReader, NpzReader, csv_columns, is_header, npz_keys
+from leyden.shards.readers import NpyReader, NpzReader, npz_keys, reading
+from leyden.shards.tables import CsvReader, csv_columns, is_header
 from leyden.types import Key, Reader
 
 __all__ = [
@@ -127,15 +128,8 @@ def open_array(
         ShardError: If the file is missing, unreadable or broken.
         FormatError: If its extension is not known.
     """
-    try:
+    with reading(path):
         return reader(path) if reader else format_of(path).open(path, key)
-    except (FormatError, ShardError):
-        raise
-    except OSError as error:
-        problem = f"Expected a readable file, but got: {error.strerror or error}."
-        raise ShardError(problem, path=path) from error
-    except (ValueError, EOFError, KeyError) as error:
-        raise ShardError(f"Expected an intact file, but got: {error}.", path=path) from error
 
 
 def count_rows(array: Reader, path: Path) -> int:

@@ -1,15 +1,16 @@
 """Where the labels are, and whether there is one for every row."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from leyden.errors import DiscoveryError, MissingPathError, ShardError
-from leyden.shards.catalog import Piece
-from leyden.shards.formats import count_rows, format_of, known_extensions, open_array
+from leyden.errors import DiscoveryError, MissingPathError
+from leyden.shards.catalog import Piece, measure
+from leyden.shards.formats import format_of, known_extensions
 from leyden.shards.numbering import list_some, number_files
+from leyden.shards.readers import reading
 
 __all__ = [
     "LABEL_NAMES",
@@ -55,7 +56,7 @@ def find_labels(folder: Path) -> LabelSource | None:
     beside = folder.resolve().parent
     for place, stem in ((folder, "labels"), (beside, f"{folder.resolve().name}_labels")):
         files = [place / f"{stem}{extension}" for extension in known_extensions()]
-        found = [path for path in files if path.is_file()]
+        found = [path for path in files if path.is_file() or path.is_symlink()]
         if len(found) > 1:
             names = list_some(path.name for path in found)
             problem = f"Expected one label file in {place}, but got {names}."
@@ -95,68 +96,70 @@ def locate_labels(source: LabelSource, lengths: Mapping[int, int]) -> dict[int, 
 
 def read_label_file(path: Path, set_number: int) -> Piece:
     """Locate the labels of one set in a file of its own."""
-    try:
-        key = _only_key(path)
-        return Piece(path, count_rows(open_array(path, key), path), key)
-    except ShardError as error:
-        error.set_number = set_number
-        raise
+    with reading(path, set_number=set_number):
+        return measure(path, _only_key(path))
 
 
 def _only_key(path: Path) -> str | None:
-    keys = format_of(path).keys
-    names = keys(path) if keys else ()
-    named = [name for name in names if name.lower() in LABEL_NAMES]
-    chosen = named or names
+    file_format = format_of(path)
+    names = file_format.keys(path) if file_format.keys else ()
+    chosen = [name for name in names if name.lower() in LABEL_NAMES] or names
+    if not chosen and file_format.headings:
+        chosen = file_format.headings(path)  # of a table without a header line: only to count them
     if len(chosen) > 1:
-        problem = f"Expected one array of labels in {path}, but got {list_some(chosen)}."
-        raise DiscoveryError(f"{problem} Keep one, or name it 'labels'.")
-    if chosen:
+        problem = f"Expected one array of labels in {path}, or one for each set number"
+        remedy = "Keep one, or name it 'labels'."
+        raise DiscoveryError(f"{problem}, but got {list_some(chosen)}. {remedy}")
+    if names:
         return chosen[0]
-    return "f0" if format_of(path).is_table else None  # a column without a name is called f0
+    return "f0" if file_format.is_table else None  # a column without a name is called f0
 
 
 def _from_file(path: Path, lengths: Mapping[int, int]) -> dict[int, Piece]:
-    by_number = _numbered_keys(path, lengths)
-    if by_number:
-        return {
-            number: Piece(path, count_rows(open_array(path, key), path), key)
-            for number, key in by_number.items()
-        }
-    return _aligned(path, _only_key(path), lengths)
+    pieces = {}
+    for number, key in _numbered_keys(path, lengths).items():
+        with reading(path, set_number=number):
+            pieces[number] = measure(path, key)
+    return pieces or _aligned(path, lengths)
 
 
 def _numbered_keys(path: Path, lengths: Mapping[int, int]) -> dict[int, str]:
     """Keys or columns that are set numbers, if the file is made of such."""
     file_format = format_of(path)
-    if file_format.keys is None:
-        return {}
-    names = file_format.headings(path) if file_format.headings else file_format.keys(path)
+    list_names = file_format.headings or file_format.keys
+    names = list_names(path) if list_names else ()
     if not names or not all(name.isdecimal() for name in names):
+        return {}
+    if file_format.is_table and not _is_heading(path, names, lengths):
         return {}
     by_number = {int(name): name for name in names}
     if len(by_number) < len(names):
-        raise DiscoveryError(
-            f"Expected each set number once in {path}, but got {list_some(names)}."
-        )
-    # A table without a header line may begin with whole numbers; it is no header unless it
-    # names a set that exists.
-    return by_number if file_format.headings is None or by_number.keys() & lengths else {}
+        problem = f"Expected each set number once in {path}, but got {list_some(names)}."
+        raise DiscoveryError(problem)
+    return by_number
 
 
-def _aligned(path: Path, key: str | None, lengths: Mapping[int, int]) -> dict[int, Piece]:
+def _is_heading(path: Path, cells: Sequence[str], lengths: Mapping[int, int]) -> bool:
+    """Say whether whole numbers in the first line of a table name sets, or are labels already."""
+    numbers = {int(cell) for cell in cells}
+    if len(cells) == 1 and measure(path, "f0").num_rows == sum(lengths.values()):
+        return False
+    return len(numbers) == len(cells) and not numbers.isdisjoint(lengths)
+
+
+def _aligned(path: Path, lengths: Mapping[int, int]) -> dict[int, Piece]:
     """Labels stored row after row, or set after set, in the order of the set numbers."""
-    shape = tuple(open_array(path, key).shape)
+    whole = measure(path, _only_key(path))
     total, sizes = sum(lengths.values()), set(lengths.values())
-    by_set = len(sizes) == 1 and shape[:2] == (len(lengths), *sizes) and shape[0] != total
-    if not by_set and shape[0] != total:
+    by_set = whole.shape[:2] == (len(lengths), *sizes) and whole.num_rows != total
+    if not by_set and whole.num_rows != total:
         raise DiscoveryError(
             f"Expected one label per row, {total:,} in {len(lengths)} sets, but got"
-            f" {shape[0]:,} in {path}."
+            f" {whole.num_rows:,} in {path}."
         )
     starts = np.cumsum([0, *lengths.values()]).tolist()
     return {
-        number: Piece(path, rows, key, start, by_set)
+        number: replace(whole, num_rows=rows, start=start, by_set=by_set)
         for (number, rows), start in zip(lengths.items(), starts, strict=False)
     }
 

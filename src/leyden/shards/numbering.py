@@ -4,7 +4,8 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatch
+from fnmatch import fnmatchcase
+from glob import escape
 from pathlib import Path
 
 from leyden.errors import ConfigError, DiscoveryError
@@ -13,6 +14,11 @@ from leyden.shards.formats import known_extensions, split_name
 __all__ = ["Numbered", "list_some", "number_files"]
 
 _NUMBER_LAST = re.compile(r"^(?P<base>.*?)(?P<number>\d+)$")
+_GROUP = "(?P<number>"
+_PATTERN_HELP = (
+    "A `pattern` is a glob for whole names, or a regular expression with a group (?P<number>\\d+)"
+    " for names without extension."
+)
 _SHOWN = 10
 
 
@@ -51,7 +57,7 @@ def number_files(
         The files by set number.
 
     Raises:
-        ConfigError: If ``pattern`` is no valid expression.
+        ConfigError: If ``pattern`` is no valid expression, or its group is not a number.
         DiscoveryError: If it is not plain which files are the shards, and in which order.
     """
     rule = _compile(pattern)
@@ -59,19 +65,21 @@ def number_files(
     groups: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
     left_out: list[str] = []
     misnumbered: list[str] = []
-    for name in sorted(path.name for path in folder.iterdir() if path.is_file()):
+    for name in _list_names(folder):
         stem, extension = split_name(name)
+        is_format = bool(extension) or any_extension
         if any_extension and not extension:
             stem, extension = Path(name).stem, Path(name).suffix
         hidden = name.startswith(".") or stem == "labels" or (folder / name).resolve() in skipped
-        if hidden or not extension or not _chosen(name, pattern, rule):
+        if hidden or not is_format or not _chosen(name, pattern, rule):
             left_out.append(name)
         elif match := rule.search(stem):
             base = match["base"] if rule is _NUMBER_LAST else ""
             groups[base, extension][name] = match["number"]
         else:
-            (misnumbered if re.search(r"\d", stem) and not pattern else left_out).append(name)
-    _check(folder, groups, misnumbered, left_out)
+            is_offender = rule is _NUMBER_LAST and re.search(r"\d", stem)
+            (misnumbered if is_offender else left_out).append(name)
+    _check(folder, groups, misnumbered, left_out, pattern)
     ((base, extension), numbers) = next(iter(groups.items()))
     named = pattern or f"{base}<number>{extension}"
     return Numbered(_by_number(folder, numbers), named, tuple(left_out))
@@ -89,8 +97,15 @@ def list_some(items: Iterable[object]) -> str:
     return ", ".join(texts[:_SHOWN]) + more
 
 
+def _list_names(folder: Path) -> list[str]:
+    """Files, and whatever is named like one: a link to nowhere is a broken shard, not none."""
+    return sorted(
+        entry.name for entry in folder.iterdir() if not entry.is_dir() or split_name(entry.name)[1]
+    )
+
+
 def _compile(pattern: str | None) -> re.Pattern[str]:
-    if pattern is None or "(?P<number>" not in pattern:
+    if pattern is None or _GROUP not in pattern:
         return _NUMBER_LAST
     try:
         return re.compile(f"^(?:{pattern})$")
@@ -100,7 +115,7 @@ def _compile(pattern: str | None) -> re.Pattern[str]:
 
 
 def _chosen(name: str, pattern: str | None, rule: re.Pattern[str]) -> bool:
-    return pattern is None or rule is not _NUMBER_LAST or fnmatch(name, pattern)
+    return pattern is None or rule is not _NUMBER_LAST or fnmatchcase(name, pattern)
 
 
 def _check(
@@ -108,6 +123,7 @@ def _check(
     groups: Mapping[tuple[str, str], Mapping[str, str]],
     misnumbered: list[str],
     left_out: list[str],
+    pattern: str | None,
 ) -> None:
     if misnumbered:
         raise DiscoveryError(
@@ -117,20 +133,21 @@ def _check(
         )
     if not groups:
         found = f"only {list_some(left_out)}" if left_out else "no files"
-        raise DiscoveryError(
-            f"Expected numbered files in {folder}, such as sample__1.npy, but found {found}."
-            f" Formats: {' '.join(known_extensions())}."
-        )
+        wanted = f"that match {pattern!r}" if pattern else "such as sample__1.npy"
+        problem = f"Expected numbered files in {folder}, {wanted}, but found {found}."
+        remedy = _PATTERN_HELP if pattern else "Pass `reader` for files of other formats."
+        raise DiscoveryError(f"{problem} Formats: {' '.join(known_extensions())}. {remedy}")
     if len(groups) > 1:
-        kinds = "\n".join(
-            f"{base}<number>{extension}: {len(names)} files ({list_some(names)})"
+        listing = "\n".join(
+            f"{base}<number>{extension}: {len(names)} ({list_some(names)})"
             for (base, extension), names in groups.items()
         )
+        base, extension = next(iter(groups))
+        example = f"such as pattern='{escape(base)}[0-9]*{extension}'"
+        remedy = "Keep one kind of file." if pattern else f"Pass `pattern`, {example}."
+        problem = f"Expected one group of numbered files in {folder}, but got {len(groups)}:"
         raise DiscoveryError(
-            f"Expected one group of numbered files in {folder}, but got {len(groups)}:\n{kinds}\n"
-            "Pass `pattern`, such as pattern='{}', or `labels` for the other.".format(
-                "{}*{}".format(*next(iter(groups)))
-            )
+            f"{problem}\n{listing}\n{remedy} Files of labels go into a folder labels/."
         )
 
 
@@ -138,6 +155,9 @@ def _by_number(folder: Path, numbers: Mapping[str, str]) -> Mapping[int, Path]:
     paths: dict[int, Path] = {}
     clashes = []
     for name, digits in numbers.items():
+        if not (digits or "").isdecimal():
+            problem = f"Expected the number in `pattern` to match digits, but got {digits!r}"
+            raise ConfigError(f"{problem} in {name}. Write {_GROUP}\\d+).")
         number = int(digits)
         if number in paths:
             clashes.append(f"{paths[number].name} and {name} are both {number}")

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from leyden.errors import ConfigError, DataError
 from leyden.types import Array
 
 __all__ = ["create_folder", "write_shards"]
@@ -60,7 +61,16 @@ def write_shards(
         inputs: Rows of each set, ``(rows, ...)``, by set number.
         labels: Labels of each set, ``(rows, ...)``, by set number.
         base: What the file names begin with, before the set number.
+
+    Raises:
+        ConfigError: If ``base`` ends in a digit, which would become part of the number.
+        DataError: If an array holds Python objects.
     """
+    if base[-1:].isdecimal():
+        raise ConfigError(f"Expected `base` not to end in a digit, but got {base!r}.")
+    for number, array in (*inputs.items(), *(labels or {}).items()):
+        if array.dtype.hasobject:
+            raise DataError(f"Expected numbers in set {number}, but got Python objects.")
     folder.mkdir(parents=True, exist_ok=True)
     for number, array in inputs.items():
         _replace(folder / f"{base}{number}.npy", partial(_save, array=array))

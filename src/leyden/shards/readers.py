@@ -1,25 +1,56 @@
-"""Open arrays of the built-in formats.
+"""Open arrays of NumPy's formats, ``.npy`` and ``.npz``.
 
 Shape and dtype come from the header alone where the format has one. Nothing here unpickles.
 """
 
-import csv
 import math
+import os
+import struct
 import zipfile
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import IO, Any
+from tokenize import TokenError
+from typing import IO, Any, Literal
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.csv as pa_csv
 from numpy.lib import format as npy_format
 
-from leyden.errors import ShardError, suggest
+from leyden.errors import LeydenError, ShardError, suggest
 from leyden.types import Array, Key, Rows
 
-__all__ = ["CsvReader", "NpyReader", "NpzReader", "csv_columns", "is_header", "npz_keys"]
+__all__ = ["NpyReader", "NpzReader", "npz_keys", "reading"]
+
+_DAMAGE = (ValueError, LookupError, EOFError, struct.error, zipfile.BadZipFile, zlib.error)
+_ZIP_LENGTHS = 26  # where a member's header has the lengths of its name and of its extra field
+
+
+@contextmanager
+def reading(path: Path, *, set_number: int | None = None) -> Iterator[None]:
+    """Turn what a broken file makes the code within raise into an error that says where.
+
+    Args:
+        path: The file.
+        set_number: Whose rows it holds, once known.
+
+    Raises:
+        ShardError: If the file is missing, unreadable or broken.
+    """
+    try:
+        yield
+    except ShardError as error:
+        error.set_number = set_number if error.set_number is None else error.set_number
+        raise
+    except LeydenError:
+        raise
+    except OSError as error:
+        problem = f"Expected a readable file, but got: {error.strerror or error}."
+        raise ShardError(problem, path=path, set_number=set_number) from error
+    except _DAMAGE as error:
+        problem = f"Expected an intact file, but got: {error}."
+        raise ShardError(problem, path=path, set_number=set_number) from error
 
 
 class NpyReader:
@@ -34,30 +65,26 @@ class NpyReader:
 
     def __init__(self, path: Path) -> None:
         with path.open("rb") as file:
-            self.shape, fortran_order, self.dtype = _npy_header(file, path)
-            offset = file.tell()
-        expected = offset + math.prod(self.shape) * self.dtype.itemsize
-        if (size := path.stat().st_size) < expected:
+            self.shape, self._is_fortran, self._stored = _npy_header(file, path)
+            self._offset = file.tell()
+            size = os.fstat(file.fileno()).st_size
+        self._path, self.dtype = path, self._stored.newbyteorder("=")
+        expected = self._offset + math.prod(self.shape) * self.dtype.itemsize
+        if size < expected:
             problem = f"Expected {expected} bytes, as the header says, but got {size}: truncated."
             raise ShardError(problem, path=path)
-        self._path, self._offset, self._order = path, offset, "F" if fortran_order else "C"
 
     @cached_property
     def _array(self) -> Array:
         if math.prod(self.shape) == 0:  # an empty file cannot be mapped
             return np.empty(self.shape, self.dtype)
-        return np.memmap(
-            self._path,
-            self.dtype,
-            "r",
-            self._offset,
-            self.shape,
-            "F" if self._order == "F" else "C",
-        )
+        order: Literal["F", "C"] = "F" if self._is_fortran else "C"
+        mapped = np.memmap(self._path, self._stored, "r", self._offset, self.shape, order)
+        return mapped.view(np.ndarray)
 
     def read(self, rows: Rows) -> Array:
         """Copy rows out."""
-        return np.take(self._array, rows, axis=0)
+        return np.take(self._array, rows, axis=0).astype(self.dtype, copy=False)
 
 
 class NpzReader:
@@ -73,48 +100,21 @@ class NpzReader:
 
     def __init__(self, path: Path, key: Key = None) -> None:
         keys = npz_keys(path)
-        name = keys[0] if key is None and len(keys) == 1 else key
+        if key is None and len(keys) != 1:
+            raise ShardError(f"Expected one array, but got {', '.join(keys) or 'none'}.", path=path)
+        name = keys[0] if key is None else str(key)
         if name not in keys:
-            raise ShardError(f"Expected an array {key!r}. {suggest(str(key), keys)}", path=path)
-        with zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as file:
-            self.shape, _, self.dtype = _npy_header(file, path)
-        self._path, self._name = path, str(name)
+            raise ShardError(f"Expected an array {name!r}. {suggest(name, keys)}", path=path)
+        self._path, self._member = path, _npz_members(path)[name]
+        with _open_member(path, self._member) as file:
+            self.shape, _, stored = _npy_header(file, path)
+        self.dtype = stored.newbyteorder("=")
 
     @cached_property
     def _array(self) -> Array:
-        with np.load(self._path, allow_pickle=False) as archive:
-            array: Array = archive[self._name]
-        return array
-
-    def read(self, rows: Rows) -> Array:
-        """Copy rows out."""
-        return np.take(self._array, rows, axis=0)
-
-
-class CsvReader:
-    """A table of numbers with or without a header line; parsed whole at once.
-
-    Args:
-        path: The file.
-        key: A column name for a vector, names for a table of those columns, ``None`` for all.
-        delimiter: What stands between two cells.
-
-    Raises:
-        ShardError: If a column is missing, is not numeric, or has gaps inside.
-    """
-
-    def __init__(self, path: Path, key: Key = None, *, delimiter: str = ",") -> None:
-        table = _read_csv(path, delimiter, key)
-        if isinstance(key, str):
-            self._array = _column(table, key, path)
-        else:
-            names = tuple(table.column_names) if key is None else key
-            columns = [_column(table, name, path) for name in names]
-            if len({len(column) for column in columns}) > 1:
-                problem = "Expected a number in every cell, but the ends of some columns are empty."
-                raise ShardError(problem, path=path)
-            self._array = np.stack(columns, axis=1)
-        self.shape, self.dtype = self._array.shape, self._array.dtype
+        with _open_member(self._path, self._member) as file:
+            array: Array = npy_format.read_array(file, allow_pickle=False)
+        return array.astype(self.dtype, copy=False)
 
     def read(self, rows: Rows) -> Array:
         """Copy rows out."""
@@ -122,98 +122,47 @@ class CsvReader:
 
 
 def npz_keys(path: Path) -> tuple[str, ...]:
-    """List the arrays of an ``.npz`` archive, in the order they were written."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-    except zipfile.BadZipFile:
-        raise ShardError("Expected an .npz archive, but it is damaged.", path=path) from None
-    return tuple(name.removesuffix(".npy") for name in names if name.endswith(".npy"))
-
-
-def csv_columns(path: Path, *, delimiter: str = ",") -> tuple[str, ...]:
-    """Read the first line of a table, whether it names the columns or not.
-
-    Args:
-        path: The file.
-        delimiter: What stands between two cells.
+    """List the arrays of an ``.npz`` archive, in the order they were written.
 
     Raises:
-        ShardError: If the file is empty or is not text.
+        ShardError: If the file is missing or damaged.
     """
+    return tuple(_npz_members(path))
+
+
+def _npz_members(path: Path) -> Mapping[str, zipfile.ZipInfo]:
+    with reading(path):
+        facts = path.stat()
+        return _list_members(path, (facts.st_mtime_ns, facts.st_size))
+
+
+@lru_cache(maxsize=4)  # an archive of labels is asked for array by array
+def _list_members(path: Path, _state: tuple[int, int]) -> Mapping[str, zipfile.ZipInfo]:
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            first = next(csv.reader(file, delimiter=delimiter), [])
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ShardError(f"Expected a table of text, but got: {error}.", path=path) from None
-    if not first:
-        raise ShardError("Expected a table, but the file is empty.", path=path)
-    return tuple(cell.strip() for cell in first)
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+    except zipfile.BadZipFile:
+        raise ShardError("Expected an .npz archive, but it is damaged.", path=path) from None
+    return {
+        member.filename.removesuffix(".npy"): member
+        for member in members
+        if member.filename.endswith(".npy")
+    }
 
 
-def is_header(cells: Sequence[str]) -> bool:
-    """Say whether a first line names columns: any cell that is no number does.
-
-    Example:
-        >>> is_header(["age", "1"]), is_header(["0.5", "1"])
-        (True, False)
-    """
-    return not all(_is_number(cell) for cell in cells)
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return cell == ""
-    return True
+@contextmanager
+def _open_member(path: Path, member: zipfile.ZipInfo) -> Iterator[zipfile.ZipExtFile]:
+    """Open one file of an archive without reading the list of them all again."""
+    with path.open("rb") as file:
+        file.seek(member.header_offset + _ZIP_LENGTHS)
+        file.seek(sum(struct.unpack("<HH", file.read(4))), os.SEEK_CUR)
+        with zipfile.ZipExtFile(file, "r", member) as content:
+            yield content
 
 
-def _read_csv(path: Path, delimiter: str, key: Key) -> pa.Table:
-    first = csv_columns(path, delimiter=delimiter)
-    wanted = {key} if isinstance(key, str) else set(key or ())
-    # Columns that are named by numbers alone are known by being asked for.
-    named = is_header(first) or (bool(wanted) and wanted <= set(first))
-    names = first if named else None
-    return _parse_csv(path, path.stat().st_mtime_ns, delimiter, names)
-
-
-@lru_cache(maxsize=4)  # a table of labels is asked for column by column
-def _parse_csv(
-    path: Path, _modified: int, delimiter: str, names: tuple[str, ...] | None
-) -> pa.Table:
-    try:
-        return pa_csv.read_csv(
-            path,
-            read_options=pa_csv.ReadOptions(
-                column_names=list(names) if names else None,
-                skip_rows=1 if names else 0,
-                autogenerate_column_names=not names,
-            ),
-            parse_options=pa_csv.ParseOptions(delimiter=delimiter),
-        )
-    except pa.ArrowInvalid as error:
-        problem = f"Expected a table of numbers, but it cannot be parsed: {error}."
-        raise ShardError(problem, path=path) from None
-
-
-def _column(table: pa.Table, name: str, path: Path) -> Array:
-    if name not in table.column_names:
-        problem = f"Expected a column {name!r}. {suggest(name, table.column_names)}"
-        raise ShardError(problem, path=path)
-    column = table.column(name)
-    if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
-        problem = f"Expected numbers in column {name!r}, but got {column.type}. Encode them first."
-        raise ShardError(problem, path=path)
-    filled = column.drop_null()
-    if column.slice(0, len(filled)).null_count:  # a column may end early, but has no gaps
-        problem = f"Expected a number in every row of column {name!r}, but some cells are empty."
-        raise ShardError(problem, path=path)
-    values: Array = filled.to_numpy()
-    return values
-
-
-def _npy_header(file: IO[bytes], path: Path) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+def _npy_header(
+    file: IO[bytes] | zipfile.ZipExtFile, path: Path
+) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     try:
         version = npy_format.read_magic(file)
         read = (
@@ -222,12 +171,16 @@ def _npy_header(file: IO[bytes], path: Path) -> tuple[tuple[int, ...], bool, np.
             else npy_format.read_array_header_2_0
         )
         shape, fortran_order, dtype = read(file)
-    except (ValueError, EOFError) as error:
+    except (ValueError, TypeError, SyntaxError, TokenError) as error:
         raise ShardError(f"Expected a .npy header, but got: {error}", path=path) from None
+    if min(shape, default=0) < 0:
+        raise ShardError(f"Expected a .npy header, but got the shape {shape}.", path=path)
     if dtype.hasobject:
         problem = (
             "Expected numbers, but got Python objects, which are not loaded because unpickling"
             " runs code. Save the array with a numeric dtype."
         )
         raise ShardError(problem, path=path)
+    if dtype.kind not in "biufc":
+        raise ShardError(f"Expected numbers, but got {dtype}. Encode them first.", path=path)
     return tuple(shape), fortran_order, dtype

@@ -1,0 +1,6 @@
+"""When something is done to a run: one class per file."""
+
+from leyden.callbacks.batch_monitor import BatchMonitor
+from leyden.callbacks.history_figure import HistoryFigure
+
+__all__ = ["BatchMonitor", "HistoryFigure"]

@@ -1,0 +1,86 @@
+"""``python train.py`` and ``leyden train``: a run, or with ``-m`` a sweep, from a configuration."""
+
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import hydra
+from omegaconf import DictConfig
+
+from leyden.cli import training
+from leyden.config import conf_dir, explain, register_resolvers
+from leyden.runs import RunDir
+
+__all__ = ["main"]
+
+_CONFIG = "train"
+_FULL_ERROR = "HYDRA_FULL_ERROR"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Train as the command line says.
+
+    Args:
+        arguments: Hydra overrides and options; those of the process if ``None``.
+
+    Returns:
+        The exit code: 0, 2 for a user's slip, 130 after Ctrl-C.
+    """
+    register_resolvers()
+    if arguments is not None:
+        sys.argv[1:] = arguments
+    wants_traceback = os.environ.get(_FULL_ERROR) == "1"
+    try:
+        with _hydra_hands_errors_on():
+            _train()
+    except KeyboardInterrupt:
+        return 130
+    except SystemExit as exit_:
+        # Lightning ends with code 1 after Ctrl-C.
+        return 130 if isinstance(exit_.__context__, KeyboardInterrupt) else int(exit_.code or 0)
+    except Exception as error:
+        line = explain(error, conf_dir(), _CONFIG)
+        if wants_traceback or line is None:
+            raise
+        print(line, file=sys.stderr)
+        return 2
+    return 0
+
+
+@contextmanager
+def _hydra_hands_errors_on() -> Iterator[None]:
+    """Have Hydra raise what it would print."""
+    before = os.environ.get(_FULL_ERROR)
+    os.environ[_FULL_ERROR] = "1"
+    try:
+        yield
+    finally:
+        os.environ.pop(_FULL_ERROR)
+        if before is not None:
+            os.environ[_FULL_ERROR] = before
+
+
+@hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=_CONFIG)
+def _train(config: DictConfig) -> float | None:
+    """Train once; the objective of a sweep is the best validation loss."""
+    began = time.perf_counter()
+    run_dir = RunDir(Path(config.run_dir))
+    try:
+        prepared = training.prepare(config)
+    except Exception:
+        _discard(run_dir)
+        raise
+    results = training.run(prepared)
+    training.summarize(prepared, results, time.perf_counter() - began)
+    return results.get("val/loss")
+
+
+def _discard(run_dir: RunDir) -> None:
+    """Remove the folder of a run that never began, if it holds nothing but Hydra's log."""
+    log_path = run_dir.path / f"{_CONFIG}.log"
+    if set(run_dir.path.iterdir()) <= {log_path}:
+        log_path.unlink(missing_ok=True)
+        run_dir.path.rmdir()

@@ -1,0 +1,134 @@
+"""A training run from a configuration, and its summary."""
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lightning import LightningDataModule, LightningModule, Trainer, seed_everything
+from lightning.pytorch.callbacks import ModelCheckpoint
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.table import Table
+
+from leyden.config import build, build_data, build_group, save_config
+from leyden.errors import ConfigError
+from leyden.runs import RunDir, RunManifest
+
+__all__ = ["Training", "prepare", "run", "summarize"]
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """Everything that a run is made of.
+
+    Args:
+        run_dir: Its folder.
+        config: Its resolved configuration, in plain containers.
+        data: Its data module.
+        model: Its module.
+        trainer: What trains it.
+    """
+
+    run_dir: RunDir
+    config: Mapping[str, Any]
+    data: LightningDataModule
+    model: LightningModule
+    trainer: Trainer
+
+
+def prepare(config: DictConfig) -> Training:
+    """Make the objects of a run; nothing is trained yet, and nothing wrong with them goes unseen.
+
+    Args:
+        config: The whole configuration.
+
+    Raises:
+        LeydenError: If the configuration or the data is wrong.
+    """
+    seed = config.seed
+    if not isinstance(seed, int) or seed < 0:
+        raise ConfigError(f"Expected `seed` to be a whole number from 0, but got {seed!r}.")
+    seed_everything(seed, workers=True, verbose=False)
+    data = build_data(config)
+    data.prepare_data()
+    data.setup("fit")
+    callbacks = build_group(config, "callbacks")
+    _choose_monitor(callbacks, has_val=_has(data, "val"))
+    trainer = build(
+        config,
+        "trainer",
+        callbacks=list(callbacks.values()),
+        logger=list(build_group(config, "tracking").values()),
+    )
+    model = build(config, "model")
+    run_dir = RunDir(Path(config.run_dir))
+    stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
+    plain = save_config(config, run_dir.config_dir / f"{stamp}.yaml")
+    return Training(run_dir, plain, data, model, trainer)
+
+
+def run(training: Training) -> dict[str, float]:
+    """Train, validate and test, and keep the manifest.
+
+    Args:
+        training: What ``prepare`` made.
+
+    Returns:
+        The last value of every metric; test metrics are those of the best checkpoint.
+    """
+    digest = hashlib.sha256(json.dumps(training.config, sort_keys=True).encode()).hexdigest()[:16]
+    seeds = {"all": training.config["seed"]}
+    with RunManifest(training.run_dir, config_digest=digest, seeds=seeds) as manifest:
+        trainer = training.trainer
+        trainer.fit(training.model, datamodule=training.data)
+        results = {name: value.item() for name, value in trainer.callback_metrics.items()}
+        manifest.add_results(results)
+        if training.config["test"] and _has(training.data, "test"):
+            best = "best" if _best_path(trainer) else None
+            # Fast runs keep no checkpoint; the test is of the weights as they are.
+            (tested,) = trainer.test(
+                training.model, datamodule=training.data, ckpt_path=best, verbose=False
+            )
+            results |= tested
+            manifest.add_results(tested)
+    return results
+
+
+def summarize(training: Training, results: Mapping[str, float], seconds: float) -> None:
+    """Print what came out, how long it took and where things are."""
+    table = Table(title=f"run {training.run_dir.path}", title_justify="left", show_header=False)
+    for name in ("test/accuracy", "test/loss", "val/accuracy", "val/loss", "train/loss"):
+        if name in results:
+            table.add_row(name, f"{results[name]:.4f}")
+    table.add_row("seconds", f"{seconds:.1f}")
+    for topic, path in (
+        ("best checkpoint", _best_path(training.trainer)),
+        ("metrics", training.run_dir.metrics_path),
+        ("history", training.run_dir.history_path),
+        ("batches", training.run_dir.ledger_path),
+    ):
+        if path and Path(path).exists():
+            table.add_row(topic, str(Path(path)))
+    Console().print(table)
+
+
+def _best_path(trainer: Trainer) -> str:
+    checkpoint = trainer.checkpoint_callback
+    return getattr(checkpoint, "best_model_path", "")
+
+
+def _has(data: Any, phase: str) -> bool:
+    """Say whether there is data for a phase; other people's modules say it by their hooks."""
+    return data.has(phase) if hasattr(data, "has") else True
+
+
+def _choose_monitor(callbacks: Mapping[str, Any], *, has_val: bool) -> None:
+    """Keep the best checkpoint by the training metric where nothing is held out."""
+    for callback in callbacks.values():
+        monitor = getattr(callback, "monitor", None) or ""
+        if isinstance(callback, ModelCheckpoint) and not has_val and monitor.startswith("val/"):
+            callback.monitor = monitor.replace("val/", "train/", 1)

@@ -1,0 +1,94 @@
+"""From a configuration to the objects of a run."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hydra.utils import get_class, instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from leyden.data import AutoDataModule
+from leyden.errors import ConfigError, suggest
+from leyden.shards.digits import pack_digits
+
+__all__ = ["DEFAULT_DATA_DIR", "build", "build_data", "build_group", "save_config"]
+
+DEFAULT_DATA_DIR = Path("data") / "digits"
+"""Where the default data is packed, below the current directory."""
+
+
+def build(config: DictConfig, key: str, **arguments: Any) -> Any:
+    """Make the object under a key.
+
+    Args:
+        config: The whole configuration.
+        key: The key; what it holds has a ``_target_``.
+        arguments: Given in addition, instead of what the configuration says.
+
+    Returns:
+        The object.
+
+    Raises:
+        ConfigError: If there is nothing to make under the key.
+    """
+    section = _section(config, key)
+    if "_target_" not in section:
+        known = [str(name) for name in config]
+        problem = f"Expected `{key}` to have a `_target_`, but it has none."
+        raise ConfigError(f"{problem} {suggest(key, known)}")
+    return instantiate(section, **arguments, _convert_="all")
+
+
+def build_data(config: DictConfig) -> Any:
+    """Make the data module; AutoData without a path packs the handwritten digits first.
+
+    Raises:
+        ConfigError: If the path is empty.
+    """
+    data = _section(config, "data")
+    if not issubclass(get_class(str(data.get("_target_"))), AutoDataModule):
+        return build(config, "data")
+    if data.path == "":
+        problem = "Expected `data.path` to be a folder, but got an empty text."
+        raise ConfigError(f"{problem} Leave it out to train on the handwritten digits.")
+    path = pack_digits(DEFAULT_DATA_DIR) if data.path is None else Path(data.path)
+    return build(config, "data", path=path)
+
+
+def build_group(config: DictConfig, key: str) -> dict[str, Any]:
+    """Make the objects of a group, such as the callbacks.
+
+    Args:
+        config: The whole configuration.
+        key: The group's key; what it holds maps names to things with a ``_target_``.
+
+    Returns:
+        The objects by their names; those that are ``null`` are left out.
+    """
+    section = _section(config, key)
+    return {str(name): build(section, str(name)) for name, item in section.items() if item}
+
+
+def _section(config: DictConfig, key: str) -> DictConfig:
+    section = config.get(key)
+    if not isinstance(section, DictConfig):
+        problem = f"Expected `{key}` to be a section of the configuration, but got {section!r}."
+        raise ConfigError(f"{problem} {suggest(key, [str(name) for name in config])}")
+    return section
+
+
+def save_config(config: DictConfig, path: Path) -> Mapping[str, Any]:
+    """Write the configuration with everything resolved.
+
+    Args:
+        config: The whole configuration.
+        path: The file to write; its folder is made.
+
+    Returns:
+        The configuration as plain containers.
+    """
+    plain = OmegaConf.to_container(config, resolve=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(OmegaConf.to_yaml(OmegaConf.create(plain)), encoding="utf-8")
+    assert isinstance(plain, dict)  # noqa: S101 - a DictConfig becomes a dictionary
+    return {str(key): value for key, value in plain.items()}

@@ -1,0 +1,83 @@
+"""What is being fit right now, and how far along it is."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from typing_extensions import override
+
+from leyden.data.loader import Progress
+from leyden.data.plan import EpochPlan
+from leyden.types import Phase
+
+__all__ = ["Status", "make_status"]
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The state of the data at one moment of a run.
+
+    Args:
+        phase: What the current batch is used for.
+        epoch: Its epoch, from zero.
+        batch: Its place in the epoch, from zero.
+        num_batches: Batches of the epoch.
+        name: What the batch is called, such as ``12-b+13-a``.
+        set_numbers: The sets it takes rows from.
+        sets_done: Sets of which every row has been handed out in this epoch.
+        sets_left: The other sets, in the order in which they come.
+        rows_left: Rows of the epoch not yet handed out.
+        rows_per_second: Speed in this epoch.
+        seconds_left: Time to the end of the epoch at that speed; infinite before there is any.
+    """
+
+    phase: Phase
+    epoch: int
+    batch: int
+    num_batches: int
+    name: str
+    set_numbers: tuple[int, ...]
+    sets_done: tuple[int, ...]
+    sets_left: tuple[int, ...]
+    rows_left: int
+    rows_per_second: float
+    seconds_left: float
+
+    @override
+    def __str__(self) -> str:
+        return (
+            f"{self.phase} epoch {self.epoch} batch {self.batch + 1}/{self.num_batches}:"
+            f" set {self.name}, {len(self.sets_left)} sets and {self.rows_left:,} rows left,"
+            f" {self.rows_per_second:,.0f} rows/s, {self.seconds_left:.0f} s to go"
+        )
+
+
+def make_status(phase: Phase, plan: EpochPlan, progress: Progress) -> Status:
+    """Describe the batch that was handed out last.
+
+    Args:
+        phase: What it is used for.
+        plan: The plan of its epoch.
+        progress: How far the epoch has come; at least one batch.
+
+    Returns:
+        The status.
+    """
+    batch = plan[progress.num_batches - 1]
+    visits, _ = plan.rows(progress.num_rows, plan.num_rows)
+    unfinished = set(np.unique(visits).tolist())
+    order = plan.set_order
+    rows_left = plan.num_rows - progress.num_rows
+    speed = progress.rows_per_second
+    return Status(
+        phase=phase,
+        epoch=progress.epoch,
+        batch=batch.batch_index,
+        num_batches=len(plan),
+        name=batch.name,
+        set_numbers=batch.set_numbers,
+        sets_done=tuple(number for visit, number in enumerate(order) if visit not in unfinished),
+        sets_left=tuple(number for visit, number in enumerate(order) if visit in unfinished),
+        rows_left=rows_left,
+        rows_per_second=speed,
+        seconds_left=rows_left / speed if speed > 0 else float("inf"),
+    )

@@ -1,0 +1,75 @@
+"""Recipes: objects described as plain dictionaries, ``{type: adam, lr: 0.001}``.
+
+A recipe is plain, so it can be written to a configuration and to a checkpoint that loads without
+unpickling; and it leaves out what is only known later, such as the parameters or the input shape.
+"""
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any, TypeAlias
+
+from leyden.errors import ConfigError, suggest
+
+__all__ = ["Recipe", "build", "is_plain"]
+
+Recipe: TypeAlias = str | Mapping[str, Any] | Callable[..., Any]
+"""A name, a dictionary with the name under ``type`` and keyword arguments, or a factory."""
+
+
+def build(recipe: Recipe, known: Mapping[str, Callable[..., Any]], *args: Any, what: str) -> Any:
+    """Make the object that a recipe describes.
+
+    Args:
+        recipe: What to make.
+        known: The factories that have a short name; other names are import paths,
+            ``package.module.Class``.
+        args: What the recipe leaves out, given first.
+        what: What is being made, for errors.
+
+    Returns:
+        The object.
+
+    Raises:
+        ConfigError: If the name is not known, or the arguments do not fit.
+
+    Example:
+        >>> build({"type": "round", "ndigits": 1}, {"round": round}, 2.345, what="number")
+        2.3
+        >>> build("fractions.Fraction", {}, 1, 3, what="number")
+        Fraction(1, 3)
+    """
+    if callable(recipe):
+        return recipe(*args)
+    settings = {"type": recipe} if isinstance(recipe, str) else dict(recipe)
+    name = settings.pop("type", None)
+    if not isinstance(name, str):
+        problem = f"Expected `{what}` to have a `type`, but got {recipe!r}."
+        raise ConfigError(f"{problem} {suggest(str(name), known)}")
+    factory = known[name] if name in known else _import(name, known, what)
+    try:
+        return factory(*args, **settings)
+    except ConfigError:
+        raise
+    except (TypeError, ValueError) as error:
+        problem = f"Expected `{what}` to have arguments that {name} takes, but got {settings}"
+        raise ConfigError(f"{problem}: {error}.") from error
+
+
+def is_plain(recipe: object) -> bool:
+    """Say whether a value is made of numbers, strings, lists and dictionaries only."""
+    if isinstance(recipe, Mapping):
+        return all(isinstance(key, str) and is_plain(value) for key, value in recipe.items())
+    if isinstance(recipe, list | tuple):
+        return all(map(is_plain, recipe))
+    return recipe is None or isinstance(recipe, bool | int | float | str)
+
+
+def _import(path: str, known: Mapping[str, Any], what: str) -> Any:
+    module, _, name = path.rpartition(".")
+    problem = f"Expected `{what}` to be of a known type or an import path, but got {path!r}."
+    if not module:
+        raise ConfigError(f"{problem} {suggest(path, known)}")
+    try:
+        return getattr(import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"{problem} It cannot be imported: {error}.") from error
