@@ -77,3 +77,11 @@ def test_versions_are_those_installed() -> None:
 def test_a_package_that_is_missing_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hardware, "_PACKAGES", ("no-such-package",))
     assert list(versions()) == ["python"]
+
+
+def test_cpu_brand_is_never_empty_handed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "cpuinfo"
+    path.write_text("Hardware\t: an ARM board names no model\n")
+    monkeypatch.setattr(hardware, "_CPU_INFO_PATH", path)
+    monkeypatch.setattr(platform, "processor", lambda: "arm")
+    assert hardware_info()["cpu"]["brand"] == "arm"

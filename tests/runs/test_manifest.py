@@ -96,7 +96,7 @@ def test_exit_code_decides_the_status(
 ) -> None:
     facts = fail(run, SystemExit(code))
     assert facts["status"] == status
-    assert (facts["error"] is None) == (status is RunStatus.FINISHED)
+    assert (facts["error"] is not None) == (status is RunStatus.FAILED)
 
 
 def test_results_are_kept_as_they_come(run: RunDir) -> None:

@@ -1,5 +1,6 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +24,8 @@ def write(tmp_path: Path) -> Callable[[Mapping[str, object]], Path]:
 
 def _write_one(path: Path, content: object) -> None:
     if isinstance(content, Mapping):
-        np.savez(path, **{str(name): np.asarray(array) for name, array in content.items()})
+        arrays: dict[str, Any] = {str(name): np.asarray(array) for name, array in content.items()}
+        np.savez(path, **arrays)
     elif isinstance(content, bytes):
         path.write_bytes(content)
     elif isinstance(content, str):

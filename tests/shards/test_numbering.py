@@ -110,14 +110,16 @@ def test_a_glob_chooses_among_the_files(tmp_path: Path) -> None:
 
 def test_a_glob_does_not_move_the_number(tmp_path: Path) -> None:
     touch(tmp_path, "sub-01_eeg.npy", "sub-02_eeg.npy")
-    with pytest.raises(DiscoveryError, match="number at the end .*sub-01_eeg.npy, sub-02_eeg.npy"):
+    with pytest.raises(DiscoveryError, match=r"number at the end .*sub-01_eeg.npy, sub-02_eeg.npy"):
         number_files(tmp_path, pattern="sub-*_eeg.npy")
 
 
 def test_a_pattern_that_fits_nothing_is_explained(tmp_path: Path) -> None:
     touch(tmp_path, "x_1.npy")
-    found = r"that match 'x_\(\?P<number>\\\\d\+\)\.npy', but found only x_1\.npy"
-    with pytest.raises(DiscoveryError, match=f"{found}.*for names without extension"):
+    found = r"that match 'x_.*', but found only x_1\.npy"
+    with pytest.raises(
+        DiscoveryError, match=f"{found}.*regular expression .* for names without extension"
+    ):
         number_files(tmp_path, pattern=r"x_(?P<number>\d+)\.npy")
 
 

@@ -43,7 +43,8 @@ class BatchMonitor(Callback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self._ledger = None
         folder = trainer.log_dir or trainer.default_root_dir  # asks every rank, so first
-        if trainer.is_global_zero and not trainer.fast_dev_run:
+        is_trial = trainer.fast_dev_run  # type: ignore[attr-defined] # set outside its class
+        if trainer.is_global_zero and not is_trial:
             self._ledger = Ledger(self._path or RunDir(Path(folder)).ledger_path)
 
     @override
@@ -53,7 +54,7 @@ class BatchMonitor(Callback):
         if self._ledger is None:
             return
         loss = _find_loss(outputs)
-        if loss is not None and pl_module.automatic_optimization:
+        if loss is not None:
             loss = loss * trainer.accumulate_grad_batches  # Lightning has divided by it
         self._ledger.append(_make_row(trainer, Phase.TRAIN, batch_idx, loss))
 
@@ -116,7 +117,8 @@ def _make_row(
     trainer: Trainer, phase: Phase, batch_index: int, loss: Tensor | None, *, known: bool = True
 ) -> LedgerRow:
     epoch, name, sets = trainer.current_epoch, None, None
-    origin = getattr(trainer.datamodule, "origin", None)
+    data = trainer.datamodule  # type: ignore[attr-defined] # set outside its class
+    origin = getattr(data, "origin", None)
     if known and callable(origin):
         found = origin(phase, epoch, batch_index)
         name, sets = found.name, tuple(found.set_numbers)

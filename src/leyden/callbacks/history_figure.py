@@ -43,7 +43,8 @@ class HistoryFigure(Callback):
     @override
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self._metrics_path = None
-        if not trainer.is_global_zero or trainer.fast_dev_run:
+        is_trial = trainer.fast_dev_run  # type: ignore[attr-defined] # set outside its class
+        if not trainer.is_global_zero or is_trial:
             return
         loggers = [logger for logger in trainer.loggers if isinstance(logger, FileLogger)]
         if loggers:

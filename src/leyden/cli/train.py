@@ -3,11 +3,14 @@
 import os
 import sys
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from leyden.cli import training
@@ -30,12 +33,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code: 0, 2 for a user's slip, 130 after Ctrl-C.
     """
     register_resolvers()
+    # Lightning reads a torch class that torch has deprecated; nothing for a user to change.
+    warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)`", FutureWarning)
     if arguments is not None:
         sys.argv[1:] = arguments
     wants_traceback = os.environ.get(_FULL_ERROR) == "1"
     try:
-        with _hydra_hands_errors_on():
-            _train()
+        _compose_and_train()
     except KeyboardInterrupt:
         return 130
     except SystemExit as exit_:
@@ -48,6 +52,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(line, file=sys.stderr)
         return 2
     return 0
+
+
+def _compose_and_train() -> None:
+    failed: list[Exception] = []
+
+    def job(config: DictConfig) -> float | None:
+        try:
+            return _train(config)
+        except Exception as error:
+            if HydraConfig.get().mode is RunMode.MULTIRUN:
+                raise  # Hydra goes on with the other jobs, and says which one it was
+            failed.append(error)  # Hydra would print more than one line about it
+            return None
+
+    with _hydra_hands_errors_on():
+        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=_CONFIG)(job)()
+    for error in failed:
+        raise error
 
 
 @contextmanager
@@ -63,9 +85,8 @@ def _hydra_hands_errors_on() -> Iterator[None]:
             os.environ[_FULL_ERROR] = before
 
 
-@hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=_CONFIG)
 def _train(config: DictConfig) -> float | None:
-    """Train once; the objective of a sweep is the best validation loss."""
+    """Train once; the objective of a sweep is the best value of the monitored metric."""
     began = time.perf_counter()
     run_dir = RunDir(Path(config.run_dir))
     try:
@@ -75,7 +96,7 @@ def _train(config: DictConfig) -> float | None:
         raise
     results = training.run(prepared)
     training.summarize(prepared, results, time.perf_counter() - began)
-    return results.get("val/loss")
+    return training.best_score(prepared.trainer)
 
 
 def _discard(run_dir: RunDir) -> None:

@@ -18,7 +18,7 @@ from leyden.config import build, build_data, build_group, save_config
 from leyden.errors import ConfigError
 from leyden.runs import RunDir, RunManifest
 
-__all__ = ["Training", "prepare", "run", "summarize"]
+__all__ = ["Training", "best_score", "prepare", "run", "summarize"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,20 +100,46 @@ def run(training: Training) -> dict[str, float]:
 
 def summarize(training: Training, results: Mapping[str, float], seconds: float) -> None:
     """Print what came out, how long it took and where things are."""
-    table = Table(title=f"run {training.run_dir.path}", title_justify="left", show_header=False)
-    for name in ("test/accuracy", "test/loss", "val/accuracy", "val/loss", "train/loss"):
-        if name in results:
-            table.add_row(name, f"{results[name]:.4f}")
-    table.add_row("seconds", f"{seconds:.1f}")
-    for topic, path in (
-        ("best checkpoint", _best_path(training.trainer)),
-        ("metrics", training.run_dir.metrics_path),
-        ("history", training.run_dir.history_path),
-        ("batches", training.run_dir.ledger_path),
-    ):
-        if path and Path(path).exists():
-            table.add_row(topic, str(Path(path)))
+    run_dir = training.run_dir
+    lines = [
+        (name, f"{results[name]:.4f}{when}")
+        for name, when in (
+            ("test/accuracy", ""),
+            ("test/loss", ""),
+            ("val/accuracy", " (last epoch)"),
+            ("val/loss", " (last epoch)"),
+        )
+        if name in results
+    ]
+    lines.append(("seconds", f"{seconds:.1f}"))
+    places = {
+        "run folder": run_dir.path,
+        "best checkpoint": Path(_best_path(training.trainer)),
+        "metrics": run_dir.metrics_path,
+        "history": run_dir.history_path,
+        "batches": run_dir.ledger_path,
+    }
+    lines += [
+        (topic, _relative(path)) for topic, path in places.items() if path.name and path.exists()
+    ]
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for line in lines:
+        table.add_row(*line)
     Console().print(table)
+
+
+def _relative(path: Path) -> str:
+    """Shorten a path that is below the current directory."""
+    absolute = path.resolve()
+    return str(absolute.relative_to(Path.cwd()) if absolute.is_relative_to(Path.cwd()) else path)
+
+
+def best_score(trainer: Trainer) -> float | None:
+    """Look up the best value of what the checkpoint monitors; ``None`` if there is none."""
+    score = getattr(trainer.checkpoint_callback, "best_model_score", None)
+    return None if score is None else float(score)
 
 
 def _best_path(trainer: Trainer) -> str:

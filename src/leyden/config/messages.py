@@ -1,8 +1,10 @@
 """One clear line for a slip in a configuration or on the command line."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
@@ -13,14 +15,12 @@ from hydra.errors import (
     MissingConfigException,
     OverrideParseException,
 )
-from omegaconf import DictConfig
+from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from leyden.errors import LeydenError, suggest
 
 __all__ = ["explain"]
-
-_OVERRIDE = re.compile(r"^[~+]*(?P<key>[^=@]+)")
 
 
 def explain(error: Exception, conf_dir: Path, config_name: str) -> str | None:
@@ -34,67 +34,87 @@ def explain(error: Exception, conf_dir: Path, config_name: str) -> str | None:
     Returns:
         The line; ``None`` if the exception is no user's slip but a bug.
     """
-    if isinstance(error, InstantiationException) and isinstance(error.__cause__, Exception):
-        return _explain_target(error, error.__cause__)
-    if isinstance(error, MissingConfigException):
-        return _explain_option(error)
-    if isinstance(error, OverrideParseException):
-        problem = f"Expected an override key=value, but got {error.override!r}."
-        return f"{problem} Values with special characters need quotes."
-    if isinstance(error, ConfigCompositionException):
+    if isinstance(error, ConfigCompositionException) and not isinstance(
+        error, MissingConfigException
+    ):
         return _explain_key(error, conf_dir, config_name)
-    if isinstance(error, LeydenError):
-        return "\n".join([str(error), *getattr(error, "__notes__", [])])
-    if isinstance(error, HydraException | OmegaConfBaseException):
-        return f"{_first_line(error)} (in the configuration)"
+    for kind, explain_kind in _EXPLANATIONS.items():
+        if isinstance(error, kind):
+            return explain_kind(error)
     return None
 
 
-def _explain_target(error: InstantiationException, cause: Exception) -> str:
+def _explain_target(error: InstantiationException) -> str:
+    cause = error.__cause__
     if isinstance(cause, LeydenError):
-        return str(cause)
+        return _explain_ours(cause)
     _, _, key = str(error).partition("full_key: ")
     where = f" in `{key.strip()}`" if key else ""
-    return f"Expected arguments that fit{where}, but got: {_first_line(cause)}"
+    return f"Expected arguments that fit{where}, but got: {_first_line(cause or error)}"
 
 
 def _explain_option(error: MissingConfigException) -> str:
-    group, _, option = str(error.missing_cfg_file).rpartition("/")
+    group, _, option = (error.missing_cfg_file or "").rpartition("/")
     if not group:
-        return f"Expected a configuration file, but {error.missing_cfg_file!r} does not exist."
+        return f"Expected a configuration file, but {option!r} does not exist."
     problem = f"Expected `{group}` to be one of its options, but got {option!r}."
     return f"{problem} {suggest(option, error.options or [])}"
+
+
+def _explain_override(error: OverrideParseException) -> str:
+    problem = f"Expected an override key=value, but got {error.override!r}."
+    return f"{problem} Values with special characters need quotes."
+
+
+def _explain_ours(error: LeydenError) -> str:
+    return "\n".join([str(error), *getattr(error, "__notes__", [])])
+
+
+def _explain_other(error: Exception) -> str:
+    return f"{_first_line(error)} (in the configuration)"
 
 
 def _explain_key(error: ConfigCompositionException, conf_dir: Path, config_name: str) -> str:
     match = re.search(r"Could not (?:override|delete|append)[^']*'(?P<key>[^'@]+)", str(error))
     if match is None:
         return _first_line(error)
-    key = match["key"]
-    known = _known_keys(conf_dir, config_name)
+    key, known = match["key"], _known_keys(conf_dir, config_name)
     parent = key.rpartition(".")[0]
-    siblings = [name for name in known if name.rpartition(".")[0] == parent] or known
+    near = get_close_matches(key, known, n=1)
+    beside = [name for name in known if name.rpartition(".")[0] == parent]
+    top = [name for name in known if "." not in name]
+    hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(beside or top)}."
     problem = f"Expected a key of the configuration, but got {key!r}."
-    return f"{problem} {suggest(key, siblings)} To add a new one, write +{key}=..."
+    return f"{problem} {hint} To add a new one, write +{key}=..."
 
 
-def _known_keys(conf_dir: Path, config_name: str) -> Sequence[str]:
+def _known_keys(conf_dir: Path, config_name: str) -> list[str]:
     """List every key and group of the default configuration, dotted."""
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(conf_dir), version_base="1.3"):
-        config = compose(config_name)
+        config = compose(config_name, return_hydra_config=True)
     groups = [path.name for path in conf_dir.iterdir() if path.is_dir()]
-    return sorted({*_dotted(config), *groups})
+    return sorted({*_dotted(OmegaConf.to_container(config)), *groups})
 
 
-def _dotted(config: DictConfig, prefix: str = "") -> Iterator[str]:
-    for name in config:
-        yield f"{prefix}{name}"
-        child = config._get_node(name)  # noqa: SLF001 - the only way that does not resolve it
-        if isinstance(child, DictConfig) and not child._is_none():  # noqa: SLF001
-            yield from _dotted(child, f"{prefix}{name}.")
+def _dotted(section: Any, prefix: str = "") -> Iterator[str]:
+    if isinstance(section, Mapping):
+        for name, child in section.items():
+            if not str(name).startswith("_"):  # _target_ is not for overriding by hand
+                yield f"{prefix}{name}"
+                yield from _dotted(child, f"{prefix}{name}.")
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0] if lines else type(error).__name__
+
+
+_EXPLANATIONS: dict[type[Exception], Callable[[Any], str]] = {
+    InstantiationException: _explain_target,
+    MissingConfigException: _explain_option,
+    OverrideParseException: _explain_override,
+    LeydenError: _explain_ours,
+    HydraException: _explain_other,
+    OmegaConfBaseException: _explain_other,
+}

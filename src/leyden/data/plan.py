@@ -25,6 +25,7 @@ from leyden.types import Rows
 __all__ = ["EpochPlan", "Shuffle", "check_whole", "parse_shuffle"]
 
 _Visits: TypeAlias = NDArray[np.intp]
+_Counts: TypeAlias = NDArray[np.intp]
 _SETS_STREAM = 0  # random streams of an epoch: this one orders the sets, 1 + g the rows of group g
 
 
@@ -72,6 +73,28 @@ def parse_shuffle(text: str) -> Shuffle:
     return _MODES[text]
 
 
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Consecutive visits whose rows are permuted together.
+
+    Args:
+        begin: Position of the first row.
+        visits: The visit that each position belongs to, ``(rows,)``.
+        rows: The row within that set, ``(rows,)``.
+        parts: How many earlier batches hold rows of that visit, ``(rows,)``.
+    """
+
+    begin: int
+    visits: _Visits
+    rows: Rows
+    parts: _Counts
+
+    @property
+    def end(self) -> int:
+        """Position after the last row."""
+        return self.begin + len(self.rows)
+
+
 class EpochPlan:
     """The batches of one epoch, in order.
 
@@ -108,20 +131,19 @@ class EpochPlan:
         check_whole("seed", seed, 0)
         check_whole("epoch", epoch, 0)
         self._mode = parse_shuffle(shuffle)
-        self.batch_size, self.seed, self.epoch = batch_size, seed, epoch
-        self.num_rows = sum(lengths.values())
-        whole, rest = divmod(self.num_rows, batch_size)
-        self._num_batches = whole + (rest > 0 and not drop_last)
-        if self._num_batches == 0:
+        self.shuffle, self.batch_size, self.seed, self.epoch = shuffle, batch_size, seed, epoch
+        total = sum(lengths.values())
+        self.num_rows = total - (total % batch_size if drop_last else 0)
+        if self.num_rows == 0:
             problem = f"Expected at least {batch_size if drop_last else 1} rows for a batch"
-            raise ConfigError(f"{problem}, but got {self.num_rows}. Lower `batch_size`.")
+            raise ConfigError(f"{problem}, but got {total}. Lower `batch_size`.")
         self._set_numbers = np.fromiter(lengths, np.int64, len(lengths))
         self._lengths = np.fromiter(lengths.values(), np.intp, len(lengths))
-        self._groups: dict[int, tuple[_Visits, Rows]] = {}
+        self._groups: dict[int, _Group] = {}
 
     def __len__(self) -> int:
         """Count the batches."""
-        return self._num_batches
+        return -(-self.num_rows // self.batch_size)
 
     def __iter__(self) -> Iterator[BatchOrigin]:
         """Go through the batches in order."""
@@ -137,16 +159,17 @@ class EpochPlan:
             IndexError: If there is no such batch.
         """
         if not 0 <= batch_index < len(self):
-            problem = f"Expected a batch index below {len(self)}, but got {batch_index!r}"
+            problem = f"Expected a batch index from 0 to {len(self) - 1}, but got {batch_index!r}"
             raise IndexError(f"{problem} in epoch {self.epoch}.")
         start = batch_index * self.batch_size
         visits, rows = self.rows(start, min(start + self.batch_size, self.num_rows))
         slices = []
         for visit in _in_order_of_appearance(visits):
             set_number, length = int(self._visited_sets[visit]), int(self._visited_lengths[visit])
-            own = rows[visits == visit]
-            part = None if len(own) == length else self._part_index(visit, batch_index)
-            slices.append(Slice(set_number, own, part_name(part)))
+            places = np.flatnonzero(visits == visit)
+            is_whole = len(places) == length
+            part = None if is_whole else self._part_at(start + int(places[0]), visit)
+            slices.append(Slice(set_number, rows[places], part_name(part)))
         return BatchOrigin(self.epoch, batch_index, tuple(slices))
 
     def rows(self, start: int, stop: int) -> tuple[_Visits, Rows]:
@@ -168,21 +191,37 @@ class EpochPlan:
             raise DataError(f"{problem}, but got {start} to {stop}.")
         if self._mode.group == 0:
             return self._rows_unshuffled(start, stop)
-        parts = []
+        none = np.empty(0, np.intp)
+        parts = [(none, none)]
         position = start
         while position < stop:
-            group = int(self._visit_at(position)) // self._group_size
-            begin, end = self._group_span(group)
-            visits, rows = self._group(group)
-            parts.append(
-                (visits[position - begin : stop - begin], rows[position - begin : stop - begin])
-            )
-            position = end
-        none = np.empty(0, np.intp)
-        return (
-            np.concatenate([none, *(visits for visits, _ in parts)]),
-            np.concatenate([none, *(rows for _, rows in parts)]),
-        )
+            group = self._group_at(position)
+            stretch = slice(position - group.begin, stop - group.begin)
+            parts.append((group.visits[stretch], group.rows[stretch]))
+            position = group.end
+        visits, rows = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+        return visits, rows
+
+    def sets_from(self, position: int) -> tuple[int, ...]:
+        """Tell which sets have rows at a position of the canonical order, or after it.
+
+        Args:
+            position: From zero; the number of rows handed out so far.
+
+        Returns:
+            Their numbers, in the order in which they are visited.
+        """
+        if position >= self.num_rows:
+            return ()
+        first = last = int(self._visit_at(position))
+        visits = np.array([first])
+        if self._mode.group > 1:
+            group = self._group_at(position)
+            last = int(self._visit_at(group.end - 1))
+            visits = np.unique(group.visits[position - group.begin : self.num_rows - group.begin])
+        later = np.arange(last + 1, int(self._visit_at(self.num_rows - 1)) + 1)
+        numbers: list[int] = self._visited_sets[np.concatenate([visits, later])].tolist()
+        return tuple(numbers)
 
     @property
     def set_order(self) -> tuple[int, ...]:
@@ -222,30 +261,44 @@ class EpochPlan:
     def _visit_at(self, positions: ArrayLike) -> _Visits:
         return np.asarray(np.searchsorted(self._ends, positions, side="right"))
 
-    def _group_span(self, group: int) -> tuple[int, int]:
-        """Positions of a group: its first, and the one after its last."""
-        first = group * self._group_size
-        last = min(first + self._group_size, len(self._lengths)) - 1
-        return int(self._ends[first] - self._visited_lengths[first]), int(self._ends[last])
-
-    def _group(self, group: int) -> tuple[_Visits, Rows]:
-        """Visit and row of each position of a group, permuted."""
-        if group not in self._groups:
+    def _group_at(self, position: int) -> _Group:
+        """Permute the group that holds a position."""
+        index = int(self._visit_at(position)) // self._group_size
+        if index not in self._groups:
             if len(self._groups) > 1:  # a batch may straddle two groups
                 del self._groups[next(iter(self._groups))]
-            visits, rows = self._rows_unshuffled(*self._group_span(group))
-            order = self._random(1 + group).permutation(len(rows))
-            self._groups[group] = (visits[order], rows[order])
-        return self._groups[group]
+            self._groups[index] = self._make_group(index)
+        return self._groups[index]
 
-    def _part_index(self, visit: int, batch_index: int) -> int:
-        """Count the batches before this one that hold rows of the same visit."""
+    def _make_group(self, index: int) -> _Group:
+        first = index * self._group_size
+        last = min(first + self._group_size, len(self._lengths)) - 1
+        begin, end = int(self._ends[first] - self._visited_lengths[first]), int(self._ends[last])
+        visits, rows = self._rows_unshuffled(begin, end)
+        order = self._random(1 + index).permutation(len(rows))
+        visits, rows = visits[order], rows[order]
+        parts = _count_parts(visits, np.arange(begin, end) // self.batch_size)
+        return _Group(begin, visits, rows, parts)
+
+    def _part_at(self, position: int, visit: int) -> int:
+        """Count the batches before that of a position that hold rows of the same visit."""
+        if self._mode.group > 1:
+            group = self._group_at(position)
+            return int(group.parts[position - group.begin])
         first = int(self._ends[visit] - self._visited_lengths[visit])
-        if self._mode.group <= 1:
-            return batch_index - first // self.batch_size
-        group = visit // self._group_size
-        positions = np.flatnonzero(self._group(group)[0] == visit) + self._group_span(group)[0]
-        return int(np.searchsorted(np.unique(positions // self.batch_size), batch_index))
+        return position // self.batch_size - first // self.batch_size
+
+
+def _count_parts(visits: _Visits, batches: NDArray[np.intp]) -> _Counts:
+    """Number the batches that share a visit, for each of the positions."""
+    order = np.argsort(visits, kind="stable")  # visit by visit, the batches of each ascending
+    new_visit = np.diff(visits[order], prepend=-1) != 0
+    new_part = new_visit | (np.diff(batches[order], prepend=-1) != 0)
+    count = np.cumsum(new_part)
+    before = np.maximum.accumulate(np.where(new_visit, count, 0))
+    parts = np.empty_like(order)
+    parts[order] = count - before
+    return parts
 
 
 def _in_order_of_appearance(values: _Visits) -> Sequence[int]:

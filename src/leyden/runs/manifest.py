@@ -90,7 +90,7 @@ class RunManifest:
         timings["end"] = time.time()
         timings["duration"] = time.monotonic() - self._clock
         self._facts["status"] = status.value
-        if error is not None and status is not RunStatus.FINISHED:
+        if status is RunStatus.FAILED:
             self._facts["error"] = {"type": type(error).__name__, "message": str(error)}
         self._facts["starts"][-1] = self._this_start()
         self._write()

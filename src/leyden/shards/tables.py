@@ -118,6 +118,8 @@ def _column(table: pa.Table, name: str, path: Path) -> Array:
         problem = f"Expected a column {name!r}. {suggest(name, table.column_names)}"
         raise ShardError(problem, path=path)
     column = table.column(name)
+    if pa.types.is_null(column.type):
+        raise ShardError(f"Expected numbers in column {name!r}, but got none.", path=path)
     if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
         problem = f"Expected numbers in column {name!r}, but got {column.type}. Encode them first."
         raise ShardError(problem, path=path)

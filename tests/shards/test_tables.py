@@ -1,0 +1,132 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from leyden.errors import ShardError
+from leyden.shards.tables import CsvReader, csv_columns, is_header
+from leyden.types import Key
+
+
+def table(path: Path, text: str | bytes) -> Path:
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def rows_of(reader: CsvReader) -> list[object]:
+    found: list[object] = reader.read(np.arange(reader.shape[0])).tolist()
+    return found
+
+
+def test_a_table_with_column_names_is_read_without_them(tmp_path: Path) -> None:
+    reader = CsvReader(table(tmp_path / "a.csv", "age,height\n30,1.5\n40,2\n"))
+    assert (reader.shape, reader.dtype) == ((2, 2), np.dtype(np.float64))
+    assert rows_of(reader) == [[30, 1.5], [40, 2]]
+
+
+def test_a_table_without_column_names_is_read_whole(tmp_path: Path) -> None:
+    reader = CsvReader(table(tmp_path / "a.csv", "1, 2\n3, 4\n"))
+    assert (reader.dtype, rows_of(reader)) == (np.dtype(np.int64), [[1, 2], [3, 4]])
+
+
+@pytest.mark.parametrize(("first", "expected"), [("a,2\n", [[3, 4]]), ("1,2\n", [[1, 2], [3, 4]])])
+def test_a_byte_order_mark_is_no_part_of_the_table(
+    tmp_path: Path, first: str, expected: list[object]
+) -> None:
+    path = table(tmp_path / "a.csv", b"\xef\xbb\xbf" + first.encode() + b"3,4\n")
+    assert rows_of(CsvReader(path)) == expected
+    assert csv_columns(path)[0] in ("a", "1")
+
+
+def test_a_tab_can_stand_between_cells(tmp_path: Path) -> None:
+    reader = CsvReader(table(tmp_path / "a.tsv", "a\tb\n1\t2\n"), delimiter="\t")
+    assert rows_of(reader) == [[1, 2]]
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"), [("b", [2, 5]), (("c", "a"), [[3, 1], [6, 4]]), (("b",), [[2], [5]])]
+)
+def test_columns_are_chosen_by_name(tmp_path: Path, key: Key, expected: list[object]) -> None:
+    path = table(tmp_path / "a.csv", "a, b ,c\n1,2,3\n4,5,6\n")
+    assert rows_of(CsvReader(path, key)) == expected
+
+
+def test_columns_named_by_numbers_are_known_by_being_asked_for(tmp_path: Path) -> None:
+    path = table(tmp_path / "a.csv", "1,2\n7,8\n9,10\n")
+    assert rows_of(CsvReader(path, "2")) == [8, 10]
+
+
+def test_a_column_may_end_early(tmp_path: Path) -> None:
+    path = table(tmp_path / "a.csv", "1,2\n7,8\n,9\n,10\n")
+    assert rows_of(CsvReader(path, "1")) == [7]
+    assert rows_of(CsvReader(path, "2")) == [8, 9, 10]
+
+
+def test_a_column_has_no_gaps(tmp_path: Path) -> None:
+    path = table(tmp_path / "a.csv", "a,b\n1,1\n,2\n3,3\n")
+    with pytest.raises(ShardError, match="every row of column 'a', but some cells are empty"):
+        CsvReader(path, "a")
+    with pytest.raises(ShardError, match="every row of column 'a', but some cells are empty"):
+        CsvReader(path)
+
+
+def test_a_table_of_inputs_has_no_short_columns(tmp_path: Path) -> None:
+    path = table(tmp_path / "a.csv", "a,b\n1,1\n,2\n")
+    with pytest.raises(ShardError, match="in every cell, but the ends of some columns are empty"):
+        CsvReader(path)
+
+
+def test_text_is_refused_with_the_name_of_its_column(tmp_path: Path) -> None:
+    path = table(tmp_path / "a.csv", "name,age\nAda,36\n")
+    with pytest.raises(ShardError, match=r"in column 'name', but got string\. Encode them first"):
+        CsvReader(path)
+    assert rows_of(CsvReader(path, "age")) == [36]
+
+
+def test_a_missing_column_is_named_with_those_there_are(tmp_path: Path) -> None:
+    path = table(tmp_path / "a.csv", "age,height\n1,2\n")
+    expected = r"a column 'heigth'\. Did you mean 'height'\? Known: age, height\. \(.*a\.csv\)"
+    with pytest.raises(ShardError, match=expected):
+        CsvReader(path, "heigth")
+
+
+@pytest.mark.parametrize("text", ["", "\n1,2\n"])
+def test_an_empty_first_line_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ShardError, match="Expected a table, but got an empty first line"):
+        CsvReader(table(tmp_path / "a.csv", text))
+
+
+def test_a_table_without_rows_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ShardError, match="Expected numbers in column 'a', but got none"):
+        CsvReader(table(tmp_path / "a.csv", "a,b\n"))
+
+
+def test_a_ragged_table_is_refused(tmp_path: Path) -> None:
+    expected = "it cannot be parsed: .*Expected 2 columns, got 3"
+    with pytest.raises(ShardError, match=expected):
+        CsvReader(table(tmp_path / "a.csv", "a,b\n1,2\n1,2,3\n"))
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00\n", b'a,"' + b"x" * 200_000])
+def test_what_is_no_text_is_refused(tmp_path: Path, content: bytes) -> None:
+    with pytest.raises(ShardError, match=r"Expected .*, but got: .*\(.*a\.csv\)"):
+        csv_columns(table(tmp_path / "a.csv", content))
+
+
+def test_a_missing_table_is_an_error_with_its_path(tmp_path: Path) -> None:
+    with pytest.raises(ShardError, match=r"got: No such file or directory\. \(.*a\.csv\)"):
+        csv_columns(tmp_path / "a.csv")
+
+
+def test_a_rewritten_table_is_read_again(tmp_path: Path) -> None:
+    path = table(tmp_path / "a.csv", "1\n2\n")
+    assert rows_of(CsvReader(path, "f0")) == [1, 2]
+    assert rows_of(CsvReader(table(path, "1\n2\n3\n"), "f0")) == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [(["a"], True), (["1", "b"], True), (["1", "-2.5e3"], False), (["nan", "", "inf"], False)],
+)
+def test_any_cell_that_is_no_number_makes_a_header(cells: list[str], expected: bool) -> None:
+    assert is_header(cells) is expected
