@@ -19,7 +19,7 @@ $(READY): $(ENVIRONMENT)
 	@echo "setup: making the environment in $(VENV); this takes a few minutes, once"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "setup: Expected Python 3.11 or later, but $(PYTHON) is older. Pass PYTHON=python3.11."; exit 2; }
-	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || sh .ci/install-venv.sh
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || sh .ci/install-venv.sh $(PYTHON)
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt pip
 	@$(BIN)/python -m pip install --quiet --progress-bar off -c constraints.txt --group dev --editable .

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Debian and Ubuntu keep the part of Python that makes environments in a package of its own.
 set -eu
-package="python$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')-venv"
+package="python$("$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])')-venv"
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
   echo "setup: installing $package, which this Python needs to make environments"
   apt-get update -qq

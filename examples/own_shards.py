@@ -17,7 +17,7 @@ NUM_FEATURES = 8
 def write_clouds(folder: Path) -> None:
     """Write ten sets of points around one centre per class; the sets differ in length."""
     generator = np.random.default_rng(0)
-    centres = 2 * generator.standard_normal((NUM_CLASSES, NUM_FEATURES))
+    centres = 3 * generator.standard_normal((NUM_CLASSES, NUM_FEATURES))
     labels = {number: generator.integers(NUM_CLASSES, size=40 + number) for number in range(1, 11)}
     inputs = {
         number: (centres[classes] + generator.standard_normal((len(classes), NUM_FEATURES)))
@@ -38,7 +38,9 @@ def main() -> float:
         first = data.origin("train", epoch=0, batch_index=0)
         print(f"the first batch is {first.name}, of the sets {first.set_numbers}")
 
-        module = ClassifierModule({"type": "mlp", "hidden": [32]}, optimizer="adam")
+        module = ClassifierModule(
+            {"type": "mlp", "hidden": [32]}, optimizer={"type": "adam", "lr": 0.01}
+        )
         trainer = Trainer(
             max_epochs=2,
             accelerator="cpu",

@@ -155,3 +155,9 @@ def test_corrupt_manifest_is_an_error_with_a_remedy(run: RunDir, content: bytes)
 def test_missing_manifest_is_named(run: RunDir) -> None:
     with pytest.raises(MissingPathError, match=r"Expected `path` .*run\.json', which does not"):
         read_manifest(run.manifest_path)
+
+
+def test_results_that_json_has_no_number_for_are_null(run: RunDir) -> None:
+    with RunManifest(run) as manifest:
+        manifest.add_results({"val/loss": float("nan"), "val/psnr": float("inf")})
+    assert read_manifest(run.manifest_path)["results"] == {"val/loss": None, "val/psnr": None}

@@ -147,9 +147,14 @@ def test_rows_that_differ_between_sets_name_both_files(
 
 
 def test_columns_in_another_order_are_refused(write: Write) -> None:
-    listing = r"set 1: int64 \(2,\) u, v in .*\nset 2: int64 \(2,\) v, u in "
+    listing = r"set 1: float64 \(2,\) u, v in .*\nset 2: float64 \(2,\) v, u in "
     with pytest.raises(ShardError, match=listing):
         discover(write({"a1.csv": "u,v\n1,2\n", "a2.csv": "v,u\n1,2\n"}))
+
+
+def test_a_table_that_happens_to_hold_whole_numbers_is_like_the_others(write: Write) -> None:
+    catalog = discover(write({"a1.csv": "u,v\n1,2\n", "a2.csv": "u,v\n0.5,2\n"}))
+    assert (catalog.dtype, catalog.sample_shape) == (np.dtype(np.float64), (2,))
 
 
 def test_arrays_of_another_name_are_refused(write: Write) -> None:

@@ -26,7 +26,7 @@ def test_a_table_with_column_names_is_read_without_them(tmp_path: Path) -> None:
 
 def test_a_table_without_column_names_is_read_whole(tmp_path: Path) -> None:
     reader = CsvReader(table(tmp_path / "a.csv", "1, 2\n3, 4\n"))
-    assert (reader.dtype, rows_of(reader)) == (np.dtype(np.int64), [[1, 2], [3, 4]])
+    assert (reader.dtype, rows_of(reader)) == (np.dtype(np.float64), [[1, 2], [3, 4]])
 
 
 @pytest.mark.parametrize(("first", "expected"), [("a,2\n", [[3, 4]]), ("1,2\n", [[1, 2], [3, 4]])])

@@ -4,12 +4,13 @@ import os
 from collections.abc import Callable, Mapping
 from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
 from lightning import LightningDataModule
 from typing_extensions import override
 
 from leyden.data.gather import ShardStore
-from leyden.data.loader import Batch, BatchLoader
+from leyden.data.loader import Batch, BatchLoader, Progress
 from leyden.data.origin import BatchOrigin
 from leyden.data.parts import Part, split_parts
 from leyden.data.plan import EpochPlan, check_whole, parse_shuffle
@@ -92,7 +93,9 @@ class AutoDataModule(LightningDataModule):
         self.batch_size, self.seed = batch_size, seed
         self._shuffle, self._drop_last = shuffle, drop_last
         self._loaders: dict[Phase, BatchLoader] = {}
-        self._active: tuple[Phase, BatchLoader] | None = None
+        self._plans: dict[Phase, EpochPlan] = {}  # of each phase, the one asked for last
+        self._place: dict[str, Any] | None = None  # where the next training loader begins
+        self._last: tuple[Phase, EpochPlan, Progress] | None = None  # of the last batch
 
     @cached_property
     def catalogs(self) -> Mapping[Phase, Catalog]:
@@ -132,13 +135,18 @@ class AutoDataModule(LightningDataModule):
     @override
     def setup(self, stage: str) -> None:
         _ = self.catalogs
+        self._plans, self._place, self._last = {}, None, None
         if self.trainer is not None and self.trainer.world_size > 1:
             problem = "Expected one process, the most that AutoDataModule serves so far"
             raise ConfigError(f"{problem}, but got {self.trainer.world_size}. Pass `devices=1`.")
 
     @override
     def train_dataloader(self) -> BatchLoader:
-        return self._new_loader(Phase.TRAIN)
+        loader = self._new_loader(Phase.TRAIN)
+        if self._place is not None:
+            loader.load_state_dict(self._place)
+            self._place = None
+        return loader
 
     @override
     def val_dataloader(self) -> BatchLoader | list[BatchLoader]:
@@ -194,11 +202,6 @@ class AutoDataModule(LightningDataModule):
             plan = self._plans[phase] = self.plan(phase, epoch)
         return plan[batch_index]
 
-    @cached_property
-    def _plans(self) -> dict[Phase, EpochPlan]:
-        """The plan of each phase that was asked for last."""
-        return {}
-
     def fetch(self, phase: Phase | str, epoch: int, batch_index: int) -> Batch:
         """Read any batch, the very one that training sees, saw or will see.
 
@@ -222,10 +225,28 @@ class AutoDataModule(LightningDataModule):
     @property
     def status(self) -> Status | None:
         """What is being fit right now; ``None`` before the first batch."""
-        if self._active is None:
-            return None
-        phase, loader = self._active
-        return make_status(phase, loader.plan, loader.progress)
+        return None if self._last is None else make_status(*self._last)
+
+    @override
+    def state_dict(self) -> dict[str, Any]:
+        """Write down the place in the training data, if it is in the middle of an epoch.
+
+        Lightning saves the state of the training loader too, but does not always load it: not where
+        ``configure_optimizers`` asks for ``trainer.estimated_stepping_batches``.
+        """
+        loader = self._loaders.get(Phase.TRAIN)
+        if loader is None or loader.progress.num_batches in (0, len(loader)):
+            return {}
+        return {str(Phase.TRAIN): loader.state_dict()}
+
+    @override
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Let the next training loader begin at the place that was written down.
+
+        Args:
+            state_dict: What ``state_dict`` returned.
+        """
+        self._place = state_dict.get(Phase.TRAIN)
 
     def describe(self) -> str:
         """Tell what was inferred for each phase, and why."""
@@ -244,7 +265,7 @@ class AutoDataModule(LightningDataModule):
 
     def _new_loader(self, phase: Phase) -> BatchLoader:
         def note(loader: BatchLoader) -> None:
-            self._active = (phase, loader)
+            self._last = (phase, loader.plan, loader.progress)
 
         catalog = self._catalog(phase)
         self._loaders[phase] = BatchLoader(

@@ -83,10 +83,8 @@ class BatchLoader:
 
     def _batches(self) -> Iterator[Batch]:
         start, self._resume_at = self._resume_at, 0
-        if start == 0 and self._done == len(self._plan) and not self._every_epoch_alike:
-            self._begin(self._plan.epoch + 1)
-        self._done = start
-        self._clock = (time.perf_counter(), start)
+        is_over = start == 0 and self._done == len(self._plan) and not self._every_epoch_alike
+        self._go_to(self._plan.epoch + is_over, start)
         plan = self._plan
         for batch_index in range(start, len(plan)):
             batch = self.fetch(plan[batch_index])
@@ -128,11 +126,13 @@ class BatchLoader:
             epoch: The epoch, from zero.
         """
         if epoch != self._plan.epoch:
-            self._begin(epoch)
+            self._go_to(epoch, 0)
             self._resume_at = 0
 
-    def _begin(self, epoch: int) -> None:
-        self._plan, self._done = self._make_plan(epoch), 0
+    def _go_to(self, epoch: int, num_batches: int) -> None:
+        if epoch != self._plan.epoch:
+            self._plan = self._make_plan(epoch)
+        self._done, self._clock = num_batches, (time.perf_counter(), num_batches)
 
     @property
     def plan(self) -> EpochPlan:
@@ -159,6 +159,7 @@ class BatchLoader:
             "rows": self._rows_of(self._done),
             "batch_size": self._plan.batch_size,
             "seed": self._plan.seed,
+            "shuffle": self._plan.shuffle,
             "fingerprint": self._fingerprint,
         }
 
@@ -172,16 +173,16 @@ class BatchLoader:
             ResumeError: If the state is of other data, or of another order of them.
         """
         mine = self.state_dict()
-        for key in ("version", "fingerprint", "seed", "batch_size"):
+        for key in ("version", "fingerprint", "seed", "shuffle", "batch_size"):
             if state_dict.get(key) != mine[key]:
                 raise ResumeError(
                     f"Expected a state with the {key} of this loader, but they differ.\n"
-                    f"state: {state_dict.get(key)}\nloader: {mine[key]}"
+                    f"state: {state_dict.get(key)}\nloader: {mine[key]}\n"
+                    "Go on with the data and the arguments that the state was made with."
                 )
-        self._begin(int(state_dict["epoch"]))
-        rows = int(state_dict["rows"])
-        self._done = -(-rows // self._plan.batch_size)
-        self._resume_at = self._done % len(self._plan)
+        num_batches = min(-(-int(state_dict["rows"]) // self._plan.batch_size), len(self))
+        self._go_to(int(state_dict["epoch"]), num_batches)
+        self._resume_at = num_batches % len(self)
 
 
 class _EpochSampler(SequentialSampler):

@@ -94,6 +94,10 @@ def _take_sets(base: Catalog, parts: Mapping[Phase, Part], seed: int) -> dict[Ph
     fractions = {phase: part for phase, part in parts.items() if isinstance(part, float)}
     named = {number for part in numbers.values() for number in part}
     pool = numbers.get(Phase.TRAIN) or [n for n in base.set_numbers if n not in named]
+    if not pool:
+        takers = " and ".join(f"`{phase}`" for phase in numbers)
+        problem = f"Expected a set to be left for training, but all of {base.path} are for {takers}"
+        raise ConfigError(f"{problem}. Name fewer sets.")
     drawn = hold_out(pool, {str(phase): part for phase, part in fractions.items()}, seed=seed)
     found = {phase: base.select(part) for phase, part in numbers.items()}
     found |= {phase: base.select(drawn[str(phase)]) for phase in fractions}

@@ -25,7 +25,6 @@ from leyden.types import Rows
 __all__ = ["EpochPlan", "Shuffle", "check_whole", "parse_shuffle"]
 
 _Visits: TypeAlias = NDArray[np.intp]
-_Counts: TypeAlias = NDArray[np.intp]
 _SETS_STREAM = 0  # random streams of an epoch: this one orders the sets, 1 + g the rows of group g
 
 
@@ -87,7 +86,7 @@ class _Group:
     begin: int
     visits: _Visits
     rows: Rows
-    parts: _Counts
+    parts: NDArray[np.intp]
 
     @property
     def end(self) -> int:
@@ -143,7 +142,7 @@ class EpochPlan:
 
     def __len__(self) -> int:
         """Count the batches."""
-        return -(-self.num_rows // self.batch_size)
+        return 1 + (self.num_rows - 1) // self.batch_size
 
     def __iter__(self) -> Iterator[BatchOrigin]:
         """Go through the batches in order."""
@@ -213,14 +212,12 @@ class EpochPlan:
         """
         if position >= self.num_rows:
             return ()
-        first = last = int(self._visit_at(position))
-        visits = np.array([first])
-        if self._mode.group > 1:
-            group = self._group_at(position)
-            last = int(self._visit_at(group.end - 1))
-            visits = np.unique(group.visits[position - group.begin : self.num_rows - group.begin])
-        later = np.arange(last + 1, int(self._visit_at(self.num_rows - 1)) + 1)
-        numbers: list[int] = self._visited_sets[np.concatenate([visits, later])].tolist()
+        size, num_visits = max(self._group_size, 1), len(self._lengths)
+        ends = self._visit_at([position, self.num_rows - 1]) // size * size + size
+        end, last = (int(stop) for stop in np.minimum(ends, num_visits))
+        visits, _ = self.rows(position, min(int(self._ends[end - 1]), self.num_rows))
+        now = np.flatnonzero(np.bincount(visits))
+        numbers: list[int] = self._visited_sets[[*now, *range(end, last)]].tolist()
         return tuple(numbers)
 
     @property
@@ -289,7 +286,7 @@ class EpochPlan:
         return position // self.batch_size - first // self.batch_size
 
 
-def _count_parts(visits: _Visits, batches: NDArray[np.intp]) -> _Counts:
+def _count_parts(visits: _Visits, batches: NDArray[np.intp]) -> NDArray[np.intp]:
     """Number the batches that share a visit, for each of the positions."""
     order = np.argsort(visits, kind="stable")  # visit by visit, the batches of each ascending
     new_visit = np.diff(visits[order], prepend=-1) != 0

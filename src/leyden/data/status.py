@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 from typing_extensions import override
 
 from leyden.data.loader import Progress
@@ -23,9 +22,9 @@ class Status:
         num_batches: Batches of the epoch.
         name: What the batch is called, such as ``12-b+13-a``.
         set_numbers: The sets it takes rows from.
-        sets_done: Sets of which every row has been handed out in this epoch.
+        sets_done: Sets of which no row is left in this epoch, in the order in which they came.
         sets_left: The other sets, in the order in which they come.
-        rows_left: Rows of the epoch not yet handed out.
+        rows_left: Rows that this epoch has yet to hand out.
         rows_per_second: Speed in this epoch.
         seconds_left: Time to the end of the epoch at that speed; infinite before there is any.
     """
@@ -63,9 +62,8 @@ def make_status(phase: Phase, plan: EpochPlan, progress: Progress) -> Status:
         The status.
     """
     batch = plan[progress.num_batches - 1]
-    visits, _ = plan.rows(progress.num_rows, plan.num_rows)
-    unfinished = set(np.unique(visits).tolist())
-    order = plan.set_order
+    sets_left = plan.sets_from(progress.num_rows)
+    unfinished = set(sets_left)
     rows_left = plan.num_rows - progress.num_rows
     speed = progress.rows_per_second
     return Status(
@@ -75,8 +73,8 @@ def make_status(phase: Phase, plan: EpochPlan, progress: Progress) -> Status:
         num_batches=len(plan),
         name=batch.name,
         set_numbers=batch.set_numbers,
-        sets_done=tuple(number for visit, number in enumerate(order) if visit not in unfinished),
-        sets_left=tuple(number for visit, number in enumerate(order) if visit in unfinished),
+        sets_done=tuple(number for number in plan.set_order if number not in unfinished),
+        sets_left=sets_left,
         rows_left=rows_left,
         rows_per_second=speed,
         seconds_left=rows_left / speed if speed > 0 else float("inf"),

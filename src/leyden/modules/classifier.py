@@ -27,7 +27,8 @@ class ClassifierModule(LifecycleModule):
     """Assigns one of several classes to every sample.
 
     It logs ``<phase>/loss`` and ``<phase>/accuracy`` for train, val and test. A checkpoint holds
-    what is needed to build the network again without the data.
+    what is needed to build the network again without the data; only what was given as an object
+    (a finished network, a factory, a loss) has to be given to ``load_from_checkpoint`` again.
 
     Args:
         network: Recipe of the network: a name (``"cnn"``, ``"mlp"``), a dictionary
@@ -61,7 +62,8 @@ class ClassifierModule(LifecycleModule):
         recipes = {"network": network, "optimizer": optimizer, "scheduler": scheduler}
         plain = {name: recipe for name, recipe in recipes.items() if is_plain(recipe)}
         self.save_hyperparameters(plain)
-        self._recipe, self._optimizer, self._scheduler = network, optimizer, scheduler
+        self._optimizer, self._scheduler = optimizer, scheduler
+        self._recipe = (network,)  # in a tuple, lest a finished network is saved twice
         self.loss = loss or nn.CrossEntropyLoss()
         self.network: nn.Module | None = None
         self.metrics: nn.ModuleDict | None = None
@@ -80,7 +82,7 @@ class ClassifierModule(LifecycleModule):
     def _build(self, input_shape: Sequence[int], num_classes: int) -> None:
         # Saved for the checkpoint, which is loaded where there may be no data.
         self.hparams.update(input_shape=list(input_shape), num_classes=num_classes)
-        recipe = self._recipe
+        (recipe,) = self._recipe
         self.network = (
             recipe
             if isinstance(recipe, nn.Module)
@@ -139,6 +141,10 @@ class ClassifierModule(LifecycleModule):
             raise ConfigError(f"{problem}. Put the labels beside the shards, or pass `labels`.")
         inputs, classes = batch
         scores, classes = self(inputs), classes.long()
+        if classes.ndim != scores.ndim - 1:
+            expected = (*scores.shape[:1], *scores.shape[2:])
+            problem = f"Expected labels of shape {expected}, one class each"
+            raise ConfigError(f"{problem}, but got {tuple(classes.shape)}. Save them as numbers.")
         loss = self.loss(scores, classes)
         accuracy = self._metric(phase)
         accuracy(scores, classes)

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 from torch import Tensor, nn
+from torch.nn.functional import batch_norm
 from typing_extensions import override
 
 from leyden.errors import ConfigError
@@ -36,7 +37,7 @@ class MLP(nn.Module):
     ) -> None:
         super().__init__()
         sizes = [math.prod(input_shape), *hidden]
-        layers: list[nn.Module] = [nn.Flatten(), nn.BatchNorm1d(sizes[0], affine=False)]
+        layers: list[nn.Module] = [nn.Flatten(), _Standardization(sizes[0], affine=False)]
         for size_in, size_out in zip(sizes, hidden, strict=False):
             layers += [nn.Linear(size_in, size_out), nn.ReLU(), nn.Dropout(dropout)]
         self.layers = nn.Sequential(*layers, nn.Linear(sizes[-1], num_outputs))
@@ -46,6 +47,16 @@ class MLP(nn.Module):
         """Map ``(batch, *input_shape)`` to ``(batch, num_outputs)``."""
         output: Tensor = self.layers(inputs)
         return output
+
+
+class _Standardization(nn.BatchNorm1d):
+    """Standardises features; a single sample, which has no spread, by those seen before it."""
+
+    @override
+    def forward(self, input: Tensor) -> Tensor:
+        if len(input) > 1:
+            return super().forward(input)
+        return batch_norm(input, self.running_mean, self.running_var, eps=self.eps)
 
 
 class CNN(nn.Module):

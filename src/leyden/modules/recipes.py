@@ -57,11 +57,11 @@ def build(recipe: Recipe, known: Mapping[str, Callable[..., Any]], *args: Any, w
 
 def is_plain(recipe: object) -> bool:
     """Say whether a value is made of numbers, strings, lists and dictionaries only."""
-    if isinstance(recipe, Mapping):
+    if isinstance(recipe, dict):
         return all(isinstance(key, str) and is_plain(value) for key, value in recipe.items())
     if isinstance(recipe, list | tuple):
         return all(map(is_plain, recipe))
-    return recipe is None or isinstance(recipe, bool | int | float | str)
+    return recipe is None or type(recipe) in (bool, int, float, str)  # NumPy's are not plain
 
 
 def _import(path: str, known: Mapping[str, Any], what: str) -> Any:
@@ -71,5 +71,5 @@ def _import(path: str, known: Mapping[str, Any], what: str) -> Any:
         raise ConfigError(f"{problem} {suggest(path, known)}")
     try:
         return getattr(import_module(module), name)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, TypeError) as error:  # TypeError: a relative path
         raise ConfigError(f"{problem} It cannot be imported: {error}.") from error

@@ -5,7 +5,7 @@ from typing import Final
 
 from matplotlib.figure import Figure
 
-from leyden.runs import replacing
+from leyden.files import replacing
 
 __all__ = ["INK", "PALETTE", "save_figure"]
 

@@ -3,7 +3,6 @@
 from leyden.runs.hardware import hardware_info, versions
 from leyden.runs.layout import RunDir, claim_dir
 from leyden.runs.manifest import RunManifest, RunStatus, read_manifest
-from leyden.runs.writing import replacing
 
 __all__ = [
     "RunDir",
@@ -12,6 +11,5 @@ __all__ = [
     "claim_dir",
     "hardware_info",
     "read_manifest",
-    "replacing",
     "versions",
 ]

@@ -1,6 +1,7 @@
 """What is known about a run, kept in its ``run.json``."""
 
 import json
+import math
 import os
 import platform
 import sys
@@ -12,9 +13,9 @@ from types import TracebackType
 from typing import Any, Self, SupportsFloat
 
 from leyden.errors import DataError, MissingPathError
+from leyden.files import replacing
 from leyden.runs.hardware import hardware_info, versions
 from leyden.runs.layout import RunDir
-from leyden.runs.writing import replacing
 
 __all__ = ["RunManifest", "RunStatus", "read_manifest"]
 
@@ -99,9 +100,13 @@ class RunManifest:
         """Keep what the run came to.
 
         Args:
-            results: Metrics by name; one with the name of an earlier one replaces it.
+            results: Metrics by name; one with the name of an earlier one replaces it. JSON has no
+                number for NaN and the infinities, which are kept as ``null``.
         """
-        self._facts["results"].update({name: float(value) for name, value in results.items()})
+        numbers = {name: float(value) for name, value in results.items()}
+        self._facts["results"] |= {
+            name: number if math.isfinite(number) else None for name, number in numbers.items()
+        }
         self._write()
 
     def _new_facts(self) -> dict[str, Any]:
@@ -131,7 +136,9 @@ class RunManifest:
 
     def _write(self) -> None:
         with replacing(self._path) as temporary:
-            temporary.write_text(json.dumps(self._facts, indent=2) + "\n", encoding="utf-8")
+            temporary.write_text(
+                json.dumps(self._facts, indent=2, allow_nan=False) + "\n", encoding="utf-8"
+            )
 
 
 def read_manifest(path: Path) -> dict[str, Any]:

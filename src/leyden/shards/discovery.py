@@ -95,9 +95,12 @@ def _existing_folder(path: Path) -> Path:
         )
         raise DiscoveryError(f"{problem} Pass the folder that holds it.")
     parent = path.parent
-    near = [entry.name for entry in parent.iterdir()] if parent.is_dir() else []
-    hint = suggest(path.name, near) if near else f"There is no {str(parent)!r} either."
-    raise MissingPathError(f"Expected `path` to exist, but got {str(path)!r}. {hint}")
+    problem = f"Expected `path` to exist, but got {str(path)!r}."
+    if not parent.is_dir():
+        raise MissingPathError(f"{problem} There is no {str(parent)!r} either.")
+    folders = [entry.name for entry in parent.iterdir() if entry.is_dir()]
+    near = suggest(path.name, (name for name in folders if not name.startswith(".")))
+    raise MissingPathError(f"{problem} {near}")
 
 
 def _named_source(labels: object) -> LabelSource | None:

@@ -1,9 +1,7 @@
 """From arrays to numbered shards on disk."""
 
-import os
 import shutil
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -11,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from leyden.errors import ConfigError, DataError
+from leyden.files import replacing
 from leyden.types import Array
 
 __all__ = ["create_folder", "write_shards"]
@@ -73,21 +72,9 @@ def write_shards(
             raise DataError(f"Expected numbers in set {number}, but got Python objects.")
     folder.mkdir(parents=True, exist_ok=True)
     for number, array in inputs.items():
-        _replace(folder / f"{base}{number}.npy", partial(_save, array=array))
+        with replacing(folder / f"{base}{number}.npy") as temporary:
+            np.save(temporary, array, allow_pickle=False)
     if labels is not None:
         named: dict[str, Any] = {str(number): array for number, array in labels.items()}
-        _replace(folder / "labels.npz", lambda path: np.savez(path, **named))
-
-
-def _save(path: Path, array: Array) -> None:
-    np.save(path, array, allow_pickle=False)
-
-
-def _replace(path: Path, write: Callable[[Path], None]) -> None:
-    """Write under a hidden name first, so that ``path`` is whole or absent."""
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")
-    try:
-        write(temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        with replacing(folder / "labels.npz") as temporary:
+            np.savez(temporary, **named)

@@ -19,6 +19,9 @@ __all__ = ["CsvReader", "csv_columns", "is_header"]
 class CsvReader:
     """A table of numbers with or without a header line; parsed whole at once.
 
+    Several columns make a float64 array; a single column that is asked for by its name, such as
+    that of the labels, keeps whole numbers whole.
+
     Args:
         path: The file.
         key: A column name for a vector, names for a table of those columns, ``None`` for all.
@@ -38,7 +41,8 @@ class CsvReader:
             if len({len(column) for column in columns}) > 1:
                 problem = "Expected a number in every cell, but the ends of some columns are empty."
                 raise ShardError(problem, path=path)
-            self._array = np.stack(columns, axis=1)
+            # One dtype whatever the file: a shard may happen to hold whole numbers only.
+            self._array = np.stack(columns, axis=1).astype(np.float64)
         self.shape, self.dtype = self._array.shape, self._array.dtype
 
     def read(self, rows: Rows) -> Array:

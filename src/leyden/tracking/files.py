@@ -16,7 +16,8 @@ from pyarrow import csv as arrow_csv
 from typing_extensions import override
 
 from leyden.errors import DataError, MissingPathError
-from leyden.runs import RunDir, replacing
+from leyden.files import replacing
+from leyden.runs import RunDir
 
 __all__ = ["FileLogger", "History", "epoch_ends", "read_metrics"]
 

@@ -12,7 +12,7 @@ from pyarrow import parquet
 from torch import Tensor
 
 from leyden.errors import DataError, MissingPathError
-from leyden.runs import replacing
+from leyden.files import replacing
 from leyden.types import Phase
 
 __all__ = ["Ledger", "LedgerRow", "read_ledger"]

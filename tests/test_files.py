@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from leyden.runs import replacing
+from leyden.files import replacing
 
 
 def test_file_appears_when_the_body_ends(tmp_path: Path) -> None:

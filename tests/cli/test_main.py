@@ -1,0 +1,76 @@
+"""``leyden`` and its sub-commands."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from leyden import __version__
+from leyden.cli import main
+from leyden.shards import write_shards
+
+
+def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    """Run the command in this process and return its exit code."""
+    monkeypatch.setattr(sys, "argv", ["leyden", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert isinstance(ended.value.code, int)
+    return ended.value.code
+
+
+def test_inspect_prints_what_was_inferred(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = np.zeros((5, 3), np.float32)
+    write_shards(Path("ecg"), {1: rows, 2: rows, 7: rows}, base="ecg__")
+    assert call(monkeypatch, "inspect", "ecg") == 0
+    lines = [line.split(None, 1) for line in capsys.readouterr().out.splitlines()]
+    assert ["shards", "ecg__<number>.npy"] in lines
+    assert ["sets", "3: 1-2, 7"] in lines
+    assert ["rows", "15 (5 in a set)"] in lines
+    assert ["sample", "float32 (3,)"] in lines
+
+
+def test_inspect_shows_each_sub_folder(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = np.zeros((5, 3), np.float32)
+    write_shards(Path("ecg/train"), {1: rows})
+    write_shards(Path("ecg/test"), {2: rows})
+    assert call(monkeypatch, "inspect", "ecg") == 0
+    printed = capsys.readouterr().out
+    assert "[train]\n" in printed
+    assert "[test]\n" in printed
+
+
+def test_inspecting_what_is_not_there_is_one_line_and_exit_code_2(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(monkeypatch, "inspect", "nowhere") == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "Expected `path` to exist, but got 'nowhere'. Known: none."
+    ]
+
+
+@pytest.mark.parametrize("arguments", [[], ["inspct", "x"], ["inspect"], ["inspect", "x", "--y"]])
+def test_a_wrong_command_line_is_exit_code_2(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    assert call(monkeypatch, *arguments) == 2
+    assert "usage: leyden" in capsys.readouterr().err
+
+
+def test_the_version_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(monkeypatch, "--version") == 0
+    assert capsys.readouterr().out == f"leyden {__version__}\n"
+
+
+def test_train_is_handed_to_hydra(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(monkeypatch, "train", "model=cnnn") == 2
+    assert "Did you mean 'cnn'?" in capsys.readouterr().err

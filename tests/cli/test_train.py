@@ -1,0 +1,172 @@
+"""``python train.py`` and ``leyden train``: real runs on the default data, and slips."""
+
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from leyden.cli.train import main
+from leyden.runs import RunDir, read_manifest
+from leyden.shards import write_shards
+from leyden.tracking import read_ledger, read_metrics
+
+QUIET = ["trainer.enable_progress_bar=false", "trainer.enable_model_summary=false"]
+
+
+@pytest.fixture(autouse=True)
+def arguments(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["train.py"])
+    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+
+
+def runs_in(workplace: Path) -> list[RunDir]:
+    return [RunDir(path.parent) for path in sorted(workplace.rglob("run.json"))]
+
+
+def train(workplace: Path, *overrides: str) -> RunDir:
+    """Train in the current directory, expect success, and return the newest run."""
+    before = {run.path for run in runs_in(workplace)}
+    assert main([*QUIET, *overrides]) == 0
+    (run,) = [run for run in runs_in(workplace) if run.path not in before]
+    return run
+
+
+def test_the_main_job_reaches_its_accuracy_and_keeps_everything(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = train(workplace, "model=cnn", "data=auto")
+    facts, printed = read_manifest(run.manifest_path), capsys.readouterr().out
+    assert facts["status"] == "finished"
+    assert facts["results"]["test/accuracy"] >= 0.97
+    assert facts["timings"]["duration"] < 60
+    for text in ("test/accuracy", "seconds", "history.png", "metrics.csv", "best.ckpt"):
+        assert text in printed
+    assert run.history_path.read_bytes().startswith(b"\x89PNG")
+    assert {"val/loss", "train/loss", "test/accuracy"} <= read_metrics(run.metrics_path).keys()
+    assert set(read_ledger(run.ledger_path)["phase"].to_pylist()) == {"train", "val", "test"}
+    (config,) = run.config_dir.iterdir()
+    assert OmegaConf.load(config).model.network.type == "cnn"
+
+
+def test_two_runs_with_one_seed_are_equal_and_with_another_differ(workplace: Path) -> None:
+    short = ["model=mlp", "trainer.max_epochs=2"]
+    one, two, other = (train(workplace, *short, f"seed={seed}") for seed in (3, 3, 4))
+    weights = [
+        torch.load(run.checkpoints_dir / "last.ckpt", weights_only=True)["state_dict"]
+        for run in (one, two, other)
+    ]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+    assert not torch.equal(*(part["network.layers.2.weight"] for part in weights[1:]))
+    assert one.metrics_path.read_bytes() == two.metrics_path.read_bytes()
+    assert one.metrics_path.read_bytes() != other.metrics_path.read_bytes()
+
+
+def write_table_shards(folder: Path) -> None:
+    """Five CSV shards of a separable problem with three features and a column of labels."""
+    random = np.random.default_rng(0)
+    folder.mkdir()
+    for number in (1, 2, 4, 5, 10):
+        rows = random.normal(size=(40 + number, 3))
+        labels = (rows.sum(axis=1) > 0).astype(int)
+        lines = [[*row, label] for row, label in zip(rows.tolist(), labels.tolist(), strict=True)]
+        with (folder / f"part_{number:03}.csv").open("w", newline="") as file:
+            csv.writer(file).writerows([["a", "b", "c", "label"], *lines])
+
+
+def test_a_folder_of_tables_trains_validates_and_tests(workplace: Path) -> None:
+    write_table_shards(workplace / "tables")
+    run = train(workplace, "model=mlp", "data.path=tables", "trainer.max_epochs=8")
+    results = read_manifest(run.manifest_path)["results"]
+    assert results["test/accuracy"] > 0.8
+    assert not (workplace / "data").exists()
+
+
+def test_nothing_held_out_trains_on_all_and_keeps_the_best_by_training_loss(
+    workplace: Path,
+) -> None:
+    rows = np.random.default_rng(0).random((20, 4), np.float32)
+    write_shards(Path("flat"), {1: rows}, labels={1: (rows[:, 0] > 0.5).astype(np.int64)})
+    overrides = ["model=mlp", "data.path=flat", "data.val=null", "data.test=null"]
+    run = train(workplace, *overrides, "trainer.max_epochs=2")
+    assert (run.checkpoints_dir / "best.ckpt").is_file()
+    assert "test/loss" not in read_manifest(run.manifest_path)["results"]
+
+
+@pytest.mark.parametrize("debug", ["fast", "limit"])
+def test_debug_runs_finish(workplace: Path, debug: str) -> None:
+    run = train(workplace, "model=mlp", f"debug={debug}")
+    assert read_manifest(run.manifest_path)["status"] == "finished"
+
+
+def test_overfitting_learns_its_few_batches(workplace: Path) -> None:
+    run = train(workplace, "model=mlp", "debug=overfit")
+    assert read_manifest(run.manifest_path)["results"]["train/accuracy"] == 1.0
+
+
+def test_a_sweep_makes_a_run_for_every_combination(workplace: Path) -> None:
+    assert main(["-m", "model=cnn,mlp", "seed=1,2", "debug=fast", *QUIET]) == 0
+    names = [run.path.name for run in runs_in(workplace)]
+    assert names == ["0-cnn-auto", "1-cnn-auto", "2-mlp-auto", "3-mlp-auto"]
+    assert len(list((workplace / "runs").iterdir())) == 1
+
+
+SLIPS = {
+    "model=cnnn": r"Expected `model` to be one of its options, but got 'cnnn'. Did you mean 'cnn'?",
+    "modle=cnn": "Expected a key of the configuration, but got 'modle'. Did you mean 'model'?",
+    "data.batchsize=3": "but got 'data.batchsize'. Did you mean 'data.batch_size'?",
+    "trainer.max_epoch=3": "but got 'trainer.max_epoch'. Did you mean 'trainer.max_epochs'?",
+    "data.batch_size==3": "Expected an override key=value, but got 'data.batch_size==3'.",
+    "data.path=nowhere": "Expected `path` to exist, but got 'nowhere'. Did you mean 'nowhere_'?",
+    "data.path=nowhere_": "Expected numbered files in nowhere_, such as sample__1.npy",
+    "data.batch_size=0": "Expected `batch_size` to be a whole number from 1, but got 0.",
+    "data.shuffle=row": "but got 'row'. Did you mean 'rows'?",
+    "seed=-1": "Expected `seed` to be a whole number from 0, but got -1.",
+    "+data.foo=1": "Expected arguments that fit in `data`, but got:",
+    "trainer.accelerator=gpuu": "Expected arguments that fit in `trainer`, but got:",
+    "~model": "Expected `model` to be a section of the configuration",
+}
+
+
+@pytest.mark.parametrize("slip", SLIPS)
+def test_a_slip_is_one_line_and_exit_code_2_and_leaves_nothing(
+    workplace: Path, capsys: pytest.CaptureFixture[str], slip: str
+) -> None:
+    (workplace / "nowhere_").mkdir()
+    assert main([*QUIET, slip]) == 2
+    printed = capsys.readouterr()
+    assert SLIPS[slip] in printed.err
+    assert len(printed.err.splitlines()) == 1
+    assert runs_in(workplace) == []
+    files = [path for path in workplace.rglob("*") if path.is_file()]
+    assert [path for path in files if "digits" not in str(path)] == []
+
+
+def test_the_full_traceback_is_had_on_request(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    with pytest.raises(ValueError, match=r"Expected `seed`"):
+        main([*QUIET, "seed=-1"])
+
+
+def test_a_late_slip_ends_the_run_as_failed(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*QUIET, "optimizer.lr=-1"]) == 2
+    assert "Invalid learning rate" in capsys.readouterr().err
+    (run,) = runs_in(workplace)
+    assert read_manifest(run.manifest_path)["status"] == "failed"
+
+
+def test_the_script_ends_with_the_exit_code(workplace: Path) -> None:
+    script = Path(__file__).parents[2] / "train.py"
+    command = [sys.executable, str(script), "model=cnnn"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("Expected `model` to be one of its options, but got 'cnnn'.")

@@ -1,0 +1,75 @@
+"""Every shipped configuration file composes, is described, and names things that exist."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import get_object
+from omegaconf import OmegaConf
+
+from leyden.config import conf_dir, register_resolvers
+from leyden.runs import RunDir
+
+FILES = sorted(conf_dir().rglob("*.yaml"))
+OPTIONS = [f"{path.parent.name}={path.stem}" for path in FILES if path.parent != conf_dir()]
+
+
+def composed(*overrides: str) -> dict[str, Any]:
+    """Compose the main configuration as the application does, and resolve it."""
+    register_resolvers()
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        config = compose(
+            "train",
+            ["hydra.runtime.output_dir=/run", *overrides],
+            return_hydra_config=True,
+        )
+        HydraConfig.instance().set_config(config)
+        own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+        plain = OmegaConf.to_container(own, resolve=True)
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}
+
+
+def targets(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        if "_target_" in node:
+            yield node["_target_"]
+        for child in node.values():
+            yield from targets(child)
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_every_option_composes_and_its_targets_exist(option: str) -> None:
+    names = list(targets(composed(option)))
+    assert "lightning.Trainer" in names
+    assert all(callable(get_object(name)) for name in names)
+
+
+@pytest.mark.parametrize("path", FILES, ids=[str(path.relative_to(conf_dir())) for path in FILES])
+def test_every_file_says_what_it_is_and_is_short(path: Path) -> None:
+    lines = path.read_text().splitlines()
+    described = lines[1] if lines[0].startswith("# @package") else lines[0]
+    assert described.startswith("# ")
+    assert described.endswith((".", "?", "data=auto"))
+    keys = OmegaConf.load(path)
+    assert len(keys) <= 25
+
+
+def test_the_places_in_the_configuration_are_those_of_a_run_folder() -> None:
+    config, run = composed(), RunDir(Path("/run"))
+    callbacks = config["callbacks"]
+    assert Path(callbacks["checkpoint"]["dirpath"]) == run.checkpoints_dir
+    assert Path(callbacks["batches"]["path"]) == run.ledger_path
+    assert Path(callbacks["history"]["path"]) == run.history_path
+    assert Path(config["tracking"]["csv"]["run_dir"]) == run.path
+
+
+def test_the_seed_reaches_the_data() -> None:
+    assert composed("seed=7")["data"]["seed"] == 7
+
+
+def test_the_name_of_a_run_tells_its_choices() -> None:
+    assert composed("model=mlp")["name"] == "mlp-auto"

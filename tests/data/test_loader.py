@@ -1,0 +1,341 @@
+import json
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from leyden.data.gather import ShardStore
+from leyden.data.loader import BatchLoader
+from leyden.data.plan import EpochPlan
+from leyden.errors import ResumeError, ShardError
+from leyden.shards import Catalog, discover
+
+LENGTHS = {1: 5, 2: 3, 7: 4}  # 12 rows: batches of 5, 5 and 2
+
+
+def make_loader(catalog: Catalog, **arguments: Any) -> BatchLoader:
+    """Make a loader of batches of 5 rows; some arguments are of the loader, the others of plans."""
+    mine = {name: arguments.pop(name) for name in ("every_epoch_alike", "on_batch") if name in arguments}
+    settings = {"batch_size": 5, **arguments}
+
+    def make_plan(epoch: int) -> EpochPlan:
+        return EpochPlan(catalog.lengths, epoch=epoch, **settings)
+
+    return BatchLoader(ShardStore(catalog), make_plan, fingerprint=catalog.fingerprint, **mine)
+
+
+@pytest.fixture
+def catalog(write: Callable[..., Path]) -> Catalog:
+    return discover(write(LENGTHS))
+
+
+def expected(epoch: int, *, seed: int = 0, batch_size: int = 5) -> list[list[list[int]]]:
+    """List the batches of an epoch as ``[set number, row]``, from the plan alone."""
+    plan = EpochPlan(LENGTHS, batch_size=batch_size, seed=seed, epoch=epoch)
+    return [
+        [[piece.set_number, int(row)] for piece in batch.slices for row in piece.rows]
+        for batch in plan
+    ]
+
+
+def taken(batches: Iterator[Any], num_batches: int | None = None) -> list[Any]:
+    return [batch.tolist() for batch in islice(batches, num_batches)]
+
+
+def test_batches_are_the_rows_on_disk_that_their_origin_names(catalog: Catalog) -> None:
+    loader = make_loader(catalog)
+    arrays = {number: np.load(catalog.shard(number).data.path) for number in LENGTHS}
+    for batch, origin in zip(loader, loader.plan, strict=True):
+        rows = [arrays[piece.set_number][piece.rows] for piece in origin.slices]
+        assert isinstance(batch, Tensor)
+        assert batch.numpy().tolist() == np.concatenate(rows).tolist()
+    assert taken(iter(make_loader(catalog))) == expected(0)
+
+
+def test_epochs_follow_one_another(catalog: Catalog) -> None:
+    loader = make_loader(catalog)
+    assert [taken(iter(loader)) for _ in range(3)] == [expected(epoch) for epoch in range(3)]
+
+
+def test_an_epoch_that_is_not_pulled_to_its_end_is_over_with_its_last_batch(
+    catalog: Catalog,
+) -> None:
+    loader = make_loader(catalog)
+    assert taken(iter(loader), 3) == expected(0)  # next is not called a fourth time
+    assert taken(iter(loader), 3) == expected(1)
+
+
+def test_a_pass_that_is_broken_off_begins_anew(catalog: Catalog) -> None:
+    loader = make_loader(catalog)
+    assert taken(iter(loader), 2) == expected(0)[:2]
+    assert taken(iter(loader)) == expected(0)
+    assert taken(iter(loader)) == expected(1)
+
+
+def test_validation_has_the_same_epoch_again_and_again(catalog: Catalog) -> None:
+    loader = make_loader(catalog, every_epoch_alike=True)
+    assert [taken(iter(loader)) for _ in range(3)] == [expected(0)] * 3
+
+
+def test_nothing_is_read_or_counted_before_the_first_batch(
+    write: Callable[..., Path], counting: Any
+) -> None:
+    loader = make_loader(discover(write(LENGTHS), reader=counting))
+    counting.opened.clear()
+    iterators = [iter(loader) for _ in range(3)]
+    assert counting.opened == counting.read_rows == []
+    assert taken(iterators[2]) == expected(0)
+    assert taken(iter(loader)) == expected(1)
+
+
+def test_an_epoch_that_is_set_after_iter_still_counts(catalog: Catalog) -> None:
+    loader = make_loader(catalog)
+    batches = iter(loader)
+    loader.set_epoch(4)
+    assert taken(batches) == expected(4)
+    assert taken(iter(loader)) == expected(5)
+
+
+def test_a_state_that_is_loaded_after_iter_still_counts(catalog: Catalog) -> None:
+    source, loader = make_loader(catalog), make_loader(catalog)
+    taken(iter(source), 2)
+    batches = iter(loader)
+    loader.load_state_dict(source.state_dict())
+    assert taken(batches) == expected(0)[2:]
+
+
+def test_len_is_that_of_the_whole_epoch_wherever_it_is(catalog: Catalog) -> None:
+    source, loader = make_loader(catalog), make_loader(catalog)
+    for _ in zip(range(2), source, strict=False):
+        assert len(source) == 3
+    loader.load_state_dict(source.state_dict())
+    assert len(loader) == 3
+    assert len(make_loader(catalog, drop_last=True)) == 2
+
+
+@pytest.mark.parametrize("epoch", [0, 1])
+@pytest.mark.parametrize("done", [1, 2, 3])
+def test_a_state_goes_on_with_exactly_the_batches_that_are_left(
+    catalog: Catalog, epoch: int, done: int
+) -> None:
+    source, loader = make_loader(catalog), make_loader(catalog)
+    source.set_epoch(epoch)
+    taken(iter(source), done)
+    loader.load_state_dict(json.loads(json.dumps(source.state_dict())))
+    following = expected(epoch)[done:] + expected(epoch + 1) + expected(epoch + 2)
+    found = taken(iter(loader)) + taken(iter(loader))
+    assert found == following[: len(found)]
+    assert len(found) == (6 if done == 3 else 6 - done)
+
+
+def test_a_state_from_before_the_first_batch_is_the_beginning(catalog: Catalog) -> None:
+    loader = make_loader(catalog)
+    loader.load_state_dict(make_loader(catalog).state_dict())
+    assert taken(iter(loader)) == expected(0)
+
+
+@pytest.mark.parametrize("epoch_set", [None, 0, 1])
+def test_a_state_of_the_last_batch_goes_on_with_the_next_epoch(
+    catalog: Catalog, epoch_set: int | None
+) -> None:
+    source, loader = make_loader(catalog), make_loader(catalog)
+    taken(iter(source), 3)
+    loader.load_state_dict(source.state_dict())
+    if epoch_set is not None:
+        loader.set_epoch(epoch_set)
+    assert taken(iter(loader)) == expected(1)
+
+
+def test_setting_the_epoch_that_is_going_on_keeps_the_place(catalog: Catalog) -> None:
+    source, loader = make_loader(catalog), make_loader(catalog)
+    taken(iter(source), 2)
+    loader.load_state_dict(source.state_dict())
+    loader.sampler.set_epoch(0)  # type: ignore[attr-defined] # as Lightning does
+    assert taken(iter(loader)) == expected(0)[2:]
+
+
+def test_setting_another_epoch_drops_the_place(catalog: Catalog) -> None:
+    source, loader = make_loader(catalog), make_loader(catalog)
+    taken(iter(source), 2)
+    loader.load_state_dict(source.state_dict())
+    loader.sampler.set_epoch(3)  # type: ignore[attr-defined] # as Lightning does
+    assert taken(iter(loader)) == expected(3)
+
+
+def test_a_place_is_used_once(catalog: Catalog) -> None:
+    source, loader = make_loader(catalog), make_loader(catalog)
+    taken(iter(source), 2)
+    loader.load_state_dict(source.state_dict())
+    assert taken(iter(loader)) == expected(0)[2:]
+    assert taken(iter(loader)) == expected(1)
+
+
+def test_a_resumed_pass_that_is_broken_off_begins_its_epoch_anew(catalog: Catalog) -> None:
+    source, loader = make_loader(catalog), make_loader(catalog)
+    taken(iter(source), 1)
+    loader.load_state_dict(source.state_dict())
+    assert taken(iter(loader), 1) == expected(0)[1:2]
+    assert taken(iter(loader)) == expected(0)
+
+
+def test_a_state_is_written_down_before_the_batch_is_used_up(catalog: Catalog) -> None:
+    loader = make_loader(catalog)
+    states = []
+    for _ in zip(range(3), loader, strict=False):
+        states.append(loader.state_dict()["rows"])
+        assert loader.progress.num_rows == states[-1]
+    assert states == [5, 10, 12]
+
+
+def test_a_state_is_a_little_json(catalog: Catalog) -> None:
+    loader = make_loader(catalog, shuffle="window:12", seed=2**40)
+    loader.set_epoch(100_000)
+    taken(iter(loader), 2)
+    state = loader.state_dict()
+    assert state == {
+        "version": 1,
+        "epoch": 100_000,
+        "rows": 10,
+        "batch_size": 5,
+        "seed": 2**40,
+        "shuffle": "window:12",
+        "fingerprint": catalog.fingerprint,
+    }
+    assert len(json.dumps(state)) <= 200
+
+
+def test_going_to_a_place_reads_nothing_before_it(
+    write: Callable[..., Path], counting: Any
+) -> None:
+    catalog = discover(write(LENGTHS), reader=counting)
+    source, loader = make_loader(catalog), make_loader(catalog)
+    taken(iter(source), 2)
+    counting.read_rows.clear()
+    loader.load_state_dict(source.state_dict())
+    taken(iter(loader))
+    assert counting.read_rows == [(f"sample__{number}.npy", row) for number, row in expected(0)[2]]
+
+
+def test_a_state_of_a_longer_epoch_is_at_the_end_of_a_shorter_one(catalog: Catalog) -> None:
+    source, loader = make_loader(catalog), make_loader(catalog, drop_last=True)
+    taken(iter(source), 3)
+    loader.load_state_dict(source.state_dict())
+    assert taken(iter(loader)) == expected(1)[:2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "key", "mine", "other"),
+    [
+        ({"seed": 4}, "seed", "4", "0"),
+        ({"batch_size": 6}, "batch_size", "6", "5"),
+        ({"shuffle": "full"}, "shuffle", "full", "rows"),
+    ],
+)
+def test_a_state_of_another_order_is_refused(
+    catalog: Catalog, arguments: dict[str, Any], key: str, mine: str, other: str
+) -> None:
+    source, loader = make_loader(catalog), make_loader(catalog, **arguments)
+    taken(iter(source), 2)
+    problem = (
+        f"Expected a state with the {key} of this loader, but they differ[.]\n"
+        f"state: {other}\nloader: {mine}\nGo on with the data and the arguments"
+    )
+    with pytest.raises(ResumeError, match=problem):
+        loader.load_state_dict(source.state_dict())
+    assert loader.progress.num_batches == 0
+
+
+def test_a_state_of_other_data_is_refused(catalog: Catalog, write: Callable[..., Path]) -> None:
+    other = discover(write(LENGTHS | {2: 4}, "other"))
+    problem = f"fingerprint of this.*\nstate: {other.fingerprint}\nloader: {catalog.fingerprint}"
+    with pytest.raises(ResumeError, match=problem):
+        make_loader(catalog).load_state_dict(make_loader(other).state_dict())
+
+
+@pytest.mark.parametrize(("state", "version"), [({}, "None"), ({"version": 2}, "2")])
+def test_a_state_of_another_version_is_refused(
+    catalog: Catalog, state: dict[str, Any], version: str
+) -> None:
+    problem = f"version of this loader, but they differ[.]\nstate: {version}\nloader: 1"
+    with pytest.raises(ResumeError, match=problem):
+        make_loader(catalog).load_state_dict(state)
+
+
+def test_labels_come_with_the_inputs_and_keep_their_dtype(write: Callable[..., Path]) -> None:
+    loader = make_loader(discover(write(LENGTHS, labels=True)))
+    for batch in loader:
+        inputs, labels = batch
+        assert (inputs.dtype, labels.dtype) == (torch.float32, torch.int64)
+        assert labels.tolist() == (10 * inputs[:, 1]).tolist()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float16, np.float64, np.bool_])
+def test_dtypes_are_those_on_disk(tmp_path: Path, dtype: type[np.generic]) -> None:
+    np.save(tmp_path / "a1.npy", np.ones((3, 2), dtype))
+    np.savez(tmp_path / "labels.npz", **{"1": np.ones(3, dtype)})
+    inputs, labels = next(iter(make_loader(discover(tmp_path))))
+    assert inputs.dtype == labels.dtype == torch.from_numpy(np.ones(1, dtype)).dtype
+
+
+def test_without_labels_a_batch_is_a_tensor(catalog: Catalog) -> None:
+    assert all(isinstance(batch, Tensor) for batch in make_loader(catalog))
+
+
+def test_inputs_can_be_their_own_labels(write: Callable[..., Path]) -> None:
+    for inputs, targets in make_loader(discover(write(LENGTHS), labels="inputs")):
+        assert torch.equal(inputs, targets)
+
+
+def test_any_batch_can_be_fetched_without_moving(catalog: Catalog) -> None:
+    loader = make_loader(catalog)
+    batches = iter(loader)
+    assert taken(batches, 1) == expected(0)[:1]
+    fetched = loader.fetch(loader.plan[2])
+    assert isinstance(fetched, Tensor)
+    assert fetched.tolist() == expected(0)[2]
+    assert taken(batches) == expected(0)[1:]
+
+
+def test_a_broken_shard_is_named_when_its_batch_comes(catalog: Catalog) -> None:
+    loader = make_loader(catalog, shuffle="none")
+    catalog.shard(7).data.path.unlink()
+    batches = iter(loader)
+    assert taken(batches, 1) == [[[1, row] for row in range(5)]]
+    with pytest.raises(ShardError, match="Set 7: Expected a readable file"):
+        next(batches)
+    assert loader.progress.num_batches == 1
+
+
+def test_progress_counts_what_was_handed_out(catalog: Catalog) -> None:
+    seen = []
+    loader = make_loader(catalog, on_batch=lambda loader: seen.append(loader.progress))
+    taken(iter(loader))
+    assert [(each.epoch, each.num_batches, each.num_rows) for each in seen] == [
+        (0, 1, 5),
+        (0, 2, 10),
+        (0, 3, 12),
+    ]
+    assert all(each.rows_per_second > 0 for each in seen)
+
+
+def test_speed_counts_from_where_this_process_began(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr("leyden.data.loader.time.perf_counter", lambda: now[0])
+    source, loader = make_loader(catalog), make_loader(catalog)
+    taken(iter(source), 1)
+    loader.load_state_dict(source.state_dict())
+    assert loader.progress.rows_per_second == 0
+    batches = iter(loader)
+    next(batches)
+    assert loader.progress.rows_per_second == 0  # no time has passed
+    now[0] += 2
+    assert loader.progress.rows_per_second == 2.5  # 5 rows in 2 seconds; the 5 before are others'
+    loader.set_epoch(1)
+    assert loader.progress.rows_per_second == 0

@@ -1,0 +1,56 @@
+from itertools import count, islice, product
+from string import ascii_lowercase
+
+import numpy as np
+import pytest
+
+from leyden.data.origin import BatchOrigin, Slice, part_name
+
+
+def test_parts_are_lettered_as_columns_of_a_spreadsheet_are() -> None:
+    expected = ("".join(word) for size in count(1) for word in product(ascii_lowercase, repeat=size))
+    names = [part_name(index) for index in range(1000)]
+    assert names == list(islice(expected, 1000))
+
+
+def test_a_whole_set_has_no_letter() -> None:
+    assert part_name(None) == ""
+
+
+@pytest.mark.parametrize(
+    ("slices", "name"),
+    [
+        ([(12, "")], "12"),
+        ([(12, "a")], "12-a"),
+        ([(12, ""), (13, "")], "12+13"),
+        ([(12, "b"), (13, "a")], "12-b+13-a"),
+        ([(0, "aa"), (7, ""), (3, "a")], "0-aa+7+3-a"),
+    ],
+)
+def test_a_batch_is_named_after_its_slices(slices: list[tuple[int, str]], name: str) -> None:
+    rows = np.arange(2)
+    origin = BatchOrigin(0, 0, tuple(Slice(number, rows, part) for number, part in slices))
+    assert origin.name == name
+    assert origin.set_numbers == tuple(number for number, _ in slices)
+    assert origin.num_rows == 2 * len(slices)
+
+
+def test_slices_with_equal_rows_are_equal() -> None:
+    one, other = (Slice(1, np.array([2, 0]), "a") for _ in range(2))
+    assert one == other
+    assert hash(one) == hash(other)
+    assert BatchOrigin(0, 1, (one,)) == BatchOrigin(0, 1, (other,))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Slice(2, np.array([2, 0]), "a"),
+        Slice(1, np.array([0, 2]), "a"),
+        Slice(1, np.array([2]), "a"),
+        Slice(1, np.array([2, 0])),
+        "1-a",
+    ],
+)
+def test_slices_that_differ_are_not_equal(other: object) -> None:
+    assert Slice(1, np.array([2, 0]), "a") != other

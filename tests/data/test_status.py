@@ -1,0 +1,91 @@
+import pytest
+
+from leyden.data.loader import Progress
+from leyden.data.plan import EpochPlan
+from leyden.data.status import Status, make_status
+from leyden.types import Phase
+
+LENGTHS = {1: 48, 2: 48, 3: 48, 4: 6}  # 150 rows; batches 1+2-a, 2-b+3-a and 3-b+4, of 64, 64, 22
+
+
+def status(num_batches: int, num_rows: int, speed: float = 0.0, *, shuffle: str = "none") -> Status:
+    plan = EpochPlan(LENGTHS, batch_size=64, shuffle=shuffle, epoch=2)
+    return make_status(Phase.TRAIN, plan, Progress(2, num_batches, num_rows, speed))
+
+
+@pytest.mark.parametrize(
+    ("num_batches", "num_rows", "name", "set_numbers", "done", "left"),
+    [
+        (1, 64, "1+2-a", (1, 2), (1,), (2, 3, 4)),
+        (2, 128, "2-b+3-a", (2, 3), (1, 2), (3, 4)),
+        (3, 150, "3-b+4", (3, 4), (1, 2, 3, 4), ()),
+    ],
+)
+def test_every_batch_is_known(
+    num_batches: int,
+    num_rows: int,
+    name: str,
+    set_numbers: tuple[int, ...],
+    done: tuple[int, ...],
+    left: tuple[int, ...],
+) -> None:
+    found = status(num_batches, num_rows)
+    assert (found.phase, found.epoch, found.batch, found.num_batches) == (
+        Phase.TRAIN,
+        2,
+        num_batches - 1,
+        3,
+    )
+    assert (found.name, found.set_numbers) == (name, set_numbers)
+    assert (found.sets_done, found.sets_left) == (done, left)
+    assert found.rows_left == 150 - num_rows
+
+
+def test_time_is_told_from_the_speed() -> None:
+    found = status(2, 128, 11.0)
+    assert found.rows_per_second == 11.0
+    assert found.seconds_left == 2.0  # 22 rows
+
+
+def test_without_a_speed_there_is_no_telling() -> None:
+    assert status(2, 128).seconds_left == float("inf")
+    assert str(status(2, 128)).endswith("22 rows left, 0 rows/s, an unknown time to go")
+
+
+def test_a_status_can_be_read() -> None:
+    assert str(status(1, 64, 43.0)) == (
+        "train epoch 2 batch 1/3: set 1+2-a, 3 sets and 86 rows left, 43 rows/s, 2 s to go"
+    )
+
+
+def test_one_set_is_not_called_sets() -> None:
+    plan = EpochPlan({1: 2500}, batch_size=1000, shuffle="none")
+    found = make_status(Phase.VAL, plan, Progress(0, 1, 1000, 1000.0))
+    expected = "val epoch 0 batch 1/3: set 1-a, 1 set and 1,500 rows left, 1,000 rows/s, 2 s to go"
+    assert str(found) == expected
+
+
+def test_sets_are_done_in_the_order_in_which_they_came() -> None:
+    found = status(2, 128, shuffle="sets")
+    order = EpochPlan(LENGTHS, batch_size=64, shuffle="sets", epoch=2).set_order
+    assert found.sets_done + found.sets_left == order
+
+
+def test_sets_of_a_window_are_left_until_their_last_row() -> None:
+    lengths = dict.fromkeys(range(10), 3)
+    plan = EpochPlan(lengths, batch_size=4, shuffle="full")
+    for num_batches in range(1, 9):
+        num_rows = min(4 * num_batches, 30)
+        found = make_status(Phase.TRAIN, plan, Progress(0, num_batches, num_rows, 1.0))
+        coming = {number for batch in list(plan)[num_batches:] for number in batch.set_numbers}
+        assert set(found.sets_left) == coming
+        assert set(found.sets_done) == set(lengths) - coming
+
+
+def test_rows_that_are_dropped_are_not_left() -> None:
+    plan = EpochPlan(LENGTHS, batch_size=64, shuffle="none", drop_last=True)
+    first = make_status(Phase.TRAIN, plan, Progress(0, 1, 64, 64.0))
+    assert (first.num_batches, first.rows_left, first.seconds_left) == (2, 64, 1.0)
+    assert first.sets_left == (2, 3)  # 4 is dropped
+    last = make_status(Phase.TRAIN, plan, Progress(0, 2, 128, 64.0))
+    assert (last.sets_left, last.rows_left, last.seconds_left) == ((), 0, 0.0)
