@@ -47,6 +47,7 @@ test-all: $(READY) ## the default and the slow tests, with coverage
 
 docs: $(READY) ## the pages, warnings as errors, code in them run
 	$(BIN)/python -m sphinx -W -n -q docs docs/_build
+	$(BIN)/python -m sphinx -W -n -q -b doctest docs docs/_build/doctest
 
 package: $(READY) ## build, install the wheel elsewhere, and run tests and commands against it
 	sh .ci/check-package.sh $(BIN)/python

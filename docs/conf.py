@@ -71,6 +71,6 @@ def parse_as_prose(docstring: GoogleDocstring) -> list[str]:
 
 def setup(app: Sphinx) -> None:
     """Draw the figures, and join in where names are looked up and docstrings are read."""
-    GoogleDocstring._parse_attribute_docstring = parse_as_prose  # type: ignore[method-assign]  # noqa: SLF001
+    GoogleDocstring._parse_attribute_docstring = parse_as_prose  # noqa: SLF001
     draw_all(HERE / "_build" / "figures")
     app.connect("missing-reference", resolve_room)

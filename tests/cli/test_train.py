@@ -1,6 +1,7 @@
 """``python train.py`` and ``leyden train``: real runs on the default data, and slips."""
 
 import csv
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -25,7 +26,7 @@ def arguments(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def runs_in(workplace: Path) -> list[RunDir]:
-    return [RunDir(path.parent) for path in sorted(workplace.rglob("run.json"))]
+    return [RunDir(path.parent) for path in sorted(workplace.glob("runs/*/*/run.json"))]
 
 
 def train(workplace: Path, *overrides: str) -> RunDir:
@@ -170,3 +171,22 @@ def test_the_script_ends_with_the_exit_code(workplace: Path) -> None:
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert line.startswith("Expected `model` to be one of its options, but got 'cnnn'.")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_stopped_says_so(workplace: Path, number: signal.Signals) -> None:
+    script = Path(__file__).parents[2] / "train.py"
+    command = [sys.executable, str(script), "model=mlp", "trainer.max_epochs=100000", *QUIET]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        while not any(run.ledger_path.exists() for run in runs_in(workplace)):
+            with pytest.raises(subprocess.TimeoutExpired):  # it is on its way to the first epoch
+                process.wait(timeout=0.2)
+        process.send_signal(number)
+        try:
+            process.wait(timeout=60)
+        finally:
+            process.kill()
+    (run,) = runs_in(workplace)
+    assert process.returncode == 128 + number
+    assert read_manifest(run.manifest_path)["status"] == "interrupted"
+    assert len(read_ledger(run.ledger_path)) > 0

@@ -25,7 +25,7 @@ def test_rows_come_in_the_order_of_the_batch(write: Callable[..., Path]) -> None
 
 def test_dtypes_are_those_on_disk(tmp_path: Path) -> None:
     np.save(tmp_path / "a1.npy", np.zeros((3, 2), np.uint8))
-    np.savez(tmp_path / "labels.npz", **{"1": np.arange(3, dtype=np.int16)})
+    np.save(tmp_path / "labels.npy", np.arange(3, dtype=np.int16))
     store = ShardStore(discover(tmp_path))
     assert store.inputs(origin((1, [0]))).dtype == np.uint8
     assert store.labels(origin((1, [0]))).dtype == np.int16
@@ -40,7 +40,7 @@ def test_a_batch_is_memory_of_its_own(write: Callable[..., Path]) -> None:
 def test_labels_are_missed_only_when_asked_for(write: Callable[..., Path]) -> None:
     store = ShardStore(discover(write({1: 3})))
     assert not store.has_labels
-    with pytest.raises(DataError, match="Expected labels for .*d, but none were found"):
+    with pytest.raises(DataError, match=r"Expected labels for .*d, but none were found"):
         store.labels(origin((1, [0])))
 
 
@@ -66,5 +66,5 @@ def test_a_shard_that_is_gone_is_named(write: Callable[..., Path]) -> None:
     store = ShardStore(discover(folder))
     (folder / "sample__12.npy").unlink()
     assert store.inputs(origin((3, [0]))).tolist() == [[3, 0]]
-    with pytest.raises(ShardError, match="Set 12: Expected a readable file.*sample__12.npy"):
+    with pytest.raises(ShardError, match=r"Set 12: Expected a readable file.*sample__12.npy"):
         store.inputs(origin((3, [0]), (12, [0])))

@@ -20,7 +20,9 @@ LENGTHS = {1: 5, 2: 3, 7: 4}  # 12 rows: batches of 5, 5 and 2
 
 def make_loader(catalog: Catalog, **arguments: Any) -> BatchLoader:
     """Make a loader of batches of 5 rows; some arguments are of the loader, the others of plans."""
-    mine = {name: arguments.pop(name) for name in ("every_epoch_alike", "on_batch") if name in arguments}
+    mine = {
+        name: arguments.pop(name) for name in ("every_epoch_alike", "on_batch") if name in arguments
+    }
     settings = {"batch_size": 5, **arguments}
 
     def make_plan(epoch: int) -> EpochPlan:
@@ -277,7 +279,7 @@ def test_labels_come_with_the_inputs_and_keep_their_dtype(write: Callable[..., P
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float16, np.float64, np.bool_])
 def test_dtypes_are_those_on_disk(tmp_path: Path, dtype: type[np.generic]) -> None:
     np.save(tmp_path / "a1.npy", np.ones((3, 2), dtype))
-    np.savez(tmp_path / "labels.npz", **{"1": np.ones(3, dtype)})
+    np.save(tmp_path / "labels.npy", np.ones(3, dtype))
     inputs, labels = next(iter(make_loader(discover(tmp_path))))
     assert inputs.dtype == labels.dtype == torch.from_numpy(np.ones(1, dtype)).dtype
 

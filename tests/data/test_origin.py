@@ -8,7 +8,9 @@ from leyden.data.origin import BatchOrigin, Slice, part_name
 
 
 def test_parts_are_lettered_as_columns_of_a_spreadsheet_are() -> None:
-    expected = ("".join(word) for size in count(1) for word in product(ascii_lowercase, repeat=size))
+    expected = (
+        "".join(word) for size in count(1) for word in product(ascii_lowercase, repeat=size)
+    )
     names = [part_name(index) for index in range(1000)]
     assert names == list(islice(expected, 1000))
 

@@ -158,7 +158,9 @@ def test_predicting_what_was_seen_before_is_fine(write: Callable[..., Path]) -> 
 
 
 def test_holding_out_every_set_is_refused(write: Callable[..., Path]) -> None:
-    problem = "Expected a set to be left for training, but all of .*d are for `val` and `test`[.] Name"
+    problem = (
+        "Expected a set to be left for training, but all of .*d are for `val` and `test`[.] Name"
+    )
     with pytest.raises(ConfigError, match=problem):
         split(write({1: 2, 2: 2, 3: 2}), val=[1, 2], test=[3])
     with pytest.raises(ConfigError, match="left for training, but of 2 sets 1 for `val` and 1 for"):
@@ -172,7 +174,8 @@ def test_a_set_that_does_not_exist_is_refused(write: Callable[..., Path]) -> Non
 
 
 def test_an_empty_list_is_refused(write: Callable[..., Path]) -> None:
-    with pytest.raises(DataError, match="Expected at least one set of .*d to be kept, but got none"):
+    problem = "Expected at least one set of .*d to be kept, but got none"
+    with pytest.raises(DataError, match=problem):
         split(write(TEN), val=[])
 
 
@@ -180,7 +183,7 @@ def test_folders_that_do_not_exist_are_refused(write: Callable[..., Path], tmp_p
     problem = "Expected `val` to be an existing folder, but got 'nowhere'. Pass its path as seen"
     with pytest.raises(MissingPathError, match=problem):
         split(write(TEN), val="nowhere")
-    with pytest.raises(MissingPathError, match="Expected `path` to exist, but got '.*nothing'"):
+    with pytest.raises(MissingPathError, match=r"Expected `path` to exist, but got '.*nothing'"):
         split(tmp_path / "nothing")
 
 

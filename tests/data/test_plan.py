@@ -1,6 +1,6 @@
 from collections import defaultdict
 from collections.abc import Mapping
-from itertools import groupby, pairwise, product
+from itertools import chain, groupby, pairwise, product
 from string import ascii_lowercase
 from typing import Any, TypeAlias
 
@@ -125,7 +125,7 @@ def test_stretches_add_up_to_the_whole_order(case: Case, cuts: list[float]) -> N
     plan, total = EpochPlan(lengths, **arguments), sum(lengths.values())
     ends = [0, *sorted(int(cut * total) for cut in cuts), total]
     stretches = [in_both(plan, start, stop) for start, stop in pairwise(ends)]
-    assert sum(stretches, []) == in_both(EpochPlan(lengths, **arguments), 0, total)
+    assert list(chain(*stretches)) == in_both(EpochPlan(lengths, **arguments), 0, total)
 
 
 @often
@@ -252,7 +252,7 @@ def test_a_window_over_all_sets_is_a_full_shuffle() -> None:
 
 @pytest.mark.parametrize("shuffle", ["sets", "rows", "window:3", "full"])
 @pytest.mark.parametrize("other", [{"seed": 1}, {"epoch": 1}, {"seed": 2**40}])
-def test_seeds_and_epochs_have_orders_of_their_own(shuffle: str, other: dict[str, int]) -> None:
+def test_seeds_and_epochs_have_orders_of_their_own(shuffle: str, other: dict[str, Any]) -> None:
     lengths = dict.fromkeys(range(20), 10)
     one = EpochPlan(lengths, batch_size=8, shuffle=shuffle)
     another = EpochPlan(lengths, batch_size=8, shuffle=shuffle, **other)
@@ -330,7 +330,7 @@ def test_rows_outside_the_epoch_are_refused() -> None:
 
 
 def test_an_epoch_without_a_batch_is_refused() -> None:
-    with pytest.raises(ConfigError, match="at least 4 rows for a batch, but got 3. Lower `batch_s"):
+    with pytest.raises(ConfigError, match=r"at least 4 rows for a batch, but got 3[.] Lower"):
         EpochPlan({1: 1, 2: 2}, batch_size=4, drop_last=True)
     with pytest.raises(ConfigError, match="Expected at least 1 rows for a batch, but got 0"):
         EpochPlan({}, batch_size=4)

@@ -1,6 +1,7 @@
 """``python train.py`` and ``leyden train``: a run, or with ``-m`` a sweep, from a configuration."""
 
 import os
+import signal
 import sys
 import time
 import warnings
@@ -11,6 +12,7 @@ from pathlib import Path
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import DictConfig
 
 from leyden.cli import training
@@ -30,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Hydra overrides and options; those of the process if ``None``.
 
     Returns:
-        The exit code: 0, 2 for a user's slip, 130 after Ctrl-C.
+        The exit code: 0, 2 for a user's slip, 130 after Ctrl-C, 143 after SIGTERM.
     """
     register_resolvers()
     # Lightning reads a torch class that torch has deprecated; nothing for a user to change.
@@ -40,11 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     wants_traceback = os.environ.get(_FULL_ERROR) == "1"
     try:
         _compose_and_train()
-    except KeyboardInterrupt:
-        return 130
-    except SystemExit as exit_:
-        # Lightning ends with code 1 after Ctrl-C.
-        return 130 if isinstance(exit_.__context__, KeyboardInterrupt) else int(exit_.code or 0)
+    except (KeyboardInterrupt, SystemExit) as exit_:
+        return _exit_code(exit_)
     except Exception as error:
         line = explain(error, conf_dir(), _CONFIG)
         if wants_traceback or line is None:
@@ -52,6 +51,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(line, file=sys.stderr)
         return 2
     return 0
+
+
+def _exit_code(exit_: KeyboardInterrupt | SystemExit) -> int:
+    """Say how the process ended, as shells do: 128 and the number of the signal."""
+    if isinstance(exit_, SIGTERMException):
+        return 128 + signal.SIGTERM
+    # Lightning ends with code 1 after Ctrl-C.
+    if isinstance(exit_, KeyboardInterrupt) or isinstance(exit_.__context__, KeyboardInterrupt):
+        return 128 + signal.SIGINT
+    return int(exit_.code or 0)
 
 
 def _compose_and_train() -> None:

@@ -283,4 +283,5 @@ def _phase(name: Phase | str) -> Phase:
         return Phase(name)
     except ValueError:
         problem = f"Expected `phase` to be the name of a phase, but got {name!r}."
-        raise ConfigError(f"{problem} {suggest(str(name), list(Phase))}") from None
+        hint = suggest(str(name), [phase.value for phase in Phase])
+        raise ConfigError(f"{problem} {hint}") from None

@@ -1,6 +1,7 @@
 """What is being fit right now, and how far along it is."""
 
 from dataclasses import dataclass
+from math import inf
 
 from typing_extensions import override
 
@@ -43,9 +44,10 @@ class Status:
 
     @override
     def __str__(self) -> str:
+        sets = "1 set" if len(self.sets_left) == 1 else f"{len(self.sets_left)} sets"
         return (
             f"{self.phase} epoch {self.epoch} batch {self.batch + 1}/{self.num_batches}:"
-            f" set {self.name}, {len(self.sets_left)} sets and {self.rows_left:,} rows left,"
+            f" set {self.name}, {sets} and {self.rows_left:,} rows left,"
             f" {self.rows_per_second:,.0f} rows/s, {self.seconds_left:.0f} s to go"
         )
 
@@ -77,5 +79,5 @@ def make_status(phase: Phase, plan: EpochPlan, progress: Progress) -> Status:
         sets_left=sets_left,
         rows_left=rows_left,
         rows_per_second=speed,
-        seconds_left=rows_left / speed if speed > 0 else float("inf"),
+        seconds_left=rows_left / speed if speed > 0 else inf,
     )

@@ -143,8 +143,9 @@ class ClassifierModule(LifecycleModule):
         scores, classes = self(inputs), classes.long()
         if classes.ndim != scores.ndim - 1:
             expected = (*scores.shape[:1], *scores.shape[2:])
-            problem = f"Expected labels of shape {expected}, one class each"
-            raise ConfigError(f"{problem}, but got {tuple(classes.shape)}. Save them as numbers.")
+            problem = f"Expected numbers of classes as labels, of shape {expected}"
+            remedy = "Save one number for each sample."
+            raise ConfigError(f"{problem}, but got {tuple(classes.shape)}. {remedy}")
         loss = self.loss(scores, classes)
         accuracy = self._metric(phase)
         accuracy(scores, classes)
@@ -162,11 +163,13 @@ class ClassifierModule(LifecycleModule):
 
 def _explain(data: object, shape: object, classes: object) -> str:
     """Say what about the data is not known, and what to do."""
+    remedy = "pass `input_shape` and `num_classes` to the module."
     if data is None:
         problem = "Expected a data module that knows `sample_shape` and `num_classes`, but got none"
-    else:
-        name = "sample_shape" if shape is None else "num_classes"
-        problem = f"Expected `{name}` to be known, but {type(data).__name__} has none"
-        if classes is None and shape is not None:
-            problem += ": there are no labels, or they are not whole numbers"
-    return f"{problem}. Pass `input_shape` and `num_classes` to the module."
+        return f"{problem}. Give the trainer one, or {remedy}"
+    name = "sample_shape" if shape is None else "num_classes"
+    problem = f"Expected `{name}` to be known, but {type(data).__name__} has none"
+    if shape is not None and classes is None:
+        problem += ": there are no labels, or they are not whole numbers"
+        return f"{problem}. Save labels as whole numbers, or {remedy}"
+    return f"{problem}. {remedy.capitalize()}"

@@ -45,7 +45,7 @@ class MLP(nn.Module):
     @override
     def forward(self, inputs: Tensor) -> Tensor:
         """Map ``(batch, *input_shape)`` to ``(batch, num_outputs)``."""
-        output: Tensor = self.layers(inputs)
+        output: Tensor = self.layers(inputs.unsqueeze(-1))  # a sample may be a single number
         return output
 
 

@@ -15,6 +15,9 @@ from leyden.types import Array, Key, Rows
 
 __all__ = ["CsvReader", "csv_columns", "is_header"]
 
+# While it reads, Arrow would take Ctrl-C and SIGTERM away from whoever trains.
+pa.enable_signal_handlers(False)
+
 
 class CsvReader:
     """A table of numbers with or without a header line; parsed whole at once.

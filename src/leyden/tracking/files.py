@@ -21,6 +21,9 @@ from leyden.runs import RunDir
 
 __all__ = ["FileLogger", "History", "epoch_ends", "read_metrics"]
 
+# While it reads, Arrow would take Ctrl-C and SIGTERM away from whoever trains.
+pa.enable_signal_handlers(False)
+
 History: TypeAlias = dict[str, tuple[NDArray[np.int64], NDArray[np.float64]]]
 """Steps and values, ``(rows,)`` each, by metric."""
 

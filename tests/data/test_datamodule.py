@@ -1,0 +1,233 @@
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, TypeAlias
+
+import numpy as np
+import pytest
+import torch
+from lightning import Trainer
+from torch import Tensor
+
+from leyden.data import AutoDataModule
+from leyden.errors import ConfigError, DataError, MissingPathError
+from leyden.types import Phase
+
+Write: TypeAlias = Callable[..., Path]
+MakeTrainer: TypeAlias = Callable[..., Trainer]
+
+LENGTHS = {1: 5, 2: 3, 7: 4, 8: 6}  # val=[8] leaves 12 rows: batches of 5, 5 and 2
+
+
+@pytest.fixture
+def folder(write: Write) -> Path:
+    return write(LENGTHS)
+
+
+def make_data(folder: Path, **arguments: Any) -> AutoDataModule:
+    return AutoDataModule(folder, **{"val": [8], "batch_size": 5, **arguments})
+
+
+def fetched(data: AutoDataModule, phase: str, epoch: int) -> list[object]:
+    """Fetch the batches of an epoch one by one."""
+    return lists(data.fetch(phase, epoch, index) for index in range(len(data.plan(phase, epoch))))
+
+
+def lists(batches: Iterable[Any]) -> list[object]:
+    return [batch.tolist() for batch in batches]
+
+
+def test_what_is_known_is_known_before_any_setup(write: Write) -> None:
+    data = make_data(write(LENGTHS, labels=True))
+    assert (data.sample_shape, data.label_shape, data.num_classes) == ((2,), (), 51)
+    assert [phase for phase in Phase if data.has(phase)] == ["train", "val"]
+    assert data.has("val")
+    assert data.origin("val", 0, 0).name == "8-a"
+    assert data.status is None
+
+
+def test_looking_for_the_data_waits_until_it_is_needed(tmp_path: Path) -> None:
+    data = AutoDataModule(tmp_path / "nowhere")
+    with pytest.raises(MissingPathError, match=r"Expected `path` to exist, but got '.*nowhere'"):
+        data.setup("fit")
+
+
+def test_the_data_is_looked_for_once(folder: Path) -> None:
+    data = make_data(folder)
+    data.setup("fit")
+    (folder / "sample__9.npy").write_bytes((folder / "sample__8.npy").read_bytes())
+    data.setup("fit")
+    assert data.catalogs[Phase.TRAIN].set_numbers == (1, 2, 7)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        ({"batch_size": 0}, "`batch_size` to be a whole number from 1, but got 0"),
+        ({"seed": -1}, "`seed` to be a whole number from 0, but got -1"),
+        ({"shuffle": "ful"}, "`shuffle` to be the name of a shuffle, but got 'ful'.*'full'[?]"),
+    ],
+)
+def test_arguments_out_of_range_are_refused_at_once(
+    arguments: dict[str, Any], problem: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"Expected {problem}"):
+        AutoDataModule("nowhere", **arguments)
+
+
+def test_loaders_hand_out_what_fetch_does(folder: Path) -> None:
+    data = make_data(folder)
+    loader = data.train_dataloader()
+    for epoch in range(2):
+        assert lists(loader) == fetched(data, "train", epoch)
+    assert lists(data.val_dataloader()) == fetched(data, "val", 0)
+
+
+def test_a_fetched_batch_is_what_its_origin_says(folder: Path) -> None:
+    data = make_data(folder)
+    for epoch, index in ((0, 2), (5, 0), (0, 1)):
+        rows = [
+            [piece.set_number, row]
+            for piece in data.origin("train", epoch, index).slices
+            for row in piece.rows
+        ]
+        batch = data.fetch("train", epoch, index)
+        assert isinstance(batch, Tensor)
+        assert batch.tolist() == rows
+
+
+def test_fetching_leaves_the_training_where_it_is(folder: Path) -> None:
+    data = make_data(folder)
+    batches = iter(data.train_dataloader())
+    first = next(batches)
+    before = data.status
+    data.fetch("train", 3, 1)
+    data.fetch("val", 0, 0)
+    assert data.status == before
+    assert lists([first, *batches]) == fetched(data, "train", 0)
+
+
+def test_only_training_is_shuffled(folder: Path) -> None:
+    data = make_data(folder, shuffle="full", drop_last=True)
+    assert fetched(data, "val", 0) == fetched(data, "val", 3)
+    assert fetched(data, "val", 0) == [[[8, row] for row in range(5)], [[8, 5]]]
+    assert fetched(data, "train", 0) != fetched(data, "train", 1)
+    assert [len(data.plan(phase, 0)) for phase in ("train", "val")] == [2, 2]
+
+
+def test_an_unknown_phase_is_answered_with_the_nearest(folder: Path) -> None:
+    problem = "Expected `phase` to be the name of a phase, but got 'trian'. Did you mean 'train'[?]"
+    data = make_data(folder)
+    for ask in (data.has, lambda name: data.origin(name, 0, 0), lambda name: data.plan(name, 0)):
+        with pytest.raises(ConfigError, match=problem):
+            ask("trian")
+
+
+def test_a_phase_without_data_is_told_how_to_get_some(folder: Path) -> None:
+    data = make_data(folder)
+    problem = "Expected data for `test`, but .*d has none. Pass `test` with set numbers or a path."
+    for ask in (data.test_dataloader, lambda: data.origin("test", 0, 0)):
+        with pytest.raises(DataError, match=problem):
+            ask()
+    with pytest.raises(DataError, match="Expected data for `predict`"):
+        data.predict_dataloader()
+
+
+def test_a_batch_that_does_not_exist_is_refused(folder: Path) -> None:
+    with pytest.raises(IndexError, match="Expected a batch index from 0 to 2, but got 3 in epoch"):
+        make_data(folder).fetch("train", 0, 3)
+
+
+def test_prediction_falls_back_on_the_test_part(folder: Path, write: Write) -> None:
+    data = make_data(folder, test=[1])
+    assert data.catalogs[Phase.PREDICT] is data.catalogs[Phase.TEST]
+    assert fetched(data, "predict", 0) == fetched(data, "test", 0)
+    other = make_data(folder, test=[1], predict=write({4: 2}, "other"))
+    assert other.catalogs[Phase.PREDICT].set_numbers == (4,)
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 300])
+def test_the_batch_size_changes_no_split(write: Write, batch_size: int) -> None:
+    data = AutoDataModule(
+        write(dict.fromkeys(range(20), 3)), val=0.2, test=0.1, batch_size=batch_size
+    )
+    counts = {phase: len(catalog.set_numbers) for phase, catalog in data.catalogs.items()}
+    assert counts == {"train": 14, "val": 4, "test": 2, "predict": 2}
+    usual = AutoDataModule(data.catalogs[Phase.TRAIN].path, val=0.2, test=0.1)
+    for phase, catalog in usual.catalogs.items():
+        assert data.catalogs[phase].set_numbers == catalog.set_numbers
+
+
+def test_the_seed_decides_what_a_fraction_gets(write: Write) -> None:
+    folder = write(dict.fromkeys(range(20), 3))
+    draws = [AutoDataModule(folder, val=0.2, seed=seed).catalogs[Phase.VAL] for seed in range(5)]
+    assert len({catalog.set_numbers for catalog in draws}) > 1
+
+
+def test_classes_are_counted_over_all_phases(write: Write) -> None:
+    folder = write({1: 2, 2: 2, 3: 9}, labels=True)  # labels are 0, 10, ..., 80
+    assert AutoDataModule(folder).num_classes == 81
+    assert AutoDataModule(folder, val=[3]).num_classes == 81
+    assert AutoDataModule(folder, labels=None).num_classes is None
+
+
+def test_labels_that_are_the_inputs_are_no_classes(folder: Path) -> None:
+    data = make_data(folder, labels="inputs")
+    assert (data.num_classes, data.label_shape) == (None, (2,))
+    inputs, targets = data.fetch("train", 0, 0)
+    assert torch.equal(inputs, targets)
+
+
+def test_pattern_and_reader_reach_every_folder(write: Write, tmp_path: Path, counting: Any) -> None:
+    for phase in ("train", "val"):
+        write({1: 2}, f"all/{phase}")
+        np.save(tmp_path / "all" / phase / "other1.npy", np.zeros(3))
+    data = AutoDataModule(tmp_path / "all", pattern="sample*.npy", reader=counting)
+    assert {catalog.sample_shape for catalog in data.catalogs.values()} == {(2,)}
+    assert counting.opened == ["sample__1.npy"] * 2
+
+
+def test_describe_tells_of_every_phase(folder: Path) -> None:
+    text = make_data(folder).describe()
+    assert "[train]\n" in text
+    assert "[val]\n" in text
+    assert "sets         3: 1-2, 7" in text
+
+
+def test_two_processes_are_refused(folder: Path) -> None:
+    data = make_data(folder)
+    data.trainer = SimpleNamespace(world_size=2)  # type: ignore[assignment] # all that is asked of
+    problem = "Expected one process, the most that .* serves so far, but got 2. Pass `devices=1`."
+    with pytest.raises(ConfigError, match=problem):
+        data.setup("fit")
+
+
+def test_status_follows_the_loader_that_handed_out_last(folder: Path) -> None:
+    def told() -> tuple[str, str, tuple[int, ...], int]:
+        status = data.status
+        assert status is not None
+        return str(status.phase), status.name, status.sets_left, status.rows_left
+
+    data = make_data(folder, shuffle="none")
+    train, val = iter(data.train_dataloader()), iter(data.val_dataloader())
+    assert data.status is None
+    next(train)
+    assert told() == ("train", "1", (2, 7), 7)
+    next(val)
+    assert told() == ("val", "8-a", (8,), 1)
+    next(train)
+    assert told() == ("train", "2+7-a", (7,), 2)
+    next(train)
+    assert told() == ("train", "7-b", (), 0)
+
+
+def test_a_place_in_the_middle_is_kept_beside_the_loaders(folder: Path) -> None:
+    data, other = make_data(folder), make_data(folder)
+    batches = iter(data.train_dataloader())
+    assert data.state_dict() == {}
+    next(batches)
+    other.load_state_dict(data.state_dict())
+    assert lists(other.train_dataloader()) == fetched(data, "train", 0)[1:]
+    assert lists(other.train_dataloader()) == fetched(data, "train", 0)
+    list(batches)
+    assert data.state_dict() == {}

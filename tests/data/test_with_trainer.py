@@ -1,0 +1,289 @@
+"""The data module under a real trainer; that is where orders, places and epochs can go wrong."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from torch import Tensor
+from torch.optim import SGD, Optimizer
+from torch.optim.lr_scheduler import OneCycleLR
+from typing_extensions import override
+
+from leyden.data import AutoDataModule
+from leyden.errors import ResumeError
+
+# The runs that go on write no checkpoints, and so have no callback for it.
+pytestmark = pytest.mark.filterwarnings("ignore:Be aware that when using `ckpt_path`:UserWarning")
+
+MakeTrainer: TypeAlias = Callable[..., Trainer]
+
+# Lightning asks everybody whether they mean to have no validation.
+NO_VAL = "ignore:Total length of `list` across ranks is zero:UserWarning"
+
+LENGTHS = {1: 5, 2: 3, 7: 4, 8: 6}  # val=[8] leaves 12 rows: batches of 5, 5 and 2
+
+
+@pytest.fixture
+def folder(write: Callable[..., Path]) -> Path:
+    return write(LENGTHS)
+
+
+def make_data(folder: Path, **arguments: Any) -> AutoDataModule:
+    return AutoDataModule(folder, **{"val": [8], "batch_size": 5, **arguments})
+
+
+def fetched(data: AutoDataModule, phase: str, *epochs: int) -> list[object]:
+    """Fetch the batches of epochs one by one."""
+    found = [
+        data.fetch(phase, epoch, index)
+        for epoch in epochs
+        for index in range(len(data.plan(phase, epoch)))
+    ]
+    return [batch.tolist() for batch in found if isinstance(batch, Tensor)]
+
+
+def seen(module: Any, phase: str = "train") -> list[object]:
+    """List what a module has seen, in order."""
+    return [
+        batch for (name, _), batches in module.seen.items() for batch in batches if name == phase
+    ]
+
+
+class Watcher(Callback):
+    """Notes the status at every moment that a callback can ask for it."""
+
+    def __init__(self) -> None:
+        self.moments: list[tuple[str, str | None]] = []
+
+    def _note(self, moment: str, trainer: Trainer) -> None:
+        status = trainer.datamodule.status  # type: ignore[attr-defined] # set outside its class
+        place = status and f"{status.phase} {status.epoch}.{status.batch} {status.name}"
+        self.moments.append((moment, place))
+
+    @override
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._note("start", trainer)
+
+    @override
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._note("epoch", trainer)
+
+    @override
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        self._note("batch", trainer)
+
+    @override
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        self._note("val", trainer)
+
+
+class AsksForSteps:
+    """Makes an optimizer whose schedule needs the number of steps, as many do."""
+
+    trainer: Trainer
+
+    def configure_optimizers(self) -> tuple[list[Optimizer], list[OneCycleLR]]:
+        optimizer = SGD(self.parameters(), lr=1e-6)  # type: ignore[attr-defined] # a mixin
+        steps = int(self.trainer.estimated_stepping_batches)
+        return [optimizer], [OneCycleLR(optimizer, 1e-6, total_steps=steps)]
+
+
+def save_every_step(folder: Path, make_trainer: MakeTrainer, module: Any, data: Any) -> None:
+    keep = ModelCheckpoint(folder / "saved", "{step}", every_n_train_steps=1, save_top_k=-1)
+    make_trainer(max_epochs=3, callbacks=[keep]).fit(module, data)
+
+
+def test_every_epoch_is_the_one_that_fetch_says(
+    folder: Path, recorder: Any, make_trainer: MakeTrainer
+) -> None:
+    module, data = recorder(), make_data(folder)
+    make_trainer(max_epochs=3).fit(module, data)
+    for epoch in range(3):
+        assert module.seen["train", epoch] == fetched(data, "train", epoch)
+        assert module.seen["val", epoch] == fetched(data, "val", epoch)
+    assert len(module.seen) == 6
+    assert module.seen["train", 0] != module.seen["train", 1]
+
+
+@pytest.mark.filterwarnings(NO_VAL)
+@pytest.mark.parametrize("step", range(1, 9))
+@pytest.mark.parametrize("val", [[8], None])
+def test_a_checkpoint_goes_on_with_exactly_the_batches_that_are_left(
+    folder: Path, recorder: Any, make_trainer: MakeTrainer, step: int, val: list[int] | None
+) -> None:
+    save_every_step(folder, make_trainer, recorder(), make_data(folder, val=val))
+    module, data = recorder(), make_data(folder, val=val)
+    path = folder / "saved" / f"step={step}.ckpt"
+    make_trainer(max_epochs=3).fit(module, data, ckpt_path=path, weights_only=True)
+    assert seen(module) == fetched(data, "train", 0, 1, 2)[step:]
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 4])
+def test_it_does_so_too_where_lightning_loads_no_state_of_a_loader(
+    folder: Path, recorder: Any, make_trainer: MakeTrainer, step: int
+) -> None:
+    module_type = type("Scheduled", (AsksForSteps, recorder), {})
+    save_every_step(folder, make_trainer, module_type(), make_data(folder))
+    module, data = module_type(), make_data(folder)
+    path = folder / "saved" / f"step={step}.ckpt"
+    make_trainer(max_epochs=3).fit(module, data, ckpt_path=path)
+    assert seen(module) == fetched(data, "train", 0, 1, 2)[step:]
+
+
+def test_a_checkpoint_at_the_end_of_an_epoch_goes_on_with_the_next(
+    folder: Path, tmp_path: Path, recorder: Any, make_trainer: MakeTrainer
+) -> None:
+    trainer = make_trainer(max_epochs=2)
+    trainer.fit(recorder(), make_data(folder))
+    trainer.save_checkpoint(tmp_path / "end.ckpt")
+    module, data = recorder(), make_data(folder, batch_size=4)  # between epochs, it may change
+    make_trainer(max_epochs=4).fit(module, data, ckpt_path=tmp_path / "end.ckpt")
+    assert seen(module) == fetched(data, "train", 2, 3)
+
+
+@pytest.mark.parametrize(("key", "old", "new"), [("seed", 0, 1), ("batch_size", 5, 4)])
+def test_a_checkpoint_of_another_order_is_refused(
+    folder: Path, recorder: Any, make_trainer: MakeTrainer, key: str, old: int, new: int
+) -> None:
+    save_every_step(folder, make_trainer, recorder(), make_data(folder))
+    data = make_data(folder, **{key: new})
+    path = folder / "saved" / "step=1.ckpt"
+    problem = rf"Expected a state with the {key} of this .*\nstate: {old}\nloader: {new}"
+    with pytest.raises(ResumeError, match=problem):
+        make_trainer(max_epochs=3).fit(recorder(), data, ckpt_path=path, weights_only=True)
+
+
+def test_a_checkpoint_that_is_only_tested_moves_nothing(
+    folder: Path, recorder: Any, make_trainer: MakeTrainer
+) -> None:
+    save_every_step(folder, make_trainer, recorder(), make_data(folder))
+    module, data = recorder(), make_data(folder, test=[7], seed=5)
+    path = folder / "saved" / "step=1.ckpt"
+    make_trainer().test(module, data, ckpt_path=path, weights_only=True, verbose=False)
+    make_trainer(max_epochs=1).fit(module, data)
+    assert seen(module) == fetched(data, "train", 0)
+
+
+def test_the_same_data_serves_one_fit_after_another(
+    folder: Path, recorder: Any, make_trainer: MakeTrainer
+) -> None:
+    data = make_data(folder)
+    for _ in range(2):
+        module = recorder()
+        make_trainer(max_steps=4).fit(module, data)
+        assert seen(module) == fetched(data, "train", 0, 1)[:4]
+
+
+def test_overfitting_has_the_same_batches_in_every_epoch(
+    folder: Path, recorder: Any, make_trainer: MakeTrainer
+) -> None:
+    module, data = recorder(), make_data(folder)
+    shuffled = data.origin("train", 0, 0)
+    make_trainer(max_epochs=3, overfit_batches=2).fit(module, data)
+    natural = [[[1, row] for row in range(5)], [[2, 0], [2, 1], [2, 2], [7, 0], [7, 1]]]
+    assert [module.seen["train", epoch] for epoch in range(3)] == [natural] * 3
+    assert data.origin("train", 2, 1).name == "2+7-a"  # what is told is what is seen
+    make_trainer(max_epochs=1).fit(recorder(), data)
+    assert data.origin("train", 0, 0) == shuffled
+
+
+def test_limits_leave_the_order_alone(
+    folder: Path, recorder: Any, make_trainer: MakeTrainer
+) -> None:
+    module, data = recorder(), make_data(folder)
+    make_trainer(max_epochs=2, limit_train_batches=2, limit_val_batches=1).fit(module, data)
+    first, second = fetched(data, "train", 0)[:2], fetched(data, "train", 1)[:2]
+    assert seen(module) == first + second
+    assert seen(module, "val") == 2 * fetched(data, "val", 0)[:1]
+
+
+def test_fast_dev_run_takes_one_batch(
+    folder: Path, recorder: Any, make_trainer: MakeTrainer
+) -> None:
+    module, data = recorder(), make_data(folder)
+    make_trainer(fast_dev_run=True).fit(module, data)
+    assert seen(module) == fetched(data, "train", 0)[:1]
+    assert seen(module, "val") == fetched(data, "val", 0)[:1]
+
+
+def test_validating_several_times_an_epoch_starts_over_each_time(
+    folder: Path, recorder: Any, make_trainer: MakeTrainer
+) -> None:
+    module, data = recorder(), make_data(folder)
+    make_trainer(max_epochs=2, val_check_interval=1).fit(module, data)
+    assert seen(module) == fetched(data, "train", 0, 1)
+    assert seen(module, "val") == 6 * fetched(data, "val", 0)
+
+
+def test_reloading_the_loaders_leaves_the_order_alone(
+    folder: Path, recorder: Any, make_trainer: MakeTrainer
+) -> None:
+    module, data = recorder(), make_data(folder)
+    make_trainer(max_epochs=3, reload_dataloaders_every_n_epochs=1).fit(module, data)
+    assert seen(module) == fetched(data, "train", 0, 1, 2)
+
+
+@pytest.mark.filterwarnings(NO_VAL)
+def test_without_validation_data_there_is_no_validation(
+    folder: Path, recorder: Any, make_trainer: MakeTrainer
+) -> None:
+    module, data = recorder(), make_data(folder, val=None)
+    make_trainer(max_epochs=2).fit(module, data)
+    assert sorted(module.seen) == [("train", 0), ("train", 1)]
+
+
+def test_testing_and_predicting_see_every_row_in_its_order(
+    folder: Path, recorder: Any, make_trainer: MakeTrainer
+) -> None:
+    module, data = recorder(), make_data(folder, test=[1, 7])
+    trainer = make_trainer()
+    trainer.test(module, data, verbose=False)
+    assert len(trainer.predict(module, data) or []) == 2
+    rows = [[1, row] for row in range(5)] + [[7, row] for row in range(4)]
+    assert seen(module, "test") == seen(module, "predict") == [rows[:5], rows[5:]]
+
+
+def test_status_is_that_of_the_last_batch_at_every_moment(
+    folder: Path, recorder: Any, make_trainer: MakeTrainer
+) -> None:
+    watcher, data = Watcher(), make_data(folder, shuffle="none")
+    trainer = make_trainer(
+        max_epochs=2, limit_train_batches=2, callbacks=[watcher], num_sanity_val_steps=0
+    )
+    trainer.fit(recorder(), data)
+    train = [[("batch", f"train {n}.0 1"), ("batch", f"train {n}.1 2+7-a")] for n in range(2)]
+    val = [[("val", f"val {n}.0 8-a"), ("val", f"val {n}.1 8-b")] for n in range(2)]
+    assert watcher.moments == [
+        ("start", None),
+        ("epoch", None),
+        *train[0],
+        *val[0],
+        ("epoch", "val 0.1 8-b"),
+        *train[1],
+        *val[1],
+    ]
+
+
+@pytest.mark.filterwarnings(NO_VAL)
+def test_status_can_be_asked_for_between_epochs_without_validation(
+    folder: Path, recorder: Any, make_trainer: MakeTrainer
+) -> None:
+    watcher, data = Watcher(), make_data(folder, shuffle="none", val=None)
+    make_trainer(max_epochs=2, callbacks=[watcher]).fit(recorder(), data)
+    epochs = [place for moment, place in watcher.moments if moment == "epoch"]
+    assert epochs == [None, "train 0.3 8-b"]
+    assert data.status
+    assert (data.status.epoch, data.status.batch, data.status.sets_left) == (1, 3, ())
