@@ -26,7 +26,7 @@ def arguments(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def runs_in(workplace: Path) -> list[RunDir]:
-    return [RunDir(path.parent) for path in sorted(workplace.glob("runs/*/*/run.json"))]
+    return [RunDir(path.parent) for path in sorted((workplace / "runs").rglob("run.json"))]
 
 
 def train(workplace: Path, *overrides: str) -> RunDir:

@@ -20,9 +20,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:Be aware that when using `ckpt_p
 
 MakeTrainer: TypeAlias = Callable[..., Trainer]
 
-# Lightning asks everybody whether they mean to have no validation.
-NO_VAL = "ignore:Total length of `list` across ranks is zero:UserWarning"
-
 LENGTHS = {1: 5, 2: 3, 7: 4, 8: 6}  # val=[8] leaves 12 rows: batches of 5, 5 and 2
 
 
@@ -118,7 +115,6 @@ def test_every_epoch_is_the_one_that_fetch_says(
     assert module.seen["train", 0] != module.seen["train", 1]
 
 
-@pytest.mark.filterwarnings(NO_VAL)
 @pytest.mark.parametrize("step", range(1, 9))
 @pytest.mark.parametrize("val", [[8], None])
 def test_a_checkpoint_goes_on_with_exactly_the_batches_that_are_left(
@@ -236,7 +232,6 @@ def test_reloading_the_loaders_leaves_the_order_alone(
     assert seen(module) == fetched(data, "train", 0, 1, 2)
 
 
-@pytest.mark.filterwarnings(NO_VAL)
 def test_without_validation_data_there_is_no_validation(
     folder: Path, recorder: Any, make_trainer: MakeTrainer
 ) -> None:
@@ -277,7 +272,6 @@ def test_status_is_that_of_the_last_batch_at_every_moment(
     ]
 
 
-@pytest.mark.filterwarnings(NO_VAL)
 def test_status_can_be_asked_for_between_epochs_without_validation(
     folder: Path, recorder: Any, make_trainer: MakeTrainer
 ) -> None:
@@ -287,3 +281,13 @@ def test_status_can_be_asked_for_between_epochs_without_validation(
     assert epochs == [None, "train 0.3 8-b"]
     assert data.status
     assert (data.status.epoch, data.status.batch, data.status.sets_left) == (1, 3, ())
+
+
+@pytest.mark.parametrize("arguments", [{"overfit_batches": 1}, {"enable_progress_bar": True}])
+def test_no_validation_data_is_no_trouble_to_other_options(
+    folder: Path, recorder: Any, make_trainer: MakeTrainer, arguments: dict[str, Any]
+) -> None:
+    module, data = recorder(), make_data(folder, val=None)
+    make_trainer(max_epochs=1, **arguments).fit(module, data)
+    assert list(module.seen) == [("train", 0)]
+    assert make_trainer().validate(module, data, verbose=False) == []

@@ -34,6 +34,7 @@ def main() -> None:
     commands.add_parser("train", help="train as a configuration says", add_help=False)
     arguments, rest = parser.parse_known_args()
     if arguments.command == "train":
+        sys.path.insert(0, str(Path.cwd()))  # so that a `type` can name the user's own modules
         sys.exit(train(rest))
     if rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")

@@ -37,11 +37,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     register_resolvers()
     # Lightning reads a torch class that torch has deprecated; nothing for a user to change.
     warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)`", FutureWarning)
+    command = list(sys.argv)
     if arguments is not None:
-        sys.argv[1:] = arguments
+        sys.argv[1:] = arguments  # where Hydra looks
     wants_traceback = os.environ.get(_FULL_ERROR) == "1"
     try:
-        _compose_and_train()
+        _compose_and_train(command)
     except (KeyboardInterrupt, SystemExit) as exit_:
         return _exit_code(exit_)
     except Exception as error:
@@ -63,12 +64,12 @@ def _exit_code(exit_: KeyboardInterrupt | SystemExit) -> int:
     return int(exit_.code or 0)
 
 
-def _compose_and_train() -> None:
+def _compose_and_train(command: Sequence[str]) -> None:
     failed: list[Exception] = []
 
     def job(config: DictConfig) -> float | None:
         try:
-            return _train(config)
+            return _train(config, command)
         except Exception as error:
             if HydraConfig.get().mode is RunMode.MULTIRUN:
                 raise  # Hydra goes on with the other jobs, and says which one it was
@@ -94,7 +95,7 @@ def _hydra_hands_errors_on() -> Iterator[None]:
             os.environ[_FULL_ERROR] = before
 
 
-def _train(config: DictConfig) -> float | None:
+def _train(config: DictConfig, command: Sequence[str]) -> float | None:
     """Train once; the objective of a sweep is the best value of the monitored metric."""
     began = time.perf_counter()
     run_dir = RunDir(Path(config.run_dir))
@@ -103,7 +104,7 @@ def _train(config: DictConfig) -> float | None:
     except Exception:
         _discard(run_dir)
         raise
-    results = training.run(prepared)
+    results = training.run(prepared, command)
     training.summarize(prepared, results, time.perf_counter() - began)
     return training.best_score(prepared.trainer)
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,8 @@ def prepare(config: DictConfig) -> Training:
     data.prepare_data()
     data.setup("fit")
     callbacks = build_group(config, "callbacks")
-    _choose_monitor(callbacks, has_val=_has(data, "val"))
+    if not _has(data, "val"):
+        _monitor_training(callbacks)
     trainer = build(
         config,
         "trainer",
@@ -71,18 +72,21 @@ def prepare(config: DictConfig) -> Training:
     return Training(run_dir, plain, data, model, trainer)
 
 
-def run(training: Training) -> dict[str, float]:
+def run(training: Training, command: Sequence[str]) -> dict[str, float]:
     """Train, validate and test, and keep the manifest.
 
     Args:
         training: What ``prepare`` made.
+        command: What was typed.
 
     Returns:
         The last value of every metric; test metrics are those of the best checkpoint.
     """
     digest = hashlib.sha256(json.dumps(training.config, sort_keys=True).encode()).hexdigest()[:16]
     seeds = {"all": training.config["seed"]}
-    with RunManifest(training.run_dir, config_digest=digest, seeds=seeds) as manifest:
+    with RunManifest(
+        training.run_dir, command=command, config_digest=digest, seeds=seeds
+    ) as manifest:
         trainer = training.trainer
         trainer.fit(training.model, datamodule=training.data)
         results = {name: value.item() for name, value in trainer.callback_metrics.items()}
@@ -152,9 +156,9 @@ def _has(data: Any, phase: str) -> bool:
     return data.has(phase) if hasattr(data, "has") else True
 
 
-def _choose_monitor(callbacks: Mapping[str, Any], *, has_val: bool) -> None:
+def _monitor_training(callbacks: Mapping[str, Any]) -> None:
     """Keep the best checkpoint by the training metric where nothing is held out."""
     for callback in callbacks.values():
         monitor = getattr(callback, "monitor", None) or ""
-        if isinstance(callback, ModelCheckpoint) and not has_val and monitor.startswith("val/"):
+        if isinstance(callback, ModelCheckpoint) and monitor.startswith("val/"):
             callback.monitor = monitor.replace("val/", "train/", 1)

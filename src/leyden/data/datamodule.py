@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning import LightningDataModule
+from lightning.pytorch.utilities import CombinedLoader
 from typing_extensions import override
 
 from leyden.data.gather import ShardStore
@@ -149,8 +150,8 @@ class AutoDataModule(LightningDataModule):
         return loader
 
     @override
-    def val_dataloader(self) -> BatchLoader | list[BatchLoader]:
-        return self._new_loader(Phase.VAL) if self.has(Phase.VAL) else []
+    def val_dataloader(self) -> BatchLoader | CombinedLoader:
+        return self._new_loader(Phase.VAL) if self.has(Phase.VAL) else _NoLoaders()
 
     @override
     def test_dataloader(self) -> BatchLoader:
@@ -250,6 +251,8 @@ class AutoDataModule(LightningDataModule):
 
     def describe(self) -> str:
         """Tell what was inferred for each phase, and why."""
+        if len(self.catalogs) == 1:
+            return self.catalogs[Phase.TRAIN].describe()
         return "\n\n".join(
             f"[{phase}]\n{catalog.describe()}" for phase, catalog in self.catalogs.items()
         )
@@ -276,6 +279,22 @@ class AutoDataModule(LightningDataModule):
             on_batch=note,
         )
         return self._loaders[phase]
+
+
+class _NoLoaders(CombinedLoader):
+    """No loaders at all; for an empty list, Lightning would warn of a loader without batches."""
+
+    def __init__(self) -> None:
+        super().__init__([], "sequential")
+
+    @property  # type: ignore[explicit-override] # mypy overlooks it on what can be set
+    @override
+    def flattened(self) -> list[Any]:
+        return []
+
+    @flattened.setter
+    def flattened(self, flattened: list[Any]) -> None:
+        assert not flattened  # noqa: S101 - Lightning puts back what it was given
 
 
 def _phase(name: Phase | str) -> Phase:
