@@ -16,7 +16,7 @@ from leyden.runs import RunDir, read_manifest
 from leyden.shards import write_shards
 from leyden.tracking import read_ledger, read_metrics
 
-QUIET = ["trainer.enable_progress_bar=false", "trainer.enable_model_summary=false"]
+QUIET = ["trainer.enable_progress_bar=false"]
 
 
 @pytest.fixture(autouse=True)
