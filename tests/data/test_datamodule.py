@@ -1,3 +1,4 @@
+import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import SimpleNamespace
@@ -194,12 +195,49 @@ def test_describe_tells_of_every_phase(folder: Path) -> None:
     assert "sets         3: 1-2, 7" in text
 
 
-def test_two_processes_are_refused(folder: Path) -> None:
+def test_fewer_rows_than_processes_are_refused(folder: Path) -> None:
     data = make_data(folder)
-    data.trainer = SimpleNamespace(world_size=2)  # type: ignore[assignment] # all that is asked of
-    problem = "Expected one process, the most that .* serves so far, but got 2. Pass `devices=1`."
+    ranks = SimpleNamespace(world_size=1000, global_rank=0, overfit_batches=0)
+    data.trainer = ranks  # type: ignore[assignment] # all that is asked of a trainer
+    problem = "Expected at least one `train` row for each of 1000 processes, but got .* `devices`"
     with pytest.raises(ConfigError, match=problem):
         data.setup("fit")
+
+
+def test_a_schedule_holds_from_the_next_epoch_on_and_is_part_of_the_state(folder: Path) -> None:
+    data, other = make_data(folder, batch_size=100), make_data(folder, batch_size=100)
+    first, *_, last = data.catalogs[Phase.TRAIN].set_numbers
+    before = data.plan("train", 0).set_order
+    batches = iter(data.train_dataloader())
+    next(batches)
+    data.schedule("train", [last, first, last])
+    assert data.plan("train", 0).set_order == before
+    assert data.plan("train", 1).set_order == (last, first, last)
+    other.load_state_dict(json.loads(json.dumps(data.state_dict())))
+    assert other.plan("train", 5).set_order == (last, first, last)
+    assert other.origin("train", 1, 0) == data.origin("train", 1, 0)
+    data.schedule("train", None)
+    assert sorted(data.plan("train", 7).set_order) == sorted(before)
+
+
+def test_a_schedule_before_the_first_batch_holds_at_once(folder: Path) -> None:
+    data = make_data(folder)
+    loader = data.train_dataloader()
+    only = data.catalogs[Phase.TRAIN].set_numbers[0]
+    data.schedule("train", [only])
+    next(iter(loader))
+    assert data.status is not None
+    assert data.status.set_numbers == (only,)
+    assert data.origin("train", 0, 0).set_numbers == (only,)
+
+
+def test_a_schedule_of_nothing_or_of_unknown_sets_is_refused(folder: Path) -> None:
+    data = make_data(folder)
+    with pytest.raises(ConfigError, match="Expected `set_numbers` to name a set at least"):
+        data.schedule("train", [])
+    with pytest.raises(DataError, match=r"Expected a set number of .*, but got 999"):
+        data.schedule("train", [999])
+    assert data.state_dict() == {}
 
 
 def test_status_follows_the_loader_that_handed_out_last(folder: Path) -> None:

@@ -25,8 +25,11 @@ def make_loader(catalog: Catalog, **arguments: Any) -> BatchLoader:
     }
     settings = {"batch_size": 5, **arguments}
 
-    def make_plan(epoch: int) -> EpochPlan:
-        return EpochPlan(catalog.lengths, epoch=epoch, **settings)
+    def make_plan(
+        epoch: int, *, shuffle: str | None = None, begin: tuple[int, int] = (0, 0)
+    ) -> EpochPlan:
+        chosen = settings | ({"shuffle": shuffle} if shuffle else {})
+        return EpochPlan(catalog.lengths, epoch=epoch, begin=begin, **chosen)
 
     return BatchLoader(ShardStore(catalog), make_plan, fingerprint=catalog.fingerprint, **mine)
 
@@ -203,7 +206,7 @@ def test_a_state_is_a_little_json(catalog: Catalog) -> None:
         "version": 1,
         "epoch": 100_000,
         "rows": 10,
-        "batch_size": 5,
+        "batches": 2,
         "seed": 2**40,
         "shuffle": "window:12",
         "fingerprint": catalog.fingerprint,
@@ -234,7 +237,6 @@ def test_a_state_of_a_longer_epoch_is_at_the_end_of_a_shorter_one(catalog: Catal
     ("arguments", "key", "mine", "other"),
     [
         ({"seed": 4}, "seed", "4", "0"),
-        ({"batch_size": 6}, "batch_size", "6", "5"),
         ({"shuffle": "full"}, "shuffle", "full", "rows"),
     ],
 )

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from leyden.data.plan import EpochPlan, Shuffle, parse_shuffle
+from leyden.data.order import Shuffle, parse_shuffle
+from leyden.data.plan import EpochPlan
 from leyden.errors import ConfigError, DataError
 
 Case: TypeAlias = tuple[dict[int, int], dict[str, Any]]
@@ -282,13 +283,13 @@ def test_shuffles_are_known_by_name(text: str, expected: Shuffle) -> None:
 @pytest.mark.parametrize(
     ("text", "hint"),
     [
-        ("row", "Did you mean 'rows'[?] Known: full, none, rows, sets, window:K."),
+        ("row", "Did you mean 'rows'[?] Known: blocks, full, none, rows, sets, window:K."),
         ("windows:3", "Did you mean 'window:K'[?]"),
         ("window", "Did you mean 'window:K'[?]"),
         ("window:0", "Did you mean 'window:K'[?]"),
         ("window:-1", "Did you mean 'window:K'[?]"),
         ("window:1.5", "Did you mean 'window:K'[?]"),
-        ("", "Known: full, none"),
+        ("", "Known: blocks, full, none"),
     ],
 )
 def test_an_unknown_shuffle_is_answered_with_the_nearest(text: str, hint: str) -> None:

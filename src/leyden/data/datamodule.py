@@ -1,7 +1,7 @@
 """A data module that infers everything from a folder of numbered files."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,11 @@ from typing_extensions import override
 
 from leyden.data.gather import ShardStore
 from leyden.data.loader import Batch, BatchLoader, Progress
+from leyden.data.order import check_whole, name_shuffle
 from leyden.data.origin import BatchOrigin
 from leyden.data.parts import Part, split_parts
-from leyden.data.plan import EpochPlan, check_whole, parse_shuffle
+from leyden.data.plan import EpochPlan
+from leyden.data.schedule import Schedule
 from leyden.data.status import Status, make_status
 from leyden.errors import ConfigError, DataError, suggest
 from leyden.shards import Catalog, Labels, discover
@@ -41,9 +43,10 @@ class AutoDataModule(LightningDataModule):
         pattern: See ``discover``.
         reader: See ``discover``.
         batch_size: Rows of a batch, whatever the lengths of the shards.
-        shuffle: Order of the training rows: ``"none"``, ``"sets"`` (the sets only), ``"rows"``
-            (the sets, and the rows within each), ``"window:K"`` (rows among ``K`` consecutive
-            shuffled sets) or ``"full"``.
+        shuffle: Order of the training rows: ``"none"``, ``"sets"`` (the sets only), ``"blocks"``
+            (the sets, and blocks of ``batch_size`` rows within each; ``"blocks:B"`` for blocks of
+            another size), ``"rows"`` (the sets, and the rows within each), ``"window:K"`` (rows
+            among ``K`` consecutive shuffled sets) or ``"full"``.
         drop_last: Whether a shorter last training batch is left out.
         seed: Decides the order of training rows, and which sets a fraction gets.
 
@@ -88,11 +91,11 @@ class AutoDataModule(LightningDataModule):
             Phase.PREDICT: predict,
         }
         self._find = partial(discover, labels=labels, pattern=pattern, reader=reader)
-        parse_shuffle(shuffle)
         check_whole("batch_size", batch_size, 1)
         check_whole("seed", seed, 0)
         self.batch_size, self.seed = batch_size, seed
-        self._shuffle, self._drop_last = shuffle, drop_last
+        self._shuffle, self._drop_last = name_shuffle(shuffle, batch_size), drop_last
+        self._schedules = {phase: Schedule() for phase in Phase}
         self._loaders: dict[Phase, BatchLoader] = {}
         self._plans: dict[Phase, EpochPlan] = {}  # of each phase, the one asked for last
         self._place: dict[str, Any] | None = None  # where the next training loader begins
@@ -137,9 +140,12 @@ class AutoDataModule(LightningDataModule):
     def setup(self, stage: str) -> None:
         _ = self.catalogs
         self._plans, self._place, self._last = {}, None, None
-        if self.trainer is not None and self.trainer.world_size > 1:
-            problem = "Expected one process, the most that AutoDataModule serves so far"
-            raise ConfigError(f"{problem}, but got {self.trainer.world_size}. Pass `devices=1`.")
+        _, num_ranks = self._ranks
+        for phase, catalog in self.catalogs.items():
+            if catalog.num_samples < num_ranks:
+                problem = f"Expected at least one `{phase}` row for each of {num_ranks} processes"
+                remedy = "Pass `devices` with fewer."
+                raise ConfigError(f"{problem}, but got {catalog.num_samples}. {remedy}")
 
     @override
     def train_dataloader(self) -> BatchLoader:
@@ -161,12 +167,21 @@ class AutoDataModule(LightningDataModule):
     def predict_dataloader(self) -> BatchLoader:
         return self._new_loader(Phase.PREDICT)
 
-    def plan(self, phase: Phase | str, epoch: int) -> EpochPlan:
-        """Work out the batches of an epoch.
+    def plan(
+        self,
+        phase: Phase | str,
+        epoch: int,
+        *,
+        shuffle: str | None = None,
+        begin: tuple[int, int] = (0, 0),
+    ) -> EpochPlan:
+        """Work out the batches of an epoch for this rank.
 
         Args:
             phase: ``"train"``, ``"val"``, ``"test"`` or ``"predict"``.
             epoch: Which epoch, from zero; all but training epochs are alike.
+            shuffle: Another shuffle than the module's.
+            begin: Position and index of the first batch, where the epoch was begun otherwise.
 
         Raises:
             ConfigError: If there is no such phase.
@@ -174,18 +189,57 @@ class AutoDataModule(LightningDataModule):
         """
         phase = _phase(phase)
         trains = phase is Phase.TRAIN
-        overfits = getattr(self.trainer, "overfit_batches", 0) > 0
+        shuffles = trains and getattr(self.trainer, "overfit_batches", 0) == 0
         return EpochPlan(
             self._catalog(phase).lengths,
             batch_size=self.batch_size,
-            shuffle=self._shuffle if trains and not overfits else "none",
+            shuffle=(shuffle or self._shuffle) if shuffles else "none",
             seed=self.seed,
             epoch=epoch,
             drop_last=self._drop_last and trains,
+            sets=self._schedules[phase].sets_of(epoch),
+            ranks=self._ranks,
+            begin=begin,
         )
 
+    @property
+    def _ranks(self) -> tuple[int, int]:
+        """Which process this is, and how many there are."""
+        trainer = self.trainer
+        return (0, 1) if trainer is None else (trainer.global_rank, trainer.world_size)
+
+    def schedule(self, phase: Phase | str, set_numbers: Sequence[int] | None) -> None:
+        """Replace the order of the sets from the next epoch on: repeat, skip, or lead up to some.
+
+        Rows are still permuted within the sets, if the shuffle does so. Schedules are part of the
+        state of the module, and of a checkpoint.
+
+        Args:
+            phase: ``"train"``, ``"val"``, ``"test"`` or ``"predict"``.
+            set_numbers: The sets to visit, in this very order, some perhaps several times or not at
+                all; ``None`` to go back to each once, in the order of the shuffle.
+
+        Raises:
+            ConfigError: If there is no such phase, or no set to visit.
+            DataError: If the phase has no data, or no such set.
+        """
+        phase = _phase(phase)
+        catalog = self._catalog(phase)
+        if set_numbers is not None:
+            if not set_numbers:
+                problem = "Expected `set_numbers` to name a set at least, but got none."
+                raise ConfigError(f"{problem} Pass None to visit each set once.")
+            catalog.select(set_numbers)  # refuses what does not exist
+        loader = self._loaders.get(phase)
+        begun = loader is not None and loader.progress.num_batches > 0
+        first_epoch = loader.plan.epoch + begun if loader is not None else 0
+        self._schedules[phase].add(first_epoch, set_numbers)
+        if loader is not None and not begun:
+            loader.renew()
+        self._plans.pop(phase, None)
+
     def origin(self, phase: Phase | str, epoch: int, batch_index: int) -> BatchOrigin:
-        """Tell where a batch comes from; reads nothing.
+        """Tell where a batch of this rank comes from; reads nothing.
 
         Args:
             phase: ``"train"``, ``"val"``, ``"test"`` or ``"predict"``.
@@ -198,6 +252,11 @@ class AutoDataModule(LightningDataModule):
             IndexError: If the epoch has no such batch.
         """
         phase = _phase(phase)
+        loader = self._loaders.get(phase)
+        plan = loader.plan if loader is not None else None
+        # It may have gone on with an epoch that was begun with another batch size.
+        if plan is not None and plan.epoch == epoch and plan.grid.first_batch <= batch_index:
+            return plan[batch_index]
         plan = self._plans.get(phase)
         if plan is None or plan.epoch != epoch:
             plan = self._plans[phase] = self.plan(phase, epoch)
@@ -230,24 +289,30 @@ class AutoDataModule(LightningDataModule):
 
     @override
     def state_dict(self) -> dict[str, Any]:
-        """Write down the place in the training data, if it is in the middle of an epoch.
+        """Write down the schedules, and the place in the training data in the middle of an epoch.
 
         Lightning saves the state of the training loader too, but does not always load it: not where
         ``configure_optimizers`` asks for ``trainer.estimated_stepping_batches``.
         """
         loader = self._loaders.get(Phase.TRAIN)
-        if loader is None or loader.progress.num_batches in (0, len(loader)):
-            return {}
-        return {str(Phase.TRAIN): loader.state_dict()}
+        state: dict[str, Any] = {}
+        if any(schedule.entries for schedule in self._schedules.values()):
+            named = self._schedules.items()
+            state["schedules"] = {str(phase): schedule.entries for phase, schedule in named}
+        if loader is not None and loader.progress.num_batches not in (0, len(loader)):
+            state["train"] = loader.state_dict()
+        return state
 
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Let the next training loader begin at the place that was written down.
+        """Take over the schedules, and let the next training loader begin at the place.
 
         Args:
             state_dict: What ``state_dict`` returned.
         """
-        self._place = state_dict.get(Phase.TRAIN)
+        for phase, entries in state_dict.get("schedules", {}).items():
+            self._schedules[_phase(phase)] = Schedule(entries)
+        self._place = state_dict.get("train")
 
     def describe(self) -> str:
         """Tell what was inferred for each phase, and why."""

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import torch
 from torch import Tensor
@@ -20,6 +20,22 @@ Batch: TypeAlias = Tensor | tuple[Tensor, Tensor]
 """Inputs ``(batch, ...)``, with labels ``(batch, ...)`` if there are any."""
 
 _STATE_VERSION = 1
+
+
+class PlanMaker(Protocol):
+    """Gives the plan of an epoch."""
+
+    def __call__(
+        self, epoch: int, *, shuffle: str | None = None, begin: tuple[int, int] = (0, 0)
+    ) -> EpochPlan:
+        """Make a plan.
+
+        Args:
+            epoch: Which epoch, from zero.
+            shuffle: Another shuffle than usual.
+            begin: Position and index of the first batch, where the epoch was begun otherwise.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +76,7 @@ class BatchLoader:
     def __init__(
         self,
         store: ShardStore,
-        make_plan: Callable[[int], EpochPlan],
+        make_plan: PlanMaker,
         *,
         fingerprint: str,
         every_epoch_alike: bool = False,
@@ -130,9 +146,13 @@ class BatchLoader:
             self._resume_at = 0
 
     def _go_to(self, epoch: int, num_batches: int) -> None:
-        if epoch != self._plan.epoch:
+        if epoch != self._plan.epoch or num_batches < self._plan.grid.first_batch:
             self._plan = self._make_plan(epoch)
         self._done, self._clock = num_batches, (time.perf_counter(), num_batches)
+
+    def renew(self) -> None:
+        """Make the plan of the current epoch anew; only before its first batch."""
+        self._plan = self._make_plan(self._plan.epoch)
 
     @property
     def plan(self) -> EpochPlan:
@@ -143,28 +163,29 @@ class BatchLoader:
     def progress(self) -> Progress:
         """How far the current epoch has come."""
         began, start = self._clock
-        rows = self._rows_of(self._done)
+        rows = self._plan.grid.rows_before(self._done)
         seconds = time.perf_counter() - began
-        speed = (rows - self._rows_of(start)) / seconds if seconds > 0 else 0.0
+        speed = (rows - self._plan.grid.rows_before(start)) / seconds if seconds > 0 else 0.0
         return Progress(self._plan.epoch, self._done, rows, speed)
 
-    def _rows_of(self, num_batches: int) -> int:
-        return min(num_batches * self._plan.batch_size, self._plan.num_rows)
-
     def state_dict(self) -> dict[str, Any]:
-        """Write down the place in the data: a few numbers."""
+        """Write down the place in the data: a few numbers, the same on every rank."""
+        plan, is_over = self._plan, self._done == len(self._plan)
         return {
             "version": _STATE_VERSION,
-            "epoch": self._plan.epoch,
-            "rows": self._rows_of(self._done),
-            "batch_size": self._plan.batch_size,
-            "seed": self._plan.seed,
-            "shuffle": self._plan.shuffle,
+            "epoch": plan.epoch,
+            "rows": plan.order.num_rows if is_over else plan.grid.rows_before(self._done),
+            "batches": self._done,
+            "seed": plan.seed,
+            "shuffle": plan.shuffle,
             "fingerprint": self._fingerprint,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go to a place in the data; nothing before it is read again.
+
+        The batch size and the number of ranks may be others than those the state was made with:
+        the epoch goes on with the next row that no rank has had.
 
         Args:
             state_dict: What ``state_dict`` returned.
@@ -172,17 +193,31 @@ class BatchLoader:
         Raises:
             ResumeError: If the state is of other data, or of another order of them.
         """
+        self._check(state_dict)
+        epoch, rows, batches = (int(state_dict[key]) for key in ("epoch", "rows", "batches"))
+        plan = self._make_plan(epoch, shuffle=state_dict["shuffle"])
+        if plan.order.num_rows - rows < plan.grid.least:
+            batches = len(plan)
+        elif batches >= len(plan) or rows != plan.grid.rows_before(batches):
+            plan = self._make_plan(epoch, shuffle=state_dict["shuffle"], begin=(rows, batches))
+        self._plan = plan
+        self._go_to(epoch, batches)
+        self._resume_at = batches % len(plan)
+
+    def _check(self, state_dict: dict[str, Any]) -> None:
         mine = self.state_dict()
-        for key in ("version", "fingerprint", "seed", "shuffle", "batch_size"):
+        # An epoch that was begun in blocks of one size is finished in them.
+        both_blocks = all(
+            str(state.get("shuffle")).startswith("blocks:") for state in (state_dict, mine)
+        )
+        keys = ("version", "fingerprint", "seed", *(() if both_blocks else ("shuffle",)))
+        for key in keys:
             if state_dict.get(key) != mine[key]:
                 raise ResumeError(
                     f"Expected a state with the {key} of this loader, but they differ.\n"
                     f"state: {state_dict.get(key)}\nloader: {mine[key]}\n"
                     "Go on with the data and the arguments that the state was made with."
                 )
-        num_batches = min(-(-int(state_dict["rows"]) // self._plan.batch_size), len(self))
-        self._go_to(int(state_dict["epoch"]), num_batches)
-        self._resume_at = num_batches % len(self)
 
 
 class _EpochSampler(SequentialSampler):

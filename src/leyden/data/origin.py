@@ -51,6 +51,7 @@ class BatchOrigin:
         epoch: Its epoch, from zero.
         batch_index: Its place in the epoch, from zero.
         slices: What it takes from each set, in the order of the batch.
+        is_repeated: Whether its only row belongs to another rank: there were fewer rows than ranks.
 
     Example:
         >>> rows = np.arange(2)
@@ -61,6 +62,7 @@ class BatchOrigin:
     epoch: int
     batch_index: int
     slices: tuple[Slice, ...]
+    is_repeated: bool = False
 
     @cached_property
     def name(self) -> str:

@@ -1,0 +1,140 @@
+"""One canonical order, whatever the ranks and the batch sizes, and wherever an epoch is resumed."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from leyden.data import AutoDataModule, BatchLoader, EpochPlan
+from leyden.errors import ResumeError
+from leyden.shards import write_shards
+
+LENGTHS = {2: 7, 3: 11, 5: 1, 8: 6, 13: 5}
+MODES = ["none", "sets", "blocks:4", "rows", "window:2", "full"]
+
+
+def loader_of(
+    folder: Path, batch_size: int, rank: int = 0, num_ranks: int = 1, **more: str
+) -> BatchLoader:
+    data = AutoDataModule(folder, batch_size=batch_size, **more)  # type: ignore[arg-type] # shuffle
+    ranks = SimpleNamespace(world_size=num_ranks, global_rank=rank, overfit_batches=0)
+    data.trainer = ranks  # type: ignore[assignment] # all that is asked of a trainer
+    return data.train_dataloader()
+
+
+def rows_of(batch: object) -> list[tuple[int, int]]:
+    assert isinstance(batch, Tensor)
+    return [(int(number), int(row)) for number, row in batch.tolist()]
+
+
+def take(loaders: list[BatchLoader], steps: int | None = None) -> list[tuple[int, int]]:
+    """Go through the ranks' batches step by step, and list the rows as they come."""
+    iterators: list[Iterator[object]] = [iter(loader) for loader in loaders]
+    rows = []
+    for _ in range(len(loaders[0]) if steps is None else steps):
+        for iterator in iterators:
+            rows += rows_of(next(iterator, None))
+    return rows
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(("batch_size", "num_ranks"), [(3, 2), (4, 3), (30, 1), (1, 4)])
+def test_all_ranks_together_see_the_canonical_order(
+    write: Callable[..., Path], mode: str, batch_size: int, num_ranks: int
+) -> None:
+    loaders = [
+        loader_of(write(LENGTHS), batch_size, rank, num_ranks, shuffle=mode)
+        for rank in range(num_ranks)
+    ]
+    order = EpochPlan(LENGTHS, batch_size=1, shuffle=mode).order
+    visits, rows = order.rows(0, order.num_rows)
+    expected = list(zip(order.visited_sets[visits].tolist(), rows.tolist(), strict=True))
+    seen = take(loaders)
+    assert Counter(seen) == Counter(expected)
+    step = batch_size * num_ranks
+    for start in range(0, len(expected) - 2 * step, step):  # within a batch, rows are set by set
+        assert Counter(seen[start : start + step]) == Counter(expected[start : start + step])
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(
+    st.sampled_from(MODES),
+    st.lists(st.tuples(st.integers(1, 9), st.integers(1, 4), st.integers(0, 4)), max_size=3),
+    st.tuples(st.integers(1, 9), st.integers(1, 4)),
+)
+def test_an_epoch_goes_on_with_the_next_unseen_row_whatever_the_batches(
+    tmp_path_factory: pytest.TempPathFactory,
+    mode: str,
+    stints: list[tuple[int, int, int]],
+    last: tuple[int, int],
+) -> None:
+    folder = shards_once(tmp_path_factory)
+    seen: list[tuple[int, int]] = []
+    state: dict[str, Any] = {}
+    for batch_size, num_ranks, steps in [*stints, (*last, None)]:
+        loaders = [
+            loader_of(folder, batch_size, r, num_ranks, shuffle=mode) for r in range(num_ranks)
+        ]
+        for loader in loaders if state else ():
+            loader.load_state_dict(state)
+        left = len(loaders[0]) - loaders[0].progress.num_batches
+        if state and left == 0:
+            break
+        seen += take(loaders, left if steps is None else min(steps, left))
+        states = [loader.state_dict() for loader in loaders]
+        assert all(one == states[0] for one in states)
+        state = states[0]
+    repeated = len(seen) - len(set(seen))
+    assert set(seen) == {(number, row) for number, rows in LENGTHS.items() for row in range(rows)}
+    assert repeated <= 3  # where fewer rows were left than there are ranks
+
+
+def shards_once(factory: pytest.TempPathFactory) -> Path:
+    """Write the shards at the first call."""
+    folder = factory.getbasetemp() / "elastic"
+    if not folder.exists():
+        pairs = {n: [np.full(rows, n), np.arange(rows)] for n, rows in LENGTHS.items()}
+        inputs = {number: np.stack(pair, 1).astype(np.float32) for number, pair in pairs.items()}
+        write_shards(folder, inputs)
+    return folder
+
+
+def test_len_counts_the_batches_done_and_those_to_come(write: Callable[..., Path]) -> None:
+    source, loader = loader_of(write(LENGTHS), 4), loader_of(write(LENGTHS), 9)
+    take([source], 3)
+    loader.load_state_dict(source.state_dict())
+    assert len(loader) == 3 + 2  # 30 rows: 12 done, 18 left
+    assert [len(rows_of(batch)) for batch in loader] == [9, 9]
+    assert len(loader) == 5
+    assert sum(1 for _ in loader) == 4  # the next epoch is cut from its beginning
+
+
+def test_blocks_keep_their_size_until_the_epoch_ends(write: Callable[..., Path]) -> None:
+    source = loader_of(write(LENGTHS), 4, shuffle="blocks")
+    loader = loader_of(write(LENGTHS), 3, shuffle="blocks")
+    seen = take([source], 2)
+    loader.load_state_dict(source.state_dict())
+    seen += take([loader], 8)
+    assert len(set(seen)) == 30
+    loader.set_epoch(1)
+    assert loader.plan.shuffle == "blocks:3"
+    with pytest.raises(ResumeError, match="shuffle"):
+        loader_of(write(LENGTHS), 3, shuffle="rows").load_state_dict(source.state_dict())
+
+
+def test_blocks_stay_together_and_whole() -> None:
+    plan = EpochPlan({1: 8, 2: 12}, batch_size=4, shuffle="blocks", seed=3)
+    starts = [(batch.set_numbers, batch.slices[0].rows.tolist()) for batch in plan]
+    for numbers, rows in starts:
+        assert len(numbers) == 1
+        assert rows == list(range(rows[0], rows[0] + 4))
+        assert rows[0] % 4 == 0
+    assert sorted(numbers[0] for numbers, _ in starts) == [1, 1, 2, 2, 2]
+    assert [rows for _, rows in starts] != sorted(rows for _, rows in starts)
