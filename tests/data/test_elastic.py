@@ -49,9 +49,9 @@ def take(loaders: list[BatchLoader], steps: int | None = None) -> list[tuple[int
 def test_all_ranks_together_see_the_canonical_order(
     write: Callable[..., Path], mode: str, batch_size: int, num_ranks: int
 ) -> None:
+    folder = write(LENGTHS)
     loaders = [
-        loader_of(write(LENGTHS), batch_size, rank, num_ranks, shuffle=mode)
-        for rank in range(num_ranks)
+        loader_of(folder, batch_size, rank, num_ranks, shuffle=mode) for rank in range(num_ranks)
     ]
     order = EpochPlan(LENGTHS, batch_size=1, shuffle=mode).order
     visits, rows = order.rows(0, order.num_rows)
@@ -107,7 +107,8 @@ def shards_once(factory: pytest.TempPathFactory) -> Path:
 
 
 def test_len_counts_the_batches_done_and_those_to_come(write: Callable[..., Path]) -> None:
-    source, loader = loader_of(write(LENGTHS), 4), loader_of(write(LENGTHS), 9)
+    folder = write(LENGTHS)
+    source, loader = loader_of(folder, 4), loader_of(folder, 9)
     take([source], 3)
     loader.load_state_dict(source.state_dict())
     assert len(loader) == 3 + 2  # 30 rows: 12 done, 18 left
@@ -117,8 +118,9 @@ def test_len_counts_the_batches_done_and_those_to_come(write: Callable[..., Path
 
 
 def test_blocks_keep_their_size_until_the_epoch_ends(write: Callable[..., Path]) -> None:
-    source = loader_of(write(LENGTHS), 4, shuffle="blocks")
-    loader = loader_of(write(LENGTHS), 3, shuffle="blocks")
+    folder = write(LENGTHS)
+    source = loader_of(folder, 4, shuffle="blocks")
+    loader = loader_of(folder, 3, shuffle="blocks")
     seen = take([source], 2)
     loader.load_state_dict(source.state_dict())
     seen += take([loader], 8)
@@ -126,7 +128,7 @@ def test_blocks_keep_their_size_until_the_epoch_ends(write: Callable[..., Path])
     loader.set_epoch(1)
     assert loader.plan.shuffle == "blocks:3"
     with pytest.raises(ResumeError, match="shuffle"):
-        loader_of(write(LENGTHS), 3, shuffle="rows").load_state_dict(source.state_dict())
+        loader_of(folder, 3, shuffle="rows").load_state_dict(source.state_dict())
 
 
 def test_blocks_stay_together_and_whole() -> None:

@@ -291,3 +291,23 @@ def test_no_validation_data_is_no_trouble_to_other_options(
     make_trainer(max_epochs=1, **arguments).fit(module, data)
     assert list(module.seen) == [("train", 0)]
     assert make_trainer().validate(module, data, verbose=False) == []
+
+
+def test_a_schedule_of_another_length_is_followed_to_its_end(
+    folder: Path, recorder: Any, make_trainer: MakeTrainer
+) -> None:
+    class Scheduler(Callback):
+        @override
+        def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+            order: dict[int, list[int] | None] = {0: [7, 7, 7, 1, 2, 1], 1: [2], 2: None}
+            data.schedule("train", order.get(trainer.current_epoch))
+
+    data, module = make_data(folder), recorder()
+    make_trainer(max_epochs=4, callbacks=[Scheduler()]).fit(module, data)
+    assert seen(module) == fetched(data, "train", 0, 1, 2, 3)
+    assert [data.plan("train", epoch).num_rows for epoch in range(4)] == [
+        12,
+        25,
+        3,
+        12,
+    ]  # 3 x 4 + 5 + 3 + 5

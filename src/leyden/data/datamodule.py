@@ -24,6 +24,8 @@ from leyden.types import Phase, Reader
 
 __all__ = ["AutoDataModule"]
 
+_RELOAD = "reload_dataloaders_every_n_epochs"
+
 
 class AutoDataModule(LightningDataModule):
     """Batches from a folder of numbered files, of which nothing but the path has to be told.
@@ -98,6 +100,7 @@ class AutoDataModule(LightningDataModule):
         self._schedules = {phase: Schedule() for phase in Phase}
         self._loaders: dict[Phase, BatchLoader] = {}
         self._plans: dict[Phase, EpochPlan] = {}  # of each phase, the one asked for last
+        self._reload_every = 0  # epochs, as the trainer was told
         self._place: dict[str, Any] | None = None  # where the next training loader begins
         self._last: tuple[Phase, EpochPlan, Progress] | None = None  # of the last batch
 
@@ -140,6 +143,7 @@ class AutoDataModule(LightningDataModule):
     def setup(self, stage: str) -> None:
         _ = self.catalogs
         self._plans, self._place, self._last = {}, None, None
+        self._reload_every = getattr(self.trainer, _RELOAD, 0)
         _, num_ranks = self._ranks
         for phase, catalog in self.catalogs.items():
             if catalog.num_samples < num_ranks:
@@ -147,9 +151,18 @@ class AutoDataModule(LightningDataModule):
                 remedy = "Pass `devices` with fewer."
                 raise ConfigError(f"{problem}, but got {catalog.num_samples}. {remedy}")
 
+    def _announce_length(self, loader: BatchLoader) -> None:
+        """Have Lightning, which asks a loader for its length once, ask again if it will change."""
+        if self.trainer is not None:
+            changes = len(self.plan(Phase.TRAIN, loader.plan.epoch + 1)) != len(loader)
+            every = 1 if changes else self._reload_every
+            setattr(self.trainer, _RELOAD, every)  # an attribute that Trainer does not declare
+
     @override
     def train_dataloader(self) -> BatchLoader:
         loader = self._new_loader(Phase.TRAIN)
+        # Lightning asks for the length before it says which epoch comes.
+        loader.set_epoch(getattr(self.trainer, "current_epoch", 0))
         if self._place is not None:
             loader.load_state_dict(self._place)
             self._place = None
@@ -234,9 +247,11 @@ class AutoDataModule(LightningDataModule):
         begun = loader is not None and loader.progress.num_batches > 0
         first_epoch = loader.plan.epoch + begun if loader is not None else 0
         self._schedules[phase].add(first_epoch, set_numbers)
-        if loader is not None and not begun:
-            loader.renew()
         self._plans.pop(phase, None)
+        if loader is not None:
+            if not begun:
+                loader.renew()
+            self._announce_length(loader)
 
     def origin(self, phase: Phase | str, epoch: int, batch_index: int) -> BatchOrigin:
         """Tell where a batch of this rank comes from; reads nothing.
@@ -333,7 +348,10 @@ class AutoDataModule(LightningDataModule):
 
     def _new_loader(self, phase: Phase) -> BatchLoader:
         def note(loader: BatchLoader) -> None:
-            self._last = (phase, loader.plan, loader.progress)
+            progress = loader.progress
+            self._last = (phase, loader.plan, progress)
+            if phase is Phase.TRAIN and progress.num_batches == len(loader):
+                self._announce_length(loader)
 
         catalog = self._catalog(phase)
         self._loaders[phase] = BatchLoader(
