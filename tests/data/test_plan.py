@@ -104,7 +104,9 @@ def test_a_batch_is_its_stretch_of_the_order_sorted_into_slices(case: Case) -> N
         visits, rows = plan.rows(start, start + batch.num_rows)
         start += batch.num_rows
         sets = np.array(plan.set_order)[visits]
-        assert list(dict.fromkeys(sets.tolist())) == list(batch.set_numbers)
+        assert [plan.set_order[visit] for visit in sorted({*visits.tolist()})] == [
+            *batch.set_numbers
+        ]
         for piece in batch.slices:
             assert rows[sets == piece.set_number].tolist() == piece.rows.tolist()
 
@@ -335,3 +337,22 @@ def test_an_epoch_without_a_batch_is_refused() -> None:
         EpochPlan({1: 1, 2: 2}, batch_size=4, drop_last=True)
     with pytest.raises(ConfigError, match="Expected at least 1 rows for a batch, but got 0"):
         EpochPlan({}, batch_size=4)
+
+
+@often
+@given(cases(), st.data())
+def test_a_block_is_its_batches_one_after_another(case: Case, data: st.DataObject) -> None:
+    lengths, arguments = case
+    num_ranks = data.draw(st.integers(1, 3))
+    plan = EpochPlan(
+        lengths, **arguments, ranks=(data.draw(st.integers(0, num_ranks - 1)), num_ranks)
+    )
+    first = data.draw(st.integers(0, len(plan) - 1))
+    stop = data.draw(st.integers(first + 1, len(plan)))
+    visits, rows, sizes = plan.block(first, stop)
+    batches = [plan[index] for index in range(first, stop)]
+    assert sizes == [batch.num_rows for batch in batches]
+    slices = [piece for batch in batches for piece in batch.slices]
+    assert rows.tolist() == [row for piece in slices for row in piece.rows.tolist()]
+    numbers = [piece.set_number for piece in slices for _ in piece.rows]
+    assert [plan.set_order[visit] for visit in visits] == numbers

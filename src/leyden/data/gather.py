@@ -1,21 +1,27 @@
 """Rows of many shards, read into one array."""
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable
+from itertools import pairwise
+from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
-from leyden.data.origin import BatchOrigin
 from leyden.shards import Catalog, OpenPiece
-from leyden.types import Array
+from leyden.types import Array, Rows
 
 __all__ = ["ShardStore"]
+
+SetNumbers: TypeAlias = NDArray[np.int64]
+"""The set of each row, ``(rows,)``."""
 
 _MAX_OPEN = 32  # files kept open: the sets of a few batches, far below any limit of the system
 
 
 class ShardStore:
-    """Reads the rows of batches.
+    """Reads rows of any sets at once.
 
     Args:
         catalog: The sets.
@@ -27,17 +33,33 @@ class ShardStore:
         self._labels = _Opened(catalog.open_labels)
 
     @property
+    def row_bytes(self) -> int:
+        """Bytes of the inputs of one row."""
+        return max(1, math.prod(self._catalog.sample_shape) * self._catalog.dtype.itemsize)
+
+    @property
     def has_labels(self) -> bool:
         """Whether every row has a label."""
         return self._catalog.has_labels
 
-    def inputs(self, origin: BatchOrigin) -> Array:
-        """Read the inputs of a batch, ``(batch, ...)``."""
-        return _gather(self._data, origin)
+    def inputs(self, set_numbers: SetNumbers, rows: Rows) -> Array:
+        """Read inputs.
 
-    def labels(self, origin: BatchOrigin) -> Array:
-        """Read the labels of a batch, ``(batch, ...)``."""
-        return _gather(self._labels, origin)
+        Args:
+            set_numbers: The set of each row, ``(n,)``.
+            rows: Its index within the set, ``(n,)``.
+
+        Returns:
+            The rows in that order, ``(n, ...)``.
+
+        Raises:
+            ShardError: If a shard is missing or broken.
+        """
+        return _gather(self._data, set_numbers, rows)
+
+    def labels(self, set_numbers: SetNumbers, rows: Rows) -> Array:
+        """Read labels; see ``inputs``."""
+        return _gather(self._labels, set_numbers, rows)
 
 
 class _Opened:
@@ -57,6 +79,21 @@ class _Opened:
         return self._pieces[set_number]
 
 
-def _gather(opened: _Opened, origin: BatchOrigin) -> Array:
-    parts = [opened[piece.set_number].read(piece.rows) for piece in origin.slices]
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+def _gather(opened: _Opened, set_numbers: SetNumbers, rows: Rows) -> Array:
+    """Read set by set, each at once, and put the rows where they belong."""
+    starts = np.flatnonzero(np.diff(set_numbers, prepend=-1))
+    if len(starts) == 1:
+        return opened[int(set_numbers[0])].read(rows)
+    order = np.argsort(set_numbers, kind="stable")
+    ordered = set_numbers[order]
+    bounds = [*np.flatnonzero(np.diff(ordered, prepend=-1)).tolist(), len(rows)]
+    result: Array | None = None
+    for start, stop in pairwise(bounds):
+        places = order[start:stop]
+        part = opened[int(ordered[start])].read(rows[places])
+        if result is None:
+            result = np.empty((len(rows), *part.shape[1:]), part.dtype)
+        is_run = places[-1] - places[0] == stop - start - 1  # the order is stable
+        result[slice(places[0], places[-1] + 1) if is_run else places] = part
+    assert result is not None  # noqa: S101 - there is a row at least
+    return result

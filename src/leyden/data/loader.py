@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Sampler, SequentialSampler
@@ -20,6 +21,7 @@ Batch: TypeAlias = Tensor | tuple[Tensor, Tensor]
 """Inputs ``(batch, ...)``, with labels ``(batch, ...)`` if there are any."""
 
 _STATE_VERSION = 1
+_BLOCK_BYTES = 1 << 20  # a block of batches fits the cache of a core
 
 
 class PlanMaker(Protocol):
@@ -102,11 +104,27 @@ class BatchLoader:
         is_over = start == 0 and self._done == len(self._plan) and not self._every_epoch_alike
         self._go_to(self._plan.epoch + is_over, start)
         plan = self._plan
-        for batch_index in range(start, len(plan)):
-            batch = self.fetch(plan[batch_index])
-            self._done = batch_index + 1
-            self._on_batch(self)
-            yield batch
+        for first in range(start, len(plan), self._block_size):
+            stop = min(first + self._block_size, len(plan))
+            for batch_index, batch in enumerate(self._read_block(plan, first, stop), start=first):
+                self._done = batch_index + 1
+                self._on_batch(self)
+                yield batch
+
+    @property
+    def _block_size(self) -> int:
+        """How many batches are read at once; they are views of one array."""
+        return max(1, _BLOCK_BYTES // (self._plan.batch_size * self._store.row_bytes))
+
+    def _read_block(self, plan: EpochPlan, first: int, stop: int) -> Iterator[Batch]:
+        visits, rows, sizes = plan.block(first, stop)
+        set_numbers = plan.order.visited_sets[visits]
+        inputs = torch.from_numpy(self._store.inputs(set_numbers, rows))
+        batches = torch.split_with_sizes(inputs, sizes)
+        if not self._store.has_labels:
+            return iter(batches)
+        labels = torch.from_numpy(self._store.labels(set_numbers, rows))
+        return zip(batches, torch.split_with_sizes(labels, sizes), strict=True)
 
     def fetch(self, origin: BatchOrigin) -> Batch:
         """Read the rows of a batch.
@@ -120,10 +138,12 @@ class BatchLoader:
         Raises:
             ShardError: If a shard is missing or broken.
         """
-        inputs = torch.from_numpy(self._store.inputs(origin))
+        numbers = np.repeat(origin.set_numbers, [len(piece.rows) for piece in origin.slices])
+        rows = np.concatenate([piece.rows for piece in origin.slices])
+        inputs = torch.from_numpy(self._store.inputs(numbers, rows))
         if not self._store.has_labels:
             return inputs
-        return inputs, torch.from_numpy(self._store.labels(origin))
+        return inputs, torch.from_numpy(self._store.labels(numbers, rows))
 
     batch_sampler = None  # Lightning looks at it wherever there is a sampler
 

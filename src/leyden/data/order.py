@@ -158,6 +158,11 @@ class EpochOrder:
         """Rows of the epoch."""
         return int(self._ends[-1]) if len(self._ends) else 0
 
+    @property
+    def is_interleaved(self) -> bool:
+        """Whether rows of several sets are mixed."""
+        return self._mode.group > 1
+
     @cached_property
     def visited_sets(self) -> NDArray[np.int64]:
         """Set number of each visit, ``(visits,)``."""

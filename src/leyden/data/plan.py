@@ -126,7 +126,7 @@ class EpochPlan:
         start, stop = self.grid.span(batch_index, self.rank)
         visits, rows = self.order.rows(start, stop)
         slices = []
-        for visit in _in_order_of_appearance(visits):
+        for visit in np.unique(visits).tolist():
             places = np.flatnonzero(visits == visit)
             part = self._part(visit, start + int(places[0]), len(places))
             slices.append(Slice(int(self.order.visited_sets[visit]), rows[places], part_name(part)))
@@ -136,6 +136,30 @@ class EpochPlan:
             tuple(slices),
             is_repeated=self.grid.is_repeated(batch_index, self.rank),
         )
+
+    def block(self, first: int, stop: int) -> tuple[Visits, Rows, list[int]]:
+        """Work out the rows of consecutive batches at once.
+
+        Args:
+            first: Index of the first batch.
+            stop: Index after the last.
+
+        Returns:
+            Visit and row of every row of every batch, in the batches' order, both ``(rows,)``; and
+            how many rows each batch has.
+        """
+        spans = [self.grid.span(index, self.rank) for index in range(first, stop)]
+        sizes = [end - begin for begin, end in spans]
+        if sum(sizes) == spans[-1][1] - spans[0][0]:
+            visits, rows = self.order.rows(spans[0][0], spans[-1][1])
+        else:
+            pairs = [self.order.rows(*span) for span in spans]
+            visits, rows = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
+        if self.order.is_interleaved:
+            batches = np.repeat(np.arange(len(sizes)), sizes)
+            places = np.lexsort((visits, batches))  # stable: each batch set by set
+            visits, rows = visits[places], rows[places]
+        return visits, rows, sizes
 
     def rows(self, start: int, stop: int) -> tuple[Visits, Rows]:
         """Read a stretch of the canonical order; see ``EpochOrder.rows``."""
@@ -168,9 +192,3 @@ def _count_parts(visits: Visits, cells: NDArray[np.intp]) -> NDArray[np.intp]:
     parts = np.empty_like(order)
     parts[order] = count - before
     return parts
-
-
-def _in_order_of_appearance(values: Visits) -> Sequence[int]:
-    unique, first = np.unique(values, return_index=True)
-    ordered: list[int] = unique[np.argsort(first)].tolist()
-    return ordered
