@@ -14,7 +14,7 @@ wheel=$(ls dist/*.whl)
 echo "package: installing $wheel elsewhere"
 "$python" -m venv "$work/venv"
 "$work/venv/bin/python" -m pip install --quiet -c constraints.txt pip
-"$work/venv/bin/python" -m pip install --quiet --progress-bar off -c constraints.txt --group test "$wheel"
+"$work/venv/bin/python" -m pip install --quiet --progress-bar off -c constraints.txt --group test-bare "$wheel"
 
 echo "package: using it without the checkout"
 cp -r tests "$work/tests"

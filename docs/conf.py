@@ -54,8 +54,10 @@ def resolve_room(
     if node.get("refdomain") != "py" or parts[0] != "leyden" or len(parts) < 4:
         return None
     objects = env.domains.python_domain.objects
-    target = ".".join([*parts[:2], *parts[3:]])
-    if target not in objects:
+    # Some rooms have folders of modules: ``leyden.room.folder.module.Name``.
+    targets = [".".join([*parts[:2], *parts[depth:]]) for depth in (3, 4)]
+    target = next((target for target in targets if target in objects), None)
+    if target is None:
         return None
     found = objects[target]
     source = node["refdoc"]

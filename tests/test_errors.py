@@ -9,6 +9,7 @@ from leyden.errors import (
     DiscoveryError,
     FormatError,
     LeydenError,
+    MissingExtraError,
     MissingPathError,
     ResumeError,
     ShardError,
@@ -20,6 +21,7 @@ from leyden.errors import (
     ("error", "builtin"),
     [
         (ConfigError, ValueError),
+        (MissingExtraError, ImportError),
         (MissingPathError, FileNotFoundError),
         (DataError, ValueError),
         (DiscoveryError, DataError),

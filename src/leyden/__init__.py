@@ -3,7 +3,7 @@
 from leyden._version import __version__
 from leyden.data import AutoDataModule
 from leyden.modules import ClassifierModule, LifecycleModule
-from leyden.shards import Catalog, discover
+from leyden.shards import Catalog, discover, pack
 
 __all__ = [
     "AutoDataModule",
@@ -12,4 +12,5 @@ __all__ = [
     "LifecycleModule",
     "__version__",
     "discover",
+    "pack",
 ]

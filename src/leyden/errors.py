@@ -5,6 +5,7 @@ Every class is also the built-in error that a caller who has never heard of leyd
     LeydenError
     ├── ConfigError      (ValueError)         an argument or a configuration key is wrong
     ├── MissingPathError (FileNotFoundError)  a path that was named does not exist
+    ├── MissingExtraError (ImportError)       an optional package is not installed
     ├── DataError        (ValueError)         the data contradicts itself or what is asked of it
     │   ├── DiscoveryError                    a folder cannot be read as numbered shards
     │   ├── FormatError                       a file format is unknown
@@ -24,6 +25,7 @@ __all__ = [
     "DiscoveryError",
     "FormatError",
     "LeydenError",
+    "MissingExtraError",
     "MissingPathError",
     "ResumeError",
     "ShardError",
@@ -43,6 +45,10 @@ class ConfigError(LeydenError, ValueError):
 
 class MissingPathError(LeydenError, FileNotFoundError):
     """A path that was named does not exist."""
+
+
+class MissingExtraError(LeydenError, ImportError):
+    """An optional package is not installed."""
 
 
 class DataError(LeydenError, ValueError):

@@ -269,3 +269,32 @@ def test_a_place_in_the_middle_is_kept_beside_the_loaders(folder: Path) -> None:
     assert lists(other.train_dataloader()) == fetched(data, "train", 0)
     list(batches)
     assert data.state_dict() == {}
+
+
+def test_one_file_of_named_sets_is_split_by_set(tmp_path: Path) -> None:
+    arrays = {str(n): np.full((4, 2), n, np.float32) for n in range(1, 6)}
+    np.savez(tmp_path / "all.npz", **arrays)  # type: ignore[arg-type] # NumPy's annotation
+    data = AutoDataModule(tmp_path / "all.npz", val=[2, 5], batch_size=4, shuffle="none")
+    assert [data.origin("train", 0, index).name for index in range(3)] == ["1", "3", "4"]
+    batch = data.fetch("val", 0, 1)
+    assert isinstance(batch, Tensor)
+    assert batch.tolist() == [[5, 5]] * 4
+
+
+@pytest.mark.parametrize("batch_size", [4, 30])
+def test_a_table_is_cut_into_the_same_sets_whatever_the_batch_size(
+    tmp_path: Path, batch_size: int
+) -> None:
+    lines = ["a,b,label", *(f"{row},0.5,{row % 2}" for row in range(50))]
+    (tmp_path / "table.csv").write_text("\n".join(lines))
+    data = AutoDataModule(tmp_path / "table.csv", val=0.2, rows_per_set=10, batch_size=batch_size)
+    assert data.catalogs[Phase.VAL].set_numbers == (3,)
+    assert data.num_classes == 2
+
+
+def test_an_array_of_sets_is_read_by_its_leading_axis(tmp_path: Path) -> None:
+    np.save(tmp_path / "all.npy", np.arange(24, dtype=np.float32).reshape(3, 4, 2))
+    data = AutoDataModule(tmp_path / "all.npy", leading_axis="sets", batch_size=4, shuffle="none")
+    batch = data.fetch("train", 0, 2)
+    assert isinstance(batch, Tensor)
+    assert batch.tolist() == [[16, 17], [18, 19], [20, 21], [22, 23]]

@@ -180,7 +180,7 @@ def test_an_empty_list_is_refused(write: Callable[..., Path]) -> None:
 
 
 def test_folders_that_do_not_exist_are_refused(write: Callable[..., Path], tmp_path: Path) -> None:
-    problem = "Expected `val` to be an existing folder, but got 'nowhere'. Pass its path as seen"
+    problem = "Expected `val` to exist, but got 'nowhere'. Pass its path as seen"
     with pytest.raises(MissingPathError, match=problem):
         split(write(TEN), val="nowhere")
     with pytest.raises(MissingPathError, match=r"Expected `path` to exist, but got '.*nothing'"):

@@ -9,7 +9,7 @@ from torch.optim import lr_scheduler as schedules
 
 from leyden.errors import ConfigError
 from leyden.modules.optimization import configure
-from leyden.modules.recipes import Recipe
+from leyden.recipes import Recipe
 
 
 def parameters() -> list[Parameter]:

@@ -1,3 +1,4 @@
+import pickle
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -118,13 +119,6 @@ def test_a_missing_parent_is_named(tmp_path: Path) -> None:
         discover(tmp_path / "gone" / "d")
 
 
-def test_a_file_instead_of_a_folder_is_refused(write: Write) -> None:
-    folder = write({"a1.npy": 1})
-    expected = r"a folder of numbered files, but got the file '.*a1\.npy'\. Pass the folder"
-    with pytest.raises(DiscoveryError, match=expected):
-        discover(folder / "a1.npy")
-
-
 def test_an_empty_folder_is_refused(write: Write) -> None:
     with pytest.raises(DiscoveryError, match=r"numbered files in .*d, .* but found no files"):
         discover(write({}))
@@ -223,6 +217,11 @@ def test_a_reader_opens_files_of_an_unknown_format(write: Write) -> None:
 def test_a_reader_opens_inputs_that_are_labels(write: Write) -> None:
     catalog = discover(write({"a1.dat": b"\x01\x02"}), reader=RawReader, labels="inputs")
     assert catalog.read_labels(1).tolist() == [[1, 2]]
+
+
+def test_a_reader_may_be_named_by_its_import_path(write: Write) -> None:
+    catalog = discover(write({"a1.npy": 3}), reader="leyden.shards.readers.NpyReader")
+    assert (catalog.num_samples, pickle.loads(pickle.dumps(catalog))) == (3, catalog)
 
 
 def test_a_reader_comes_before_the_known_formats(write: Write) -> None:

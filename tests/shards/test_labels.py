@@ -7,8 +7,8 @@ import pytest
 
 from leyden.errors import DiscoveryError, FormatError, MissingPathError, ShardError
 from leyden.shards import Catalog, discover
-from leyden.shards.catalog import Piece
 from leyden.shards.labels import LabelSource, check_labels, find_labels, locate_labels
+from leyden.shards.pieces import Piece
 
 Write: TypeAlias = Callable[[Mapping[str, object]], Path]
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leyden.errors import ConfigError, DiscoveryError
-from leyden.shards.numbering import list_some, number_files
+from leyden.shards.numbering import list_some, number_files, number_keys
 
 
 def touch(folder: Path, *names: str) -> Path:
@@ -141,8 +141,14 @@ def test_two_kinds_of_file_under_one_pattern_are_refused(tmp_path: Path) -> None
         number_files(tmp_path, pattern=r"x(?P<number>\d+)a")
 
 
+def test_keys_are_put_into_the_order_of_their_numbers() -> None:
+    assert list(number_keys(Path("d.h5"), ["0", "1", "10", "11", "02"])) == [0, 1, 2, 10, 11]
+    with pytest.raises(DiscoveryError, match=r"each set number once in d\.h5, but got 2, 02\."):
+        number_keys(Path("d.h5"), ["2", "02"])
+
+
 def test_an_empty_folder_is_an_error(tmp_path: Path) -> None:
-    expected = r"such as sample__1.npy, but found no files. Formats: \.csv \.npy \.npz \.tsv"
+    expected = r"such as sample__1.npy, but found no files. Formats: \.csv \.h5 .* \.tsv"
     with pytest.raises(DiscoveryError, match=expected):
         number_files(tmp_path)
 

@@ -5,13 +5,16 @@ import sys
 from pathlib import Path
 
 from leyden import __version__
+from leyden.cli.pack import add_pack, run_pack
 from leyden.cli.train import main as train
 from leyden.data import AutoDataModule
 from leyden.errors import LeydenError
+from leyden.shards import verify_pack
 
 __all__ = ["main"]
 
 _EPILOG = """examples:
+  leyden pack photos shards --size 64x64  write folders of images as numbered shards
   leyden inspect data/digits              what is in this folder?
   leyden train model=cnn data=auto        train on scikit-learn's handwritten digits
   leyden train data.path=DIR -m seed=1,2  train twice on a folder of numbered shards
@@ -31,6 +34,10 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     inspect = commands.add_parser("inspect", help="show what is inferred from a folder of shards")
     inspect.add_argument("folder", type=Path, metavar="DIR")
+    inspect.add_argument(
+        "--verify", action="store_true", help="compare all files with the manifest of `leyden pack`"
+    )
+    add_pack(commands)
     commands.add_parser("train", help="train as a configuration says", add_help=False)
     arguments, rest = parser.parse_known_args()
     if arguments.command == "train":
@@ -38,13 +45,27 @@ def main() -> None:
         sys.exit(train(rest))
     if rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
-    sys.exit(_inspect(arguments.folder))
+    if arguments.command == "pack":
+        sys.exit(run_pack(arguments))
+    sys.exit(_inspect(arguments.folder, verify=arguments.verify))
 
 
-def _inspect(folder: Path) -> int:
+def _inspect(folder: Path, *, verify: bool) -> int:
     try:
+        packed = _packed_folders(folder) if verify else []
+        for part in packed:
+            verify_pack(part)
         print(AutoDataModule(folder).describe())
+        for part in packed:
+            print(f"verified: {part} is as it was packed")
     except LeydenError as error:
         print(error, file=sys.stderr)
         return 2
     return 0
+
+
+def _packed_folders(folder: Path) -> list[Path]:
+    """The folder itself, or those of its phases that have a manifest where it has none."""
+    if (folder / "manifest.json").is_file():
+        return [folder]
+    return sorted(path.parent for path in folder.glob("*/manifest.json")) or [folder]

@@ -10,16 +10,20 @@ from lightning import LightningDataModule
 from lightning.pytorch.utilities import CombinedLoader
 from typing_extensions import override
 
+from leyden.data.augment import Augmentation
 from leyden.data.gather import ShardStore
 from leyden.data.loader import Batch, BatchLoader, Progress
 from leyden.data.order import check_whole, name_shuffle
 from leyden.data.origin import BatchOrigin
 from leyden.data.parts import Part, split_parts
 from leyden.data.plan import EpochPlan
+from leyden.data.preparation import Preparation
+from leyden.data.preprocess import Preprocessing
 from leyden.data.schedule import Schedule
 from leyden.data.status import Status, make_status
 from leyden.errors import ConfigError, DataError, suggest
 from leyden.shards import Catalog, Labels, discover
+from leyden.shards.dataset_file import LeadingAxis
 from leyden.types import Phase, Reader
 
 __all__ = ["AutoDataModule"]
@@ -35,7 +39,8 @@ class AutoDataModule(LightningDataModule):
     ``(inputs, labels)``, or the inputs alone where there are no labels.
 
     Args:
-        path: The folder: of shards, or of sub-folders ``train/``, ``val/``, ``test/``.
+        path: The folder: of shards, or of sub-folders ``train/``, ``val/``, ``test/``. Or a file
+            that holds all sets.
         train: Set numbers, or the path of a folder; ``None`` for ``train/`` or else all the rest.
         val: A fraction of the sets, set numbers, or the path of a folder; ``None`` for ``val/`` if
             there is one. A sub-folder goes before a fraction.
@@ -44,6 +49,12 @@ class AutoDataModule(LightningDataModule):
         labels: See ``discover``.
         pattern: See ``discover``.
         reader: See ``discover``.
+        rows_per_set: See ``discover``; another batch size does not change it, nor any split.
+        leading_axis: See ``discover``.
+        preprocessors: What is done to the inputs in every phase, fitted on the training rows: see
+            ``Preprocessing``.
+        augmentors: What is done to some training inputs, before the preprocessors: see
+            ``Augmentation``.
         batch_size: Rows of a batch, whatever the lengths of the shards.
         shuffle: Order of the training rows: ``"none"``, ``"sets"`` (the sets only), ``"blocks"``
             (the sets, and blocks of ``batch_size`` rows within each; ``"blocks:B"`` for blocks of
@@ -78,7 +89,11 @@ class AutoDataModule(LightningDataModule):
         predict: Part = None,
         labels: Labels = "auto",
         pattern: str | None = None,
-        reader: Callable[[Path], Reader] | None = None,
+        reader: Callable[[Path], Reader] | str | None = None,
+        rows_per_set: int = 32,
+        leading_axis: LeadingAxis = "rows",
+        preprocessors: Sequence[Any] | Preprocessing = (),
+        augmentors: Sequence[Any] | Augmentation = (),
         batch_size: int = 32,
         shuffle: str = "rows",
         drop_last: bool = False,
@@ -92,7 +107,15 @@ class AutoDataModule(LightningDataModule):
             Phase.TEST: test,
             Phase.PREDICT: predict,
         }
-        self._find = partial(discover, labels=labels, pattern=pattern, reader=reader)
+        self._preparation = Preparation(preprocessors, augmentors, seed=seed)
+        self._find = partial(
+            discover,
+            labels=labels,
+            pattern=pattern,
+            reader=reader,
+            rows_per_set=rows_per_set,
+            leading_axis=leading_axis,
+        )
         check_whole("batch_size", batch_size, 1)
         check_whole("seed", seed, 0)
         self.batch_size, self.seed = batch_size, seed
@@ -120,8 +143,15 @@ class AutoDataModule(LightningDataModule):
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
-        """Shape of one row of the inputs."""
-        return self.catalogs[Phase.TRAIN].sample_shape
+        """Shape of one row of the inputs, as a model is given it."""
+        return self._fitted.sample_shape
+
+    @property
+    def _fitted(self) -> Preparation:
+        """The preparation, fitted when it is first asked for."""
+        if not self._preparation.is_fitted:
+            self._preparation.fit(self.catalogs[Phase.TRAIN])
+        return self._preparation
 
     @property
     def label_shape(self) -> tuple[int, ...] | None:
@@ -141,7 +171,7 @@ class AutoDataModule(LightningDataModule):
 
     @override
     def setup(self, stage: str) -> None:
-        _ = self.catalogs
+        _ = self._fitted
         self._plans, self._place, self._last = {}, None, None
         self._reload_every = getattr(self.trainer, _RELOAD, 0)
         _, num_ranks = self._ranks
@@ -310,7 +340,9 @@ class AutoDataModule(LightningDataModule):
         ``configure_optimizers`` asks for ``trainer.estimated_stepping_batches``.
         """
         loader = self._loaders.get(Phase.TRAIN)
-        state: dict[str, Any] = {}
+        state: dict[str, Any] = (
+            {"preparation": self._fitted.state_dict()} if self._preparation else {}
+        )
         if any(schedule.entries for schedule in self._schedules.values()):
             named = self._schedules.items()
             state["schedules"] = {str(phase): schedule.entries for phase, schedule in named}
@@ -325,6 +357,8 @@ class AutoDataModule(LightningDataModule):
         Args:
             state_dict: What ``state_dict`` returned.
         """
+        if self._preparation:
+            self._fitted.load_state_dict(state_dict.get("preparation", {}))
         for phase, entries in state_dict.get("schedules", {}).items():
             self._schedules[_phase(phase)] = Schedule(entries)
         self._place = state_dict.get("train")
@@ -359,6 +393,7 @@ class AutoDataModule(LightningDataModule):
             partial(self.plan, phase),
             fingerprint=catalog.fingerprint,
             every_epoch_alike=phase is not Phase.TRAIN,
+            prepare=partial(self._fitted.apply, augments=phase is Phase.TRAIN),
             on_batch=note,
         )
         return self._loaders[phase]

@@ -42,6 +42,14 @@ class ShardStore:
         """Whether every row has a label."""
         return self._catalog.has_labels
 
+    def check(self) -> None:
+        """Make sure that every file is still what it was when it was found.
+
+        Raises:
+            ShardError: If one is gone, or has been written since.
+        """
+        self._catalog.check()
+
     def inputs(self, set_numbers: SetNumbers, rows: Rows) -> Array:
         """Read inputs.
 

@@ -10,15 +10,19 @@ import torch
 from torch import Tensor
 from torch.utils.data import Sampler, SequentialSampler
 
-from leyden.data.gather import ShardStore
+from leyden.data.gather import SetNumbers, ShardStore
 from leyden.data.origin import BatchOrigin
 from leyden.data.plan import EpochPlan
 from leyden.errors import ResumeError
+from leyden.types import Array, Rows
 
 __all__ = ["Batch", "BatchLoader", "Progress"]
 
 Batch: TypeAlias = Tensor | tuple[Tensor, Tensor]
 """Inputs ``(batch, ...)``, with labels ``(batch, ...)`` if there are any."""
+
+Prepare: TypeAlias = Callable[[Array, SetNumbers, Rows, int], Tensor]
+"""Makes what a model is given of inputs, their set numbers and rows, and the epoch."""
 
 _STATE_VERSION = 1
 _BLOCK_BYTES = 1 << 20  # a block of batches fits the cache of a core
@@ -57,6 +61,11 @@ class Progress:
     rows_per_second: float
 
 
+def _as_they_are(inputs: Array, _numbers: SetNumbers, _rows: Rows, _epoch: int) -> Tensor:
+    """Hand inputs on."""
+    return torch.from_numpy(inputs)
+
+
 def _ignore(_loader: "BatchLoader") -> None:
     """Do nothing about a batch."""
 
@@ -72,6 +81,8 @@ class BatchLoader:
         make_plan: Gives the plan of an epoch.
         fingerprint: Digest of the data, kept in the state.
         every_epoch_alike: Whether going through the data again is no new epoch, as for validation.
+        prepare: Makes what a model is given of inputs ``(rows, ...)``, the set number and the row
+            of each, and the epoch.
         on_batch: Called with the loader whenever it hands out a batch.
     """
 
@@ -82,10 +93,12 @@ class BatchLoader:
         *,
         fingerprint: str,
         every_epoch_alike: bool = False,
+        prepare: Prepare = _as_they_are,
         on_batch: Callable[["BatchLoader"], None] = _ignore,
     ) -> None:
         self._store, self._make_plan, self._fingerprint = store, make_plan, fingerprint
         self._every_epoch_alike, self._on_batch = every_epoch_alike, on_batch
+        self._prepare = prepare
         self._plan = make_plan(0)
         self._done = 0  # batches handed out in this epoch
         self._resume_at = 0  # batches to skip when the epoch is next begun
@@ -103,6 +116,7 @@ class BatchLoader:
         start, self._resume_at = self._resume_at, 0
         is_over = start == 0 and self._done == len(self._plan) and not self._every_epoch_alike
         self._go_to(self._plan.epoch + is_over, start)
+        self._store.check()  # before the first row, rather than when a broken shard's turn comes
         plan = self._plan
         for first in range(start, len(plan), self._block_size):
             stop = min(first + self._block_size, len(plan))
@@ -118,12 +132,10 @@ class BatchLoader:
 
     def _read_block(self, plan: EpochPlan, first: int, stop: int) -> Iterator[Batch]:
         visits, rows, sizes = plan.block(first, stop)
-        set_numbers = plan.order.visited_sets[visits]
-        inputs = torch.from_numpy(self._store.inputs(set_numbers, rows))
+        inputs, labels = self._read(plan.order.visited_sets[visits], rows, plan.epoch)
         batches = torch.split_with_sizes(inputs, sizes)
-        if not self._store.has_labels:
+        if labels is None:
             return iter(batches)
-        labels = torch.from_numpy(self._store.labels(set_numbers, rows))
         return zip(batches, torch.split_with_sizes(labels, sizes), strict=True)
 
     def fetch(self, origin: BatchOrigin) -> Batch:
@@ -140,10 +152,16 @@ class BatchLoader:
         """
         numbers = np.repeat(origin.set_numbers, [len(piece.rows) for piece in origin.slices])
         rows = np.concatenate([piece.rows for piece in origin.slices])
-        inputs = torch.from_numpy(self._store.inputs(numbers, rows))
+        inputs, labels = self._read(numbers, rows, origin.epoch)
+        return inputs if labels is None else (inputs, labels)
+
+    def _read(
+        self, set_numbers: SetNumbers, rows: Rows, epoch: int
+    ) -> tuple[Tensor, Tensor | None]:
+        inputs = self._prepare(self._store.inputs(set_numbers, rows), set_numbers, rows, epoch)
         if not self._store.has_labels:
-            return inputs
-        return inputs, torch.from_numpy(self._store.labels(numbers, rows))
+            return inputs, None
+        return inputs, torch.from_numpy(self._store.labels(set_numbers, rows))
 
     batch_sampler = None  # Lightning looks at it wherever there is a sampler
 

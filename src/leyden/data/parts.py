@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 from leyden.errors import ConfigError, DataError, DiscoveryError, MissingPathError
-from leyden.shards import Catalog, hold_out
-from leyden.types import Phase
+from leyden.shards import Catalog, Piece, hold_out
+from leyden.types import Key, Phase
 
 __all__ = ["Part", "split_parts"]
 
@@ -57,8 +57,8 @@ def _choose_folders(path: Path, parts: Mapping[Phase, Part]) -> dict[Phase, Path
         _check_kind(phase, part)
         if isinstance(part, str | PathLike):
             folders[phase] = Path(part)
-            if not folders[phase].is_dir():
-                problem = f"Expected `{phase}` to be an existing folder, but got {str(part)!r}."
+            if not folders[phase].exists():
+                problem = f"Expected `{phase}` to exist, but got {str(part)!r}."
                 raise MissingPathError(f"{problem} Pass its path as seen from {Path.cwd()}.")
         elif (path / phase).is_dir():
             folders[phase] = path / phase
@@ -107,15 +107,20 @@ def _take_sets(base: Catalog, parts: Mapping[Phase, Part], seed: int) -> dict[Ph
 def _check_disjoint(found: Mapping[Phase, Catalog]) -> None:
     """Refuse rows in two phases; predicting rows that were seen elsewhere is fine."""
     rows = {
-        phase: {(shard.data.path.resolve(), shard.data.start) for shard in catalog.shards}
+        phase: {_identity(shard.data) for shard in catalog.shards}
         for phase, catalog in found.items()
         if phase is not Phase.PREDICT
     }
     for (one, first), (other, second) in combinations(rows.items(), 2):
-        if shared := sorted({path.name for path, _ in first & second}):
+        if shared := sorted({path.name for path, *_ in first & second}):
             problem = f"Expected `{one}` and `{other}` to share no rows, but both have {shared[0]}"
             more = f" and {len(shared) - 1} more" if len(shared) > 1 else ""
             raise ConfigError(f"{problem}{more}. Give each its own sets.")
+
+
+def _identity(piece: Piece) -> tuple[Path, Key, int]:
+    """What tells the rows of one set from those of another: file, array and first row."""
+    return piece.path.resolve(), piece.key, piece.start
 
 
 def _check_make(found: Mapping[Phase, Catalog]) -> None:

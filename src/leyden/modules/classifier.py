@@ -14,7 +14,7 @@ from leyden.errors import ConfigError
 from leyden.modules.lifecycle import LifecycleModule
 from leyden.modules.networks import CNN, MLP
 from leyden.modules.optimization import configure
-from leyden.modules.recipes import Recipe, build, is_plain
+from leyden.recipes import Recipe, build, is_plain
 from leyden.types import Phase
 
 __all__ = ["ClassifierModule"]

@@ -16,7 +16,7 @@ from torch.optim.lr_scheduler import (
 )
 
 from leyden.errors import ConfigError
-from leyden.modules.recipes import Recipe, build
+from leyden.recipes import Recipe, build
 
 __all__ = ["OPTIMIZERS", "SCHEDULERS", "configure"]
 

@@ -1,20 +1,36 @@
 """What lies on disk: numbered files of rows, and what can be inferred from them."""
 
-from leyden.shards.catalog import Catalog, OpenPiece, Piece, Shard
+from leyden.shards.catalog import Catalog, Shard
+from leyden.shards.dataset_file import LeadingAxis
 from leyden.shards.discovery import Labels, discover
-from leyden.shards.formats import known_extensions, register_format
-from leyden.shards.pack import write_shards
+from leyden.shards.formats import OpenFile, known_extensions, register_format
+from leyden.shards.manifest import FileFacts, Manifest, read_manifest, verify_pack
+from leyden.shards.packing import pack
+from leyden.shards.pieces import OpenPiece, Piece
+from leyden.shards.sources import Block, ImageFolder, Source, Table
 from leyden.shards.splits import hold_out
+from leyden.shards.write import write_shards
 
 __all__ = [
+    "Block",
     "Catalog",
+    "FileFacts",
+    "ImageFolder",
     "Labels",
+    "LeadingAxis",
+    "Manifest",
+    "OpenFile",
     "OpenPiece",
     "Piece",
     "Shard",
+    "Source",
+    "Table",
     "discover",
     "hold_out",
     "known_extensions",
+    "pack",
+    "read_manifest",
     "register_format",
+    "verify_pack",
     "write_shards",
 ]

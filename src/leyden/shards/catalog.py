@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -10,62 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from leyden.errors import DataError, ShardError
-from leyden.shards.formats import count_rows, open_array
+from leyden.errors import DataError
+from leyden.shards.formats import OpenFile
+from leyden.shards.pieces import OpenPiece, Piece
 from leyden.shards.readers import reading
-from leyden.types import Array, Key, Reader, Rows
+from leyden.types import Array
 
-__all__ = ["Catalog", "OpenPiece", "Piece", "Shard", "measure"]
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """Where the rows of one set are: a stretch of one array of one file.
-
-    Args:
-        path: The file.
-        num_rows: Rows in this set.
-        key: Which array of the file; ``None`` for its only one.
-        start: First row within the array.
-        by_set: Whether the array is stored ``(sets, rows, ...)``; ``start`` counts rows even so.
-        shape: Shape of the whole array when it was found; ``()`` if that is not known.
-        dtype: Its element type; ``None`` if that is not known.
-    """
-
-    path: Path
-    num_rows: int
-    key: Key = None
-    start: int = 0
-    by_set: bool = False
-    shape: tuple[int, ...] = ()
-    dtype: np.dtype[Any] | None = None
-
-    @property
-    def row_shape(self) -> tuple[int, ...]:
-        """Shape of one row."""
-        return self.shape[2 if self.by_set else 1 :]
-
-
-def measure(
-    path: Path, key: Key = None, *, reader: Callable[[Path], Reader] | None = None
-) -> Piece:
-    """Find out from its header what one array of a file holds.
-
-    Args:
-        path: The file.
-        key: Which array; ``None`` for the only one.
-        reader: Opens the file instead of the format that its extension names.
-
-    Returns:
-        All rows of the array.
-
-    Raises:
-        ShardError: If the file is missing or broken, or the array is a single number.
-        FormatError: If its extension is not known.
-    """
-    array = open_array(path, key, reader=reader)
-    num_rows = count_rows(array, path)
-    return Piece(path, num_rows, key, shape=tuple(array.shape), dtype=np.dtype(array.dtype))
+__all__ = ["Catalog", "Shard"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,60 +39,12 @@ class Shard:
         return self.data.num_rows
 
 
-class OpenPiece:
-    """The rows of one set, open for reading.
-
-    Args:
-        piece: Where they are.
-        set_number: Whose they are, for errors.
-        reader: Opens the file instead of the format that its extension names.
-
-    Raises:
-        ShardError: If the file is missing or broken, or is not what it was when it was found.
-    """
-
-    def __init__(
-        self, piece: Piece, set_number: int, reader: Callable[[Path], Reader] | None = None
-    ) -> None:
-        self._piece, self._set_number = piece, set_number
-        with reading(piece.path, set_number=set_number):
-            self._reader = open_array(piece.path, piece.key, reader=reader)
-            shape, dtype = tuple(self._reader.shape), np.dtype(self._reader.dtype)
-            if piece.shape and (shape, dtype) != (piece.shape, piece.dtype):
-                problem = f"Expected {piece.dtype} {piece.shape}, as it was when it was found"
-                remedy = "The file has changed: discover its folder again."
-                raise ShardError(f"{problem}, but got {dtype} {shape}. {remedy}", path=piece.path)
-
-    def read(self, rows: Rows) -> Array:
-        """Copy rows of this set out.
-
-        Args:
-            rows: Indices within the set, ``(n,)``, in any order.
-
-        Returns:
-            The rows in that order, ``(n, ...)``.
-
-        Raises:
-            ShardError: If the file turns out broken.
-        """
-        piece = self._piece
-        with reading(piece.path, set_number=self._set_number):
-            return (
-                self._read_by_set(rows) if piece.by_set else self._reader.read(rows + piece.start)
-            )
-
-    def _read_by_set(self, rows: Rows) -> Array:
-        index = np.array([self._piece.start // self._piece.num_rows], np.intp)
-        one_set: Array = self._reader.read(index)[0]
-        return np.take(one_set, rows, axis=0)
-
-
 @dataclass(frozen=True)
 class Catalog:
-    """The numbered sets of a folder, and what one row of them looks like.
+    """The numbered sets of a folder or file, and what one row of them looks like.
 
     Args:
-        path: The folder.
+        path: The folder or file.
         shards: The sets, ascending by number.
         sample_shape: Shape of one row.
         dtype: Element type of the inputs.
@@ -158,7 +61,7 @@ class Catalog:
     label_shape: tuple[int, ...] | None = None
     label_dtype: np.dtype[Any] | None = None
     facts: tuple[tuple[str, str], ...] = ()
-    reader: Callable[[Path], Reader] | None = None
+    reader: OpenFile | None = None
 
     @cached_property
     def set_numbers(self) -> tuple[int, ...]:
@@ -236,6 +139,24 @@ class Catalog:
         if not kept:
             raise DataError(f"Expected at least one set of {self.path} to be kept, but got none.")
         return replace(self, shards=kept)
+
+    def check(self) -> None:
+        """Make sure that every file is the one that was found; reads none of them.
+
+        Raises:
+            ShardError: If one is missing, or has been written since.
+        """
+        for set_number, piece in self._files:
+            with reading(piece.path, set_number=set_number):
+                piece.check()
+
+    @cached_property
+    def _files(self) -> tuple[tuple[int, Piece], ...]:
+        """One set and one piece of each file."""
+        pieces = [(s.set_number, piece) for s in self.shards for piece in (s.data, s.labels)]
+        # By identity: pieces of one file share its path, and to hash paths takes longer than to stat.
+        found = {id(piece.path): (number, piece) for number, piece in reversed(pieces) if piece}
+        return tuple(reversed(found.values()))
 
     def open_data(self, set_number: int) -> OpenPiece:
         """Open the inputs of one set."""

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 from sklearn.datasets import load_digits
 
-from leyden.shards.pack import create_folder, write_shards
 from leyden.shards.splits import hold_out
+from leyden.shards.write import create_folder, write_shards
 
 __all__ = ["pack_digits"]
 

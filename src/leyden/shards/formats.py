@@ -3,22 +3,44 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from pathlib import Path
+from typing import TypeAlias
 
 from leyden.errors import ConfigError, FormatError, ShardError, suggest
-from leyden.shards.readers import NpyReader, NpzReader, npz_keys, reading
-from leyden.shards.tables import CsvReader, csv_columns, is_header
+from leyden.shards.readers import (
+    CsvReader,
+    Hdf5Reader,
+    Lz4Reader,
+    NpyReader,
+    NpzReader,
+    ParquetReader,
+    SafetensorsReader,
+    ZstdReader,
+    csv_columns,
+    hdf5_keys,
+    is_header,
+    npz_keys,
+    parquet_columns,
+    reading,
+    safetensors_keys,
+)
 from leyden.types import Key, Reader
 
 __all__ = [
     "Format",
+    "OpenFile",
     "count_rows",
     "format_of",
     "known_extensions",
+    "load_reader",
     "open_array",
     "register_format",
     "split_name",
 ]
+
+OpenFile: TypeAlias = Callable[[Path], Reader]
+"""Opens a file of one array."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +50,17 @@ class Format:
     Args:
         open: Called with the path and the name of the array wanted.
         keys: Lists the arrays or columns of a file; ``None`` if a file holds one array only.
-        headings: For tables, lists the cells of the first line, whether they name columns or not.
+        headings: For tables of text, lists the cells of the first line, whether they name columns
+            or not.
+        is_table: Whether the keys are columns of one table, rather than arrays of their own.
+        is_builtin: Whether it is leyden's own, so that what it finds out may be remembered.
     """
 
     open: Callable[[Path, Key], Reader]
     keys: Callable[[Path], tuple[str, ...]] | None = None
     headings: Callable[[Path], tuple[str, ...]] | None = None
-
-    @property
-    def is_table(self) -> bool:
-        """Whether the keys are columns of one table, rather than arrays of their own."""
-        return self.headings is not None
+    is_table: bool = False
+    is_builtin: bool = True
 
 
 def _column_names(path: Path, delimiter: str) -> tuple[str, ...]:
@@ -51,31 +73,74 @@ def _csv(delimiter: str) -> Format:
         partial(CsvReader, delimiter=delimiter),
         partial(_column_names, delimiter=delimiter),
         partial(csv_columns, delimiter=delimiter),
+        is_table=True,
     )
 
 
+def _one_array(open_file: OpenFile, *, is_builtin: bool = True) -> Format:
+    return Format(lambda path, _key: open_file(path), is_builtin=is_builtin)
+
+
+_HDF5 = Format(Hdf5Reader, hdf5_keys)
+
+
 _FORMATS: dict[str, Format] = {
-    ".npy": Format(lambda path, _key: NpyReader(path)),
+    ".npy": _one_array(NpyReader),
+    ".npy.lz4": _one_array(Lz4Reader),
+    ".npy.zst": _one_array(ZstdReader),
     ".npz": Format(NpzReader, npz_keys),
+    ".h5": _HDF5,
+    ".hdf5": _HDF5,
+    ".safetensors": Format(SafetensorsReader, safetensors_keys),
+    ".parquet": Format(ParquetReader, parquet_columns, is_table=True),
     ".csv": _csv(","),
     ".tsv": _csv("\t"),
 }
 
 
-def register_format(extension: str, reader: Callable[[Path], Reader]) -> None:
+def register_format(extension: str, reader: OpenFile | str) -> None:
     """Teach leyden a file format.
 
     Args:
         extension: With its dot, such as ``".dat"``; it may have several, ``".npy.gz"``.
         reader: Opens a file: given its path, it returns something with ``shape``, ``dtype`` and
-            ``read(rows)``. It should raise for a broken file.
+            ``read(rows)``. It should raise for a broken file. Or its import path.
 
     Raises:
-        ConfigError: If ``extension`` does not start with a dot.
+        ConfigError: If ``extension`` does not start with a dot, or ``reader`` cannot be imported.
     """
     if not extension.startswith(".") or extension == ".":
         raise ConfigError(f"Expected `extension` to start with a dot, but got {extension!r}.")
-    _FORMATS[extension.lower()] = Format(lambda path, _key: reader(path))
+    _FORMATS[extension.lower()] = _one_array(load_reader(reader), is_builtin=False)
+
+
+def load_reader(reader: OpenFile | str) -> OpenFile:
+    """Import a reader that is named by its import path.
+
+    Args:
+        reader: Such as ``"package.module.function"``; anything else is returned as it is.
+
+    Raises:
+        ConfigError: If there is no such function or class.
+    """
+    if not isinstance(reader, str):
+        return reader
+    module_name, _, name = reader.rpartition(".")
+    problem = f"Expected `reader` to be a function or its import path, but got {reader!r}"
+    if not module_name or reader.startswith("."):
+        raise ConfigError(f"{problem}. Write it as 'package.module.function'.")
+    try:
+        module = import_module(module_name)
+    except ImportError as error:
+        remedy = "Start where the module is, or install its package."
+        raise ConfigError(f"{problem}: {error}. {remedy}") from error
+    found = getattr(module, name, None)
+    if not callable(found):
+        what = "has no such name" if found is None else "has something else of that name"
+        known = [item for item in vars(module) if not item.startswith("_")]
+        raise ConfigError(f"{problem}: {module_name} {what}. {suggest(name, known)}")
+    opener: OpenFile = found
+    return opener
 
 
 def known_extensions() -> tuple[str, ...]:
@@ -96,9 +161,10 @@ def split_name(name: str) -> tuple[str, str]:
         >>> split_name("ecg__12.npy"), split_name("README.md")
         (('ecg__12', '.npy'), ('README.md', ''))
     """
-    fitting = [extension for extension in _FORMATS if name.lower().endswith(extension)]
-    extension = max(fitting, key=len, default="")
-    return name[: len(name) - len(extension)], extension
+    lowered, start = name.lower(), name.find(".")
+    while start >= 0 and lowered[start:] not in _FORMATS:
+        start = name.find(".", start + 1)
+    return (name[:start], lowered[start:]) if start >= 0 else (name, "")
 
 
 def format_of(path: Path) -> Format:
@@ -114,9 +180,7 @@ def format_of(path: Path) -> Format:
     return _FORMATS[extension]
 
 
-def open_array(
-    path: Path, key: Key = None, *, reader: Callable[[Path], Reader] | None = None
-) -> Reader:
+def open_array(path: Path, key: Key = None, *, reader: OpenFile | None = None) -> Reader:
     """Open one array of a file.
 
     Args:
@@ -127,6 +191,7 @@ def open_array(
     Raises:
         ShardError: If the file is missing, unreadable or broken.
         FormatError: If its extension is not known.
+        MissingExtraError: If its format needs a package that is not installed.
     """
     with reading(path):
         return reader(path) if reader else format_of(path).open(path, key)

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from leyden.errors import DiscoveryError, MissingPathError
-from leyden.shards.catalog import Piece, measure
-from leyden.shards.formats import format_of, known_extensions
-from leyden.shards.numbering import list_some, number_files
+from leyden.shards.formats import format_of, known_extensions, split_name
+from leyden.shards.headers import Headers
+from leyden.shards.numbering import list_some, number_files, number_keys
+from leyden.shards.pieces import Piece
 from leyden.shards.readers import reading
 
 __all__ = [
@@ -40,25 +41,25 @@ class LabelSource:
     is_explicit: bool = False
 
 
-def find_labels(folder: Path) -> LabelSource | None:
-    """Look for labels beside the shards of a folder.
+def find_labels(path: Path) -> LabelSource | None:
+    """Look for labels beside the shards of a folder, or beside a dataset file.
 
     Args:
-        folder: Where the shards are.
+        path: The folder that the shards are in, or the file.
 
     Returns:
-        The first of ``labels.*`` and ``labels/`` in the folder, then ``<folder>_labels.*`` and
-        ``<folder>_labels/`` beside it; ``None`` if there is none.
+        For a folder, the first of ``labels.*`` and ``labels/`` in it, then ``<folder>_labels.*``
+        and ``<folder>_labels/`` beside it; for a file, of ``<stem>_labels.*``,
+        ``<stem>_labels/``, ``labels.*`` and ``labels/`` beside it; ``None`` if there is none.
 
     Raises:
         DiscoveryError: If two files fit one rule.
     """
-    beside = folder.resolve().parent
-    for place, stem in ((folder, "labels"), (beside, f"{folder.resolve().name}_labels")):
+    for place, stem in _label_places(path):
         files = [place / f"{stem}{extension}" for extension in known_extensions()]
-        found = [path for path in files if path.is_file() or path.is_symlink()]
+        found = [file for file in files if file != path and (file.is_file() or file.is_symlink())]
         if len(found) > 1:
-            names = list_some(path.name for path in found)
+            names = list_some(file.name for file in found)
             problem = f"Expected one label file in {place}, but got {names}."
             raise DiscoveryError(f"{problem} Pass `labels` with the path of one of them.")
         if found:
@@ -68,12 +69,24 @@ def find_labels(folder: Path) -> LabelSource | None:
     return None
 
 
-def locate_labels(source: LabelSource, lengths: Mapping[int, int]) -> dict[int, Piece]:
+def _label_places(path: Path) -> tuple[tuple[Path, str], ...]:
+    if path.is_dir():
+        folder = path.resolve()
+        return (path, "labels"), (folder.parent, f"{folder.name}_labels")
+    stem, extension = split_name(path.name)
+    stem = stem if extension else path.stem
+    return (path.parent, f"{stem}_labels"), (path.parent, "labels")
+
+
+def locate_labels(
+    source: LabelSource, lengths: Mapping[int, int], headers: Headers | None = None
+) -> dict[int, Piece]:
     """Find the labels of each set.
 
     Args:
         source: Where they are.
         lengths: Rows of each set, by set number.
+        headers: Asks the files; ``None`` to remember nothing.
 
     Returns:
         Where each set's labels are, by set number.
@@ -82,74 +95,77 @@ def locate_labels(source: LabelSource, lengths: Mapping[int, int]) -> dict[int, 
         MissingPathError: If there is no such file or folder.
         DiscoveryError: If sets lack labels, labels lack sets, or their counts differ.
     """
+    headers = headers or Headers()
     if source.path.is_dir():
         pieces = {
-            number: read_label_file(path, number)
+            number: read_label_file(path, number, headers)
             for number, path in number_files(source.path).paths.items()
         }
     elif source.path.is_file():
-        pieces = _from_file(source.path, lengths)
+        pieces = _from_file(source.path, lengths, headers)
     else:
         raise MissingPathError(f"Expected `labels` to exist, but got {str(source.path)!r}.")
     return check_labels(source, pieces, lengths)
 
 
-def read_label_file(path: Path, set_number: int) -> Piece:
+def read_label_file(path: Path, set_number: int, headers: Headers | None = None) -> Piece:
     """Locate the labels of one set in a file of its own."""
+    headers = headers or Headers()
     with reading(path, set_number=set_number):
-        return measure(path, _only_key(path))
+        return headers.measure(path, _only_key(path, headers))
 
 
-def _only_key(path: Path) -> str | None:
-    file_format = format_of(path)
-    names = file_format.keys(path) if file_format.keys else ()
-    chosen = [name for name in names if name.lower() in LABEL_NAMES] or names
-    if not chosen and file_format.headings:
-        chosen = file_format.headings(path)  # of a table without a header line: only to count them
+def _only_key(path: Path, headers: Headers) -> str | None:
+    names = headers.keys(path)
+    # A table without a header line has headings all the same: only to count them.
+    chosen = (
+        [name for name in names if name.lower() in LABEL_NAMES] or names or headers.headings(path)
+    )
     if len(chosen) > 1:
         problem = f"Expected one array of labels in {path}, or one for each set number"
         remedy = "Keep one, or name it 'labels'."
         raise DiscoveryError(f"{problem}, but got {list_some(chosen)}. {remedy}")
     if names:
         return chosen[0]
-    return "f0" if file_format.is_table else None  # a column without a name is called f0
+    return "f0" if format_of(path).is_table else None  # a column without a name is called f0
 
 
-def _from_file(path: Path, lengths: Mapping[int, int]) -> dict[int, Piece]:
+def _from_file(path: Path, lengths: Mapping[int, int], headers: Headers) -> dict[int, Piece]:
     pieces = {}
-    for number, key in _numbered_keys(path, lengths).items():
+    for number, key in _numbered_keys(path, lengths, headers).items():
         with reading(path, set_number=number):
-            pieces[number] = measure(path, key)
-    return pieces or _aligned(path, lengths)
+            pieces[number] = headers.measure(path, key)
+    return pieces or _aligned(path, lengths, headers)
 
 
-def _numbered_keys(path: Path, lengths: Mapping[int, int]) -> dict[int, str]:
+def _numbered_keys(path: Path, lengths: Mapping[int, int], headers: Headers) -> dict[int, str]:
     """Keys or columns that are set numbers, if the file is made of such."""
-    file_format = format_of(path)
-    list_names = file_format.headings or file_format.keys
-    names = list_names(path) if list_names else ()
+    names = headers.headings(path) or headers.keys(path)
     if not names or not all(name.isdecimal() for name in names):
         return {}
-    if file_format.is_table and not _is_heading(path, names, lengths):
+    if format_of(path).is_table and not _names_sets(path, names, lengths, headers):
         return {}
-    by_number = {int(name): name for name in names}
-    if len(by_number) < len(names):
-        problem = f"Expected each set number once in {path}, but got {list_some(names)}."
-        raise DiscoveryError(problem)
-    return by_number
+    return number_keys(path, names)
 
 
-def _is_heading(path: Path, cells: Sequence[str], lengths: Mapping[int, int]) -> bool:
-    """Say whether whole numbers in the first line of a table name sets, or are labels already."""
-    numbers = {int(cell) for cell in cells}
-    if len(cells) == 1 and measure(path, "f0").num_rows == sum(lengths.values()):
+def _names_sets(
+    path: Path, names: Sequence[str], lengths: Mapping[int, int], headers: Headers
+) -> bool:
+    """Say whether the columns of a table, called by whole numbers, are the labels of sets.
+
+    The first line of a table of text may be labels already; and tables of other programs number
+    columns that nobody gave a name.
+    """
+    numbers = {int(name) for name in names}
+    only_column = "f0" if headers.headings(path) else names[0]
+    if len(names) == 1 and headers.measure(path, only_column).num_rows == sum(lengths.values()):
         return False
-    return len(numbers) == len(cells) and not numbers.isdisjoint(lengths)
+    return len(numbers) == len(names) and not numbers.isdisjoint(lengths)
 
 
-def _aligned(path: Path, lengths: Mapping[int, int]) -> dict[int, Piece]:
+def _aligned(path: Path, lengths: Mapping[int, int], headers: Headers) -> dict[int, Piece]:
     """Labels stored row after row, or set after set, in the order of the set numbers."""
-    whole = measure(path, _only_key(path))
+    whole = headers.measure(path, _only_key(path, headers))
     total, sizes = sum(lengths.values()), set(lengths.values())
     by_set = whole.shape[:2] == (len(lengths), *sizes) and whole.num_rows != total
     if not by_set and whole.num_rows != total:

@@ -11,7 +11,7 @@ from pathlib import Path
 from leyden.errors import ConfigError, DiscoveryError
 from leyden.shards.formats import known_extensions, split_name
 
-__all__ = ["Numbered", "list_some", "number_files"]
+__all__ = ["Numbered", "list_some", "number_files", "number_keys"]
 
 _NUMBER_LAST = re.compile(r"^(?P<base>.*?)(?P<number>\d+)$")
 _GROUP = "(?P<number>"
@@ -70,7 +70,8 @@ def number_files(
         is_format = bool(extension) or any_extension
         if any_extension and not extension:
             stem, extension = Path(name).stem, Path(name).suffix
-        hidden = name.startswith(".") or stem == "labels" or (folder / name).resolve() in skipped
+        hidden = name.startswith(".") or stem == "labels"
+        hidden = hidden or (bool(skipped) and (folder / name).resolve() in skipped)
         if hidden or not is_format or not _chosen(name, pattern, rule):
             left_out.append(name)
         elif match := rule.search(stem):
@@ -83,6 +84,25 @@ def number_files(
     ((base, extension), numbers) = next(iter(groups.items()))
     named = pattern or f"{base}<number>{extension}"
     return Numbered(_by_number(folder, numbers), named, tuple(left_out))
+
+
+def number_keys(path: Path, names: Iterable[str]) -> dict[int, str]:
+    """Put arrays or columns that are called by set numbers into the order of these.
+
+    Raises:
+        DiscoveryError: If two of them are one number.
+
+    Example:
+        >>> number_keys(Path("a.h5"), ["1", "10", "02"])
+        {1: '1', 2: '02', 10: '10'}
+    """
+    given = list(names)
+    by_number = {int(name): name for name in given}
+    if len(by_number) < len(given):
+        raise DiscoveryError(
+            f"Expected each set number once in {path}, but got {list_some(given)}."
+        )
+    return dict(sorted(by_number.items()))
 
 
 def list_some(items: Iterable[object]) -> str:

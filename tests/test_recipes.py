@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from leyden.errors import ConfigError
-from leyden.modules.recipes import Recipe, build, is_plain
+from leyden.recipes import Recipe, build, is_plain
 
 KNOWN = {"fraction": Fraction, "dictionary": dict}
 

@@ -5,7 +5,7 @@ import pytest
 
 from leyden.errors import ConfigError, DataError
 from leyden.shards import discover, write_shards
-from leyden.shards.pack import create_folder
+from leyden.shards.write import create_folder
 
 
 def names_in(folder: Path) -> set[str]:

@@ -1,10 +1,21 @@
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from leyden.errors import ShardError
-from leyden.shards.tables import CsvReader, csv_columns, is_header
+from leyden.shards.readers.base import ArrayReader, reading
+from leyden.shards.readers.tables import (
+    CsvReader,
+    ParquetReader,
+    csv_columns,
+    is_header,
+    parquet_columns,
+)
 from leyden.types import Key
 
 
@@ -13,7 +24,7 @@ def table(path: Path, text: str | bytes) -> Path:
     return path
 
 
-def rows_of(reader: CsvReader) -> list[object]:
+def rows_of(reader: ArrayReader) -> list[object]:
     found: list[object] = reader.read(np.arange(reader.shape[0])).tolist()
     return found
 
@@ -130,3 +141,93 @@ def test_a_rewritten_table_is_read_again(tmp_path: Path) -> None:
 )
 def test_any_cell_that_is_no_number_makes_a_header(cells: list[str], expected: bool) -> None:
     assert is_header(cells) is expected
+
+
+def parquet(path: Path, columns: Mapping[str, object], **options: Any) -> Path:
+    pq.write_table(pa.table(dict(columns)), path, **options)
+    return path
+
+
+def test_columns_of_parquet_are_chosen_by_name(tmp_path: Path) -> None:
+    path = parquet(tmp_path / "a.parquet", {"a": [1, 4], "b": [2, 5], "c": [3.5, 6]})
+    assert parquet_columns(path) == ("a", "b", "c")
+    assert rows_of(ParquetReader(path)) == [[1, 2, 3.5], [4, 5, 6]]
+    assert rows_of(ParquetReader(path, ("c", "a"))) == [[3.5, 1], [6, 4]]
+    label = ParquetReader(path, "b")
+    assert (label.dtype, rows_of(label)) == (np.dtype(np.int64), [2, 5])
+
+
+def test_several_columns_of_parquet_make_float64(tmp_path: Path) -> None:
+    columns = {"a": pa.array([1, 2], pa.int8()), "b": pa.array([True, False])}
+    path = parquet(tmp_path / "a.parquet", columns)
+    reader = ParquetReader(path)
+    assert (reader.shape, reader.dtype) == ((2, 2), np.dtype(np.float64))
+    assert reader.read(np.array([1, 0])).tolist() == [[2, 0], [1, 1]]
+    assert rows_of(ParquetReader(path, "b")) == [True, False]
+
+
+def test_the_rows_of_parquet_are_not_read_to_count_them(tmp_path: Path) -> None:
+    path = parquet(tmp_path / "a.parquet", {"a": np.arange(1000.0), "b": np.arange(1000.0)})
+    content = bytearray(path.read_bytes())
+    content[4:2000] = b"\xff" * 1996
+    path.write_bytes(content)
+    reader = ParquetReader(path)
+    assert reader.shape == (1000, 2)
+    with pytest.raises(ShardError, match=r"Expected .*a\.parquet"), reading(path):
+        reader.read(np.array([0]))
+
+
+def test_the_index_that_pandas_adds_is_no_column(tmp_path: Path) -> None:
+    path = parquet(tmp_path / "a.parquet", {"a": [1.5], "__index_level_0__": [9]})
+    assert parquet_columns(path) == ("a",)
+    assert rows_of(ParquetReader(path)) == [[1.5]]
+
+
+def test_a_column_of_parquet_may_end_early_but_has_no_gaps(tmp_path: Path) -> None:
+    path = parquet(tmp_path / "a.parquet", {"1": [7, None, None], "2": [8, None, 10]})
+    assert rows_of(ParquetReader(path, "1")) == [7]
+    with pytest.raises(ShardError, match="every row of column '2', but some cells are empty"):
+        ParquetReader(path, "2")
+
+
+@pytest.mark.parametrize("counted", [True, False])
+def test_a_parquet_table_of_inputs_has_no_empty_cells(tmp_path: Path, counted: bool) -> None:
+    columns = {"a": [1, 2, 3], "b": [1, None, 3]}
+    path = parquet(tmp_path / "a.parquet", columns, write_statistics=counted)
+    with pytest.raises(ShardError, match="every row of column 'b', but some cells are empty"):
+        rows_of(ParquetReader(path))
+
+
+@pytest.mark.parametrize(
+    ("column", "kind"),
+    [(["Ada"], "string"), ([[1.0]], "list<element: double>"), ([b"x"], "binary")],
+)
+def test_a_parquet_column_that_is_no_number_is_refused(
+    tmp_path: Path, column: object, kind: str
+) -> None:
+    path = parquet(tmp_path / "a.parquet", {"age": [36], "name": column})
+    with pytest.raises(ShardError, match=rf"in column 'name', but got {kind}\. Encode them first"):
+        ParquetReader(path)
+    assert rows_of(ParquetReader(path, ("age",))) == [[36]]
+
+
+def test_a_parquet_table_without_columns_is_refused(tmp_path: Path) -> None:
+    path = parquet(tmp_path / "a.parquet", {})
+    with pytest.raises(
+        ShardError, match=r"Expected a column of numbers, but got none\. \(.*a\.par"
+    ):
+        ParquetReader(path)
+
+
+def test_a_missing_column_of_parquet_is_named(tmp_path: Path) -> None:
+    path = parquet(tmp_path / "a.parquet", {"age": [1], "height": [2]})
+    expected = r"a column 'heigth'\. Did you mean 'height'\? Known: age, height\. \(.*a\.parquet\)"
+    for key in ("heigth", ("heigth",)):
+        with pytest.raises(ShardError, match=expected):
+            ParquetReader(path, key)
+
+
+def test_truth_values_are_numbers(tmp_path: Path) -> None:
+    path = table(tmp_path / "a.csv", "a,b\ntrue,1\nfalse,2\n")
+    assert rows_of(CsvReader(path)) == [[1, 1], [0, 2]]
+    assert CsvReader(path, "a").dtype == np.dtype(np.bool_)

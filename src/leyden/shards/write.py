@@ -1,4 +1,4 @@
-"""From arrays to numbered shards on disk."""
+"""Arrays by their set numbers, written as shards at once."""
 
 import shutil
 from collections.abc import Callable, Mapping
@@ -12,7 +12,7 @@ from leyden.errors import ConfigError, DataError
 from leyden.files import replacing
 from leyden.types import Array
 
-__all__ = ["create_folder", "write_shards"]
+__all__ = ["check_base", "create_folder", "write_shards"]
 
 
 def create_folder(folder: Path, fill: Callable[[Path], None]) -> Path:
@@ -65,8 +65,7 @@ def write_shards(
         ConfigError: If ``base`` ends in a digit, which would become part of the number.
         DataError: If an array holds Python objects.
     """
-    if base[-1:].isdecimal():
-        raise ConfigError(f"Expected `base` not to end in a digit, but got {base!r}.")
+    check_base(base)
     for number, array in (*inputs.items(), *(labels or {}).items()):
         if array.dtype.hasobject:
             raise DataError(f"Expected numbers in set {number}, but got Python objects.")
@@ -78,3 +77,19 @@ def write_shards(
         named: dict[str, Any] = {str(number): array for number, array in labels.items()}
         with replacing(folder / "labels.npz") as temporary:
             np.savez(temporary, **named)
+
+
+def check_base(base: str) -> None:
+    """Make sure that file names can begin with something, and a set number follow.
+
+    Args:
+        base: What the file names begin with.
+
+    Raises:
+        ConfigError: If it ends in a digit, names a folder, or hides the files.
+    """
+    if base[-1:].isdecimal():
+        raise ConfigError(f"Expected `base` not to end in a digit, but got {base!r}.")
+    if "/" in base or base.startswith("."):
+        problem = "Expected `base` to be the beginning of a name that is not hidden"
+        raise ConfigError(f"{problem}, but got {base!r}.")

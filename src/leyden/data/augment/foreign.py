@@ -1,0 +1,96 @@
+"""Augmentors of others, which draw from generators that all share."""
+
+import inspect
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from typing_extensions import override
+
+from leyden._extras import require
+from leyden.data.augment.draws import Draws
+from leyden.errors import ConfigError, suggest
+
+__all__ = ["FromKornia", "augment_each", "find_in_kornia"]
+
+
+class FromKornia(nn.Module):
+    """Lets Kornia, which works on floats in [0, 1], have bytes as well."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    @override
+    def forward(self, inputs: Tensor) -> Tensor:
+        if inputs.is_floating_point():
+            result: Tensor = self.module(inputs)
+            return result
+        changed: Tensor = self.module(inputs.float() / 255)
+        return (changed * 255).round().clamp(0, 255).to(inputs.dtype)
+
+
+def find_in_kornia(path: str) -> Callable[..., Any]:
+    """Find one of Kornia's classes, made to be applied always unless its ``p`` is given.
+
+    Args:
+        path: ``"kornia.<class>"`` for one of ``kornia.augmentation``, or a whole path.
+
+    Raises:
+        ConfigError: If there is no such class.
+        MissingExtraError: If Kornia is not installed.
+    """
+    module, _, name = path.rpartition(".")
+    room = require(
+        "kornia.augmentation" if module == "kornia" else module, extra="kornia", needed_for=path
+    )
+    factory: Callable[..., Any] | None = getattr(room, name, None)
+    if factory is None:
+        problem = f"Expected `augmentors` to be one of Kornia's, but got {path!r}."
+        raise ConfigError(f"{problem} {suggest(name, getattr(room, '__all__', dir(room)))}")
+    always = "p" in inspect.signature(factory).parameters  # the probability is decided here
+    return partial(factory, p=1.0) if always else factory
+
+
+def augment_each(module: nn.Module, inputs: Tensor, draws: Draws) -> Tensor:
+    """Call a module that draws from generators that all share, with one sample at a time."""
+    with _generators_kept(inputs.device):
+        changed = []
+        for sample, key in zip(inputs, draws.keys.tolist(), strict=True):
+            _seed(key, inputs.device)
+            changed.append(module(sample[None]))
+    return torch.cat(changed)
+
+
+def _seed(key: int, device: torch.device) -> None:
+    random.seed(key)
+    np.random.seed(key % 2**32)  # noqa: NPY002 - the generator that others draw from
+    for generator in _torch_generators(device):
+        generator.manual_seed(key >> 1)  # of 63 bits
+
+
+@contextmanager
+def _generators_kept(device: torch.device) -> Iterator[None]:
+    """Leave the generators of Python, NumPy and torch as they are found."""
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 - likewise
+    states = [generator.get_state() for generator in _torch_generators(device)]
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)  # noqa: NPY002 - likewise
+        for generator, state in zip(_torch_generators(device), states, strict=True):
+            generator.set_state(state)
+
+
+def _torch_generators(device: torch.device) -> list[torch.Generator]:
+    """List what draws for a device; ``torch.manual_seed`` would seed those of all devices."""
+    generators = [torch.default_generator]
+    if device.type == "cuda":
+        generators.append(torch.cuda.default_generators[device.index])
+    return generators

@@ -1,0 +1,134 @@
+"""From rows on disk to what a model is given: augmentation, then preprocessing."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from leyden.data.augment import Augmentation
+from leyden.data.gather import SetNumbers
+from leyden.data.preprocess import Preprocessing
+from leyden.errors import ResumeError
+from leyden.shards import Catalog
+from leyden.types import Array, Rows
+
+__all__ = ["Preparation"]
+
+_ROWS_AT_ONCE = 1024  # while fitting
+
+
+class Preparation:
+    """What is done to inputs on their way to the model.
+
+    Augmentors work on rows as they are on disk, and in training only; preprocessors follow, in
+    every phase, and are fitted on training rows that are not augmented.
+
+    Args:
+        preprocessors: See ``Preprocessing``.
+        augmentors: See ``Augmentation``.
+        seed: Decides what augmentors do.
+
+    Raises:
+        ConfigError: If a preprocessor or an augmentor is not known.
+    """
+
+    def __init__(
+        self,
+        preprocessors: Sequence[Any] | Preprocessing,
+        augmentors: Sequence[Any] | Augmentation,
+        *,
+        seed: int,
+    ) -> None:
+        self._preprocessing = (
+            preprocessors
+            if isinstance(preprocessors, Preprocessing)
+            else Preprocessing(preprocessors)
+        )
+        self._augmentation = (
+            augmentors if isinstance(augmentors, Augmentation) else Augmentation(augmentors)
+        )
+        self._seed = seed
+        self._sample_shape: tuple[int, ...] | None = None
+
+    def __bool__(self) -> bool:
+        """Say whether there are preprocessors, which have a state."""
+        return len(self._preprocessing) > 0
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether the training rows have been seen."""
+        return self._sample_shape is not None
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """Shape of one row as the model is given it."""
+        assert self._sample_shape is not None  # noqa: S101 - asked for after fitting
+        return self._sample_shape
+
+    def fit(self, train: Catalog) -> None:
+        """Learn from the training rows, in one pass for each preprocessor that learns.
+
+        Args:
+            train: The training sets.
+
+        Raises:
+            DataError: If the rows do not suit a preprocessor.
+            ShardError: If a shard is missing or broken.
+        """
+        if not self._preprocessing.is_fitted:
+            self._preprocessing.fit(lambda: _passed(train))
+        first = train.open_data(train.set_numbers[0]).read(np.arange(1))
+        self._sample_shape = (
+            self._preprocessing.transform(first).shape[1:] if self else (train.sample_shape)
+        )
+
+    def apply(
+        self, inputs: Array, set_numbers: SetNumbers, rows: Rows, epoch: int, *, augments: bool
+    ) -> Tensor:
+        """Prepare rows.
+
+        Args:
+            inputs: As they are on disk, ``(rows, ...)``.
+            set_numbers: The set of each, ``(rows,)``.
+            rows: The row of each within its set, ``(rows,)``.
+            epoch: Their epoch.
+            augments: Whether they are trained on.
+
+        Returns:
+            What the model is given, ``(rows, ...)``.
+        """
+        tensor = torch.from_numpy(inputs)
+        if augments and len(self._augmentation):
+            tensor = self._augmentation(
+                tensor, seed=self._seed, epoch=epoch, set_numbers=set_numbers, rows=rows
+            )
+        if self:
+            return torch.from_numpy(self._preprocessing.transform(tensor.numpy()))
+        return tensor
+
+    def state_dict(self) -> dict[str, Any]:
+        """Write down what was learned."""
+        return self._preprocessing.state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over what was learned, instead of fitting.
+
+        Raises:
+            ResumeError: If it is of other preprocessors, or of none.
+        """
+        if not state_dict:
+            problem = "Expected a checkpoint with the state of preprocessors, but it has none."
+            raise ResumeError(f"{problem} Pass `preprocessors=()`, or train anew.")
+        self._preprocessing.load_state_dict(state_dict)
+
+
+def _passed(catalog: Catalog) -> Iterator[tuple[Array, Array | None]]:
+    """Pass over the rows of a catalogue."""
+    for number, length in catalog.lengths.items():
+        data = catalog.open_data(number)
+        labels = catalog.open_labels(number) if catalog.has_labels else None
+        for start in range(0, length, _ROWS_AT_ONCE):
+            rows = np.arange(start, min(start + _ROWS_AT_ONCE, length))
+            yield data.read(rows), labels.read(rows) if labels else None

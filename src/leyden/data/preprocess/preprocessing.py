@@ -1,0 +1,251 @@
+"""Preprocessing that is learned from the training rows, and the same in every phase."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol, Self, TypeAlias, runtime_checkable
+
+import numpy as np
+
+from leyden.data.preprocess.fitted import (
+    blank,
+    capture,
+    class_path,
+    is_estimator,
+    learns,
+    restore,
+    settings_of,
+)
+from leyden.data.preprocess.transforms import PREPROCESSORS
+from leyden.errors import ConfigError, DataError, LeydenError, ResumeError
+from leyden.recipes import Recipe, build
+from leyden.types import Array
+
+__all__ = ["Batches", "Preprocessing", "Transform"]
+
+_VERSION = 1
+
+Batches: TypeAlias = Callable[[], Iterable[tuple[Array, Array | None]]]
+"""Called for each pass over the rows, in batches of inputs ``(rows, ...)`` and their labels."""
+
+
+@runtime_checkable
+class Transform(Protocol):
+    """Changes batches; it may have ``fit`` or ``partial_fit`` as well, as scikit-learn's have."""
+
+    def transform(self, inputs: Any, /) -> Any:
+        """Change a batch ``(rows, ...)``; as many rows come out, in the same order."""
+        ...
+
+
+class Preprocessing:
+    """A chain of preprocessors, fitted once on training rows and applied alike in every phase.
+
+    A preprocessor is what scikit-learn takes for one: it has ``transform``, and may have
+    ``partial_fit`` or ``fit``. Each is fitted on what the one before it makes.
+
+    * ``partial_fit`` is called with one batch after the other: no more than a batch is in memory.
+    * Where there is only ``fit``, **all training rows are in memory at once** while it runs, as
+      the preprocessors before it make them. This holds for ``kbest`` and ``robust_scaler``.
+    * Those of scikit-learn's kind (with ``get_params``) see a row as ``(features,)``. Where as many
+      features come out, the row gets its shape back.
+
+    What was learned is kept as plain numbers. A preprocessor for which that is not possible is
+    refused when it is fitted, not when the first checkpoint is written.
+
+    Args:
+        steps: The preprocessors in their order: each an object, a class, the short name of one in
+            ``PREPROCESSORS``, an import path, or a dictionary ``{"type": name or path,
+            **arguments}``. Objects are copied, and left as they are.
+
+    Raises:
+        ConfigError: If a step is not known, or is not a preprocessor.
+
+    Example:
+        >>> rows = np.array([[0], [128], [255]], np.uint8)
+        >>> chain = Preprocessing([{"type": "divide", "factor": 255}, "min_max_scaler"])
+        >>> chain.fit(lambda: [(rows[:1], None), (rows[1:], None)]).transform(rows)[:, 0]
+        array([0.       , 0.5019608, 1.       ], dtype=float32)
+    """
+
+    def __init__(self, steps: Iterable[Transform | Recipe]) -> None:
+        self._made = [_make(step) for step in steps]  # these never learn
+        self._steps = self._made  # copies of them that have learned
+        self._fitted = not any(map(learns, self._made))
+
+    def __len__(self) -> int:
+        return len(self._steps)
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether there is nothing left to learn."""
+        return self._fitted
+
+    def fit(self, batches: Batches) -> Self:
+        """Learn from the training rows, from the beginning.
+
+        The rows are passed once for each step that learns. If one fails, nothing changes.
+
+        Args:
+            batches: Called for each pass.
+
+        Returns:
+            This chain.
+
+        Raises:
+            ConfigError: If a step learns what cannot be written to a checkpoint.
+            DataError: If there are no rows, or they do not suit a step.
+        """
+        fitted: list[Any] = []
+        for step in map(blank, self._made):
+            if learns(step):
+                _fit(step, _passed(batches, fitted))
+                fitted.append(restore(step, capture(step)))  # as it will be when loaded
+            else:
+                fitted.append(step)
+        self._steps, self._fitted = fitted, True
+        return self
+
+    def transform(self, inputs: Array) -> Array:
+        """Apply every step to a batch.
+
+        Args:
+            inputs: A batch ``(rows, ...)``, as the shards have it.
+
+        Returns:
+            The batch changed, with as many rows; float32, or the whole numbers that the last step
+            made.
+
+        Raises:
+            DataError: If the chain is not fitted, or the batch does not suit a step.
+        """
+        self._check_fitted()
+        for step in self._steps:
+            inputs = _apply(step, inputs)
+        return inputs.astype(np.float32, copy=False) if inputs.dtype.kind == "f" else inputs
+
+    def state_dict(self) -> dict[str, Any]:
+        """Write down what was learned.
+
+        Returns:
+            Numbers, strings, lists, dictionaries and tensors.
+
+        Raises:
+            DataError: If the chain is not fitted.
+        """
+        self._check_fitted()
+        states = [
+            {**_identity(step), "learned": capture(step) if learns(step) else {}}
+            for step in self._steps
+        ]
+        return {"version": _VERSION, "steps": states}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over what was learned, instead of fitting.
+
+        Args:
+            state_dict: What ``state_dict`` returned, of a chain with the same steps.
+
+        Raises:
+            ResumeError: If it is of another version, or of other steps.
+        """
+        version = state_dict.get("version")
+        if version != _VERSION:
+            problem = f"Expected preprocessors of version {_VERSION}, but got {version!r}."
+            raise ResumeError(problem)
+        states = state_dict["steps"]
+        saved = [{key: state[key] for key in ("type", "settings")} for state in states]
+        given = [_identity(step) for step in self._made]
+        if _show(saved) != _show(given):
+            problem = f"Preprocessors changed.\nsaved: {_show(saved)}\ngiven: {_show(given)}"
+            raise ResumeError(problem)
+        self._steps = [
+            restore(step, state["learned"]) if learns(step) else step
+            for step, state in zip(self._made, states, strict=True)
+        ]
+        self._fitted = True
+
+    def _check_fitted(self) -> None:
+        if not self._fitted:
+            names = ", ".join(type(step).__name__ for step in self._steps if learns(step))
+            problem = f"Expected the preprocessors to be fitted before use, but {names} learned"
+            raise DataError(f"{problem} nothing yet. Call `fit` with training rows, or load them.")
+
+
+def _make(step: Any) -> Any:
+    if isinstance(step, Transform) and not isinstance(step, type):
+        return blank(step)
+    described = isinstance(step, str | Mapping) or callable(step)
+    made = build(step, PREPROCESSORS, what="preprocessors") if described else step
+    if not isinstance(made, Transform):
+        problem = f"Expected a preprocessor to have `transform`, but got {made!r}."
+        raise ConfigError(problem)
+    return made
+
+
+def _passed(batches: Batches, steps: Sequence[Any]) -> Iterator[tuple[Array, Array | None]]:
+    """Pass over the rows as the steps make them."""
+    for inputs, labels in batches():
+        for step in steps:
+            inputs = _apply(step, inputs)  # noqa: PLW2901 - what the next step sees
+        yield inputs, labels
+
+
+def _fit(step: Any, batches: Iterator[tuple[Array, Array | None]]) -> None:
+    fit = getattr(step, "partial_fit", None)
+    if fit is None:
+        fit, batches = step.fit, _joined(batches)
+    passed = False
+    for inputs, labels in batches:
+        try:
+            fit(_as_step_sees(step, inputs), labels)
+        except LeydenError:
+            raise
+        except (TypeError, ValueError) as error:
+            beside = " without labels" if labels is None else ""
+            raise _unsuitable(step, inputs, error, beside=beside) from error
+        passed = True
+    if not passed:
+        problem = f"Expected training rows to fit {class_path(step)} on, but got none."
+        raise DataError(problem)
+
+
+def _joined(
+    batches: Iterator[tuple[Array, Array | None]],
+) -> Iterator[tuple[Array, Array | None]]:
+    passed = list(batches)
+    if passed:
+        labels = [known for _, known in passed if known is not None]
+        inputs = np.concatenate([rows for rows, _ in passed])
+        yield inputs, np.concatenate(labels) if labels else None
+
+
+def _apply(step: Any, inputs: Array) -> Array:
+    try:
+        result = step.transform(_as_step_sees(step, inputs))
+    except LeydenError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise _unsuitable(step, inputs, error) from error
+    result = np.asarray(result.toarray() if hasattr(result, "toarray") else result)
+    if result.shape[:1] != inputs.shape[:1]:
+        problem = f"Expected {class_path(step)} to keep the {len(inputs)} rows of a batch"
+        raise DataError(f"{problem}, but got shape {result.shape}.")
+    same = is_estimator(step) and result.size == inputs.size
+    return result.reshape(inputs.shape) if same else result
+
+
+def _as_step_sees(step: Any, inputs: Array) -> Array:
+    return inputs.reshape(len(inputs), -1) if is_estimator(step) else inputs
+
+
+def _unsuitable(step: Any, inputs: Array, error: Exception, *, beside: str = "") -> DataError:
+    problem = f"Expected rows that suit {class_path(step)}"
+    return DataError(f"{problem}, but got {inputs.dtype} {inputs.shape}{beside}: {error}")
+
+
+def _identity(step: Any) -> dict[str, Any]:
+    return {"type": class_path(step), "settings": settings_of(step)}
+
+
+def _show(steps: list[dict[str, Any]]) -> str:
+    return json.dumps([[step["type"], step["settings"]] for step in steps], sort_keys=True)

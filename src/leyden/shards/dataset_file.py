@@ -1,0 +1,196 @@
+"""Sets within one file: an array for each of them, or one table of rows that is cut into sets."""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from leyden.errors import ConfigError, ShardError
+from leyden.shards.formats import OpenFile, format_of
+from leyden.shards.headers import Headers
+from leyden.shards.labels import LABEL_NAMES
+from leyden.shards.numbering import list_some, number_keys
+from leyden.shards.pieces import Piece, measure
+from leyden.shards.readers import reading
+from leyden.types import Key
+
+__all__ = ["Cut", "FoundSets", "LeadingAxis", "find_in_file", "open_shard"]
+
+LeadingAxis: TypeAlias = Literal["rows", "sets"]
+"""What the first axis of an array counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundSets:
+    """Where the rows of each set are, and labels that lie in the same files.
+
+    Args:
+        data: The inputs, by set number, ascending.
+        inside: Labels found beside them, by set number.
+        rule: How they were found, for people.
+        left_out: Names of what is neither.
+    """
+
+    data: dict[int, Piece] = field(default_factory=dict)
+    inside: dict[int, Piece] = field(default_factory=dict)
+    rule: str = ""
+    left_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """How an array is cut into sets, which are numbered from 1.
+
+    Args:
+        rows_per_set: Rows of each set but the last, which may have fewer.
+        leading_axis: ``"sets"`` if the array is stored ``(sets, rows, ...)``.
+
+    Raises:
+        ConfigError: If ``rows_per_set`` is below 1, or ``leading_axis`` is neither.
+    """
+
+    rows_per_set: int = 32
+    leading_axis: LeadingAxis = "rows"
+
+    def __post_init__(self) -> None:
+        if self.rows_per_set < 1:
+            problem = "Expected `rows_per_set` to be at least 1"
+            raise ConfigError(f"{problem}, but got {self.rows_per_set!r}.")
+        if self.leading_axis not in ("rows", "sets"):
+            problem = "Expected `leading_axis` to be 'rows' or 'sets'"
+            raise ConfigError(f"{problem}, but got {self.leading_axis!r}.")
+
+    def refuse_sets(self, path: Path, what: str) -> None:
+        """Make sure that nobody asks for sets along an axis where sets are found otherwise.
+
+        Raises:
+            ConfigError: If ``leading_axis`` is ``"sets"``.
+        """
+        if self.leading_axis == "sets":
+            problem = f"Expected `leading_axis` to be 'rows' for {what}, but got 'sets'"
+            raise ConfigError(f"{problem} for {path}. It is for a file of one array.")
+
+    def __call__(self, whole: Piece) -> dict[int, Piece]:
+        """Cut.
+
+        Args:
+            whole: The array.
+
+        Raises:
+            ShardError: If it has no rows, or no axis of sets.
+        """
+        if self.leading_axis == "sets":
+            return self._along_axis(whole)
+        size = self.rows_per_set
+        return {
+            number: replace(whole, start=start, num_rows=min(size, whole.num_rows - start))
+            for number, start in enumerate(range(0, whole.num_rows, size), start=1)
+        }
+
+    def _along_axis(self, whole: Piece) -> dict[int, Piece]:
+        if len(whole.shape) < 2 or whole.shape[1] == 0:
+            problem = f"Expected an array (sets, rows, ...), but got {whole.shape}"
+            raise ShardError(f"{problem}. Pass leading_axis='rows'.", path=whole.path)
+        num_sets, num_rows = whole.shape[:2]
+        return {
+            index + 1: replace(whole, start=index * num_rows, num_rows=num_rows, by_set=True)
+            for index in range(num_sets)
+        }
+
+
+def find_in_file(
+    path: Path, cut: Cut, headers: Headers, *, reader: OpenFile | None, with_labels: bool
+) -> FoundSets:
+    """Find the sets of a dataset file.
+
+    Args:
+        path: The file.
+        cut: How one array is cut into sets.
+        headers: Asks the file.
+        reader: Opens the file instead of the format that its extension names.
+        with_labels: Whether to look for labels in it.
+
+    Returns:
+        An array for each key that is a number, where the file has such keys; else parts of its
+        one array.
+
+    Raises:
+        DiscoveryError: If two keys are one number.
+        ShardError: If the file is broken.
+        FormatError: If its extension is not known.
+    """
+    if reader is None and not format_of(path).is_table:
+        names = headers.keys(path)
+        if numbered := number_keys(path, [name for name in names if name.isdecimal()]):
+            cut.refuse_sets(path, "numbered arrays")
+            others = tuple(name for name in names if not name.isdecimal())
+            data = {n: _open_numbered(n, path, key, headers) for n, key in numbered.items()}
+            return FoundSets(data, rule=f"numbered arrays of {path.name}", left_out=others)
+    whole, labels = open_shard(path, headers, reader=reader, with_labels=with_labels)
+    how = f"{cut.rows_per_set} rows each" if cut.leading_axis == "rows" else "along its first axis"
+    inside = cut(labels) if labels else {}
+    return FoundSets(cut(whole), inside, rule=f"parts of {path.name}, {how}")
+
+
+def _open_numbered(number: int, path: Path, key: str, headers: Headers) -> Piece:
+    with reading(path, set_number=number):
+        return _with_rows(headers.measure(path, key), f"Remove the array {key!r}.")
+
+
+def open_shard(
+    path: Path, headers: Headers, *, reader: OpenFile | None, with_labels: bool
+) -> tuple[Piece, Piece | None]:
+    """Find the inputs in a file, and labels beside them.
+
+    Args:
+        path: The file.
+        headers: Asks the file.
+        reader: Opens the file instead of the format that its extension names.
+        with_labels: Whether to look for labels in it.
+
+    Raises:
+        ShardError: If the file is broken, or it is not plain what is what.
+        FormatError: If its extension is not known.
+    """
+    remedy = "Remove the file."
+    if reader:
+        return _with_rows(measure(path, reader=reader), remedy), None
+    data_key, label_key = _choose_keys(path, headers)
+    data = _with_rows(headers.measure(path, data_key), remedy)
+    if label_key is None or not with_labels:
+        return data, None
+    return data, headers.measure(path, label_key)
+
+
+def _with_rows(piece: Piece, remedy: str) -> Piece:
+    if piece.num_rows == 0:
+        raise ShardError(f"Expected at least one row, but got none. {remedy}", path=piece.path)
+    return piece
+
+
+def _choose_keys(path: Path, headers: Headers) -> tuple[Key, str | None]:
+    """Choose the arrays or columns of a shard: those of the inputs, and that of the labels.
+
+    Raises:
+        ShardError: If there is not one array of each.
+    """
+    names = headers.keys(path)
+    label_names = [name for name in names if name.lower() in LABEL_NAMES]
+    inputs = tuple(name for name in names if name not in label_names)
+    if len(label_names) > 1:
+        problem = f"Expected one array of labels in a shard, but got {list_some(label_names)}."
+        raise ShardError(f"{problem} Keep one of them.", path=path)
+    label_name = label_names[0] if label_names else None
+    if not names:
+        return None, None
+    if not inputs:
+        problem = f"Expected an array of inputs beside {label_name!r}, but there is none."
+        raise ShardError(problem, path=path)
+    if format_of(path).is_table:
+        return inputs, label_name
+    if len(inputs) > 1:
+        problem = f"Expected one array of inputs in a shard, but got {list_some(inputs)}."
+        remedy = "Keep one; name labels 'y'."
+        if all(name.isdecimal() for name in inputs):
+            remedy = "If the file holds all sets, pass its own path."
+        raise ShardError(f"{problem} {remedy}", path=path)
+    return inputs[0], label_name

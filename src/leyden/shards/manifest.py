@@ -1,0 +1,214 @@
+"""What a folder was packed from, and what its files should be."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from glob import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from leyden.errors import DataError, MissingPathError, ShardError
+from leyden.files import replacing
+from leyden.types import Array
+
+__all__ = [
+    "FileFacts",
+    "Manifest",
+    "describe_differences",
+    "file_problem",
+    "read_manifest",
+    "verify_pack",
+    "write_array",
+]
+
+_NAME = "manifest.json"
+_VERSION = 1
+_SHOWN = 50  # files listed in one message
+
+
+@dataclass(frozen=True, slots=True)
+class FileFacts:
+    """What a file should be.
+
+    Args:
+        size: Bytes.
+        dtype: Element type of its array.
+        shape: Shape of its array, ``(rows, ...)``.
+        sha256: Digest of its content.
+    """
+
+    size: int
+    dtype: str
+    shape: tuple[int, ...]
+    sha256: str
+
+    @staticmethod
+    def parse(facts: Mapping[str, Any]) -> "FileFacts":
+        """Take them from what JSON makes of them."""
+        return FileFacts(facts["size"], facts["dtype"], tuple(facts["shape"]), facts["sha256"])
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a folder was packed from, and what its files should be.
+
+    Args:
+        recipe: The source and the arguments.
+        files: What is in the folder, by the names of the files.
+        num_rows: Rows in all shards.
+        class_names: What the labels 0, 1, ... stand for; ``None`` if they have no names.
+    """
+
+    recipe: Mapping[str, Any]
+    files: Mapping[str, FileFacts]
+    num_rows: int
+    class_names: tuple[str, ...] | None = None
+
+    def write(self, folder: Path) -> None:
+        """Write ``manifest.json`` into a folder."""
+        about = {
+            "version": _VERSION,
+            **self.recipe,
+            "num_rows": self.num_rows,
+            "class_names": self.class_names,
+        }
+        lines = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in about.items()]
+        files = [
+            f"  {json.dumps(name)}: {json.dumps(asdict(facts))}"
+            for name, facts in self.files.items()
+        ]
+        lines.append('"files": {\n' + ",\n".join(files) + "\n }")
+        text = "{\n " + ",\n ".join(lines) + "\n}\n"  # a line for every file
+        with replacing(folder / _NAME) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
+
+def read_manifest(path: str | os.PathLike[str]) -> Manifest:
+    """Read the manifest of a folder that was packed.
+
+    Args:
+        path: The folder.
+
+    Raises:
+        MissingPathError: If there is none.
+        DataError: If it is damaged, or of a later version.
+    """
+    file = Path(path) / _NAME
+    if not file.is_file():
+        problem = f"Expected a {_NAME} in {Path(path)}, but there is none."
+        raise MissingPathError(f"{problem} Folders have one that `leyden pack` or pack() made.")
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        version = content.pop("version")
+        files = {name: FileFacts.parse(facts) for name, facts in content.pop("files").items()}
+        num_rows, names = content.pop("num_rows"), content.pop("class_names")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        problem = f"Expected an intact manifest, but {file} cannot be read"
+        raise DataError(f"{problem}: {error!r}.") from None
+    if version != _VERSION:
+        problem = f"Expected a manifest of version {_VERSION}, but got {version!r} in {file}."
+        raise DataError(f"{problem} Use the version of leyden that wrote it.")
+    return Manifest(content, files, num_rows, None if names is None else tuple(names))
+
+
+def verify_pack(path: str | os.PathLike[str]) -> None:
+    """Check that a folder is as it was packed: every file, its size and its digest.
+
+    Args:
+        path: The folder.
+
+    Raises:
+        MissingPathError: If it has no manifest.
+        DataError: If the manifest is damaged.
+        ShardError: If files are missing or differ, or there are more; it lists all.
+
+    Example:
+        >>> import numpy as np
+        >>> from leyden.shards import pack
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as place:
+        ...     _ = pack(np.zeros((10, 3)), f"{place}/d", rows_per_shard=5)
+        ...     verify_pack(f"{place}/d")
+    """
+    folder, manifest = Path(path), read_manifest(path)
+    problems = {name: file_problem(folder / name, facts) for name, facts in manifest.files.items()}
+    base = manifest.recipe.get("base", "")
+    found = {file.name for file in folder.glob(f"{escape(base)}[0-9]*.npy")}
+    problems |= dict.fromkeys(sorted(found - manifest.files.keys()), "not in the manifest")
+    if lines := [f"{name}: {problem}" for name, problem in problems.items() if problem]:
+        more = [f"... and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
+        problem = f"Expected the files of {folder} to be as they were packed, but:"
+        remedy = "Put the files back, or remove the folder and pack again."
+        raise ShardError("\n".join([problem, *lines[:_SHOWN], *more, remedy]))
+
+
+def file_problem(path: Path, facts: FileFacts) -> str | None:
+    """Say what is wrong with a file; ``None`` if nothing is.
+
+    Args:
+        path: The file.
+        facts: What it should be.
+    """
+    try:
+        size = path.stat().st_size
+        if size != facts.size:
+            return f"{size} bytes instead of {facts.size}"
+        digest = _digest(path)
+    except FileNotFoundError:
+        return "missing"
+    except OSError as error:
+        return f"cannot be read: {error.strerror or error}"
+    return None if digest == facts.sha256 else "other content"
+
+
+def write_array(path: Path, array: Array) -> FileFacts:
+    """Write a ``.npy`` file, whole or not at all.
+
+    Args:
+        path: The file.
+        array: Numbers, ``(rows, ...)``.
+
+    Raises:
+        OSError: If it cannot be written; it has a number, which those of ``np.save`` lack.
+    """
+    native = np.ascontiguousarray(array, array.dtype.newbyteorder("="))
+    with replacing(path) as temporary:
+        with temporary.open("wb") as file:
+            np.lib.format.write_array_header_1_0(
+                file, np.lib.format.header_data_from_array_1_0(native)
+            )
+            file.write(native.data)
+        size, digest = temporary.stat().st_size, _digest(temporary)
+    return FileFacts(size, str(native.dtype), native.shape, digest)
+
+
+def describe_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterable[str]:
+    """Show where two recipes differ, one line for each side.
+
+    Example:
+        >>> list(describe_differences({"a": 1, "b": {"c": 2}}, {"a": 1, "b": {"c": 3}}))
+        ['on disk: b.c=2', 'asked: b.c=3']
+    """
+    sides = _flatten(old), _flatten(new)
+    keys = [key for key in {**sides[0], **sides[1]} if sides[0].get(key) != sides[1].get(key)]
+    for name, side in zip(("on disk", "asked"), sides, strict=True):
+        yield f"{name}: {', '.join(f'{key}={side.get(key)!r}' for key in keys)}"
+
+
+def _flatten(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in recipe.items():
+        if isinstance(value, Mapping):
+            flat |= {f"{key}.{name}": inner for name, inner in _flatten(value).items()}
+        else:
+            flat[key] = value
+    return flat
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,145 @@
+"""Where the rows of one set are, and how they are read from there."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from leyden.errors import ShardError
+from leyden.shards.formats import OpenFile, count_rows, open_array
+from leyden.shards.readers import FileState, reading, state_of
+from leyden.types import Array, Key, Reader, Rows
+
+__all__ = ["OpenPiece", "Piece", "measure"]
+
+_CHANGED = "The file has changed: discover its folder again."
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Where the rows of one set are: a stretch of one array of one file.
+
+    Args:
+        path: The file.
+        num_rows: Rows in this set.
+        key: Which array of the file; ``None`` for its only one.
+        start: First row within the array.
+        by_set: Whether the array is stored ``(sets, rows, ...)``; ``start`` counts rows even so.
+        shape: Shape of the whole array when it was found; ``()`` if that is not known.
+        dtype: Its element type; ``None`` if that is not known.
+        state: When the file was written, and its size; ``None`` if that is not known.
+    """
+
+    path: Path
+    num_rows: int
+    key: Key = None
+    start: int = 0
+    by_set: bool = False
+    shape: tuple[int, ...] = ()
+    dtype: np.dtype[Any] | None = None
+    state: FileState | None = None
+
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        """Shape of one row."""
+        return self.shape[2 if self.by_set else 1 :]
+
+    def check(self) -> None:
+        """Make sure that the file is the one that was found; costs microseconds.
+
+        Raises:
+            ShardError: If it is missing, or has been written since.
+        """
+        if self.state is None:
+            return
+        now = state_of(self.path)
+        if now == self.state:
+            return
+        problem = "Expected the file that was found, but it has been written since."
+        if now[1] != self.state[1]:
+            problem = f"Expected {self.state[1]} bytes, as when it was found, but got {now[1]}."
+        raise ShardError(f"{problem} {_CHANGED}", path=self.path)
+
+
+def measure(path: Path, key: Key = None, *, reader: OpenFile | None = None) -> Piece:
+    """Find out from its header what one array of a file holds.
+
+    Args:
+        path: The file.
+        key: Which array; ``None`` for the only one.
+        reader: Opens the file instead of the format that its extension names.
+
+    Returns:
+        All rows of the array.
+
+    Raises:
+        ShardError: If the file is missing or broken, or the array is a single number.
+        FormatError: If its extension is not known.
+        MissingExtraError: If its format needs a package that is not installed.
+    """
+    state = state_of(path)
+    array = open_array(path, key, reader=reader)
+    num_rows, shape = count_rows(array, path), tuple(array.shape)
+    return Piece(path, num_rows, key, shape=shape, dtype=np.dtype(array.dtype), state=state)
+
+
+class OpenPiece:
+    """The rows of one set, open for reading.
+
+    Args:
+        piece: Where they are.
+        set_number: Whose they are, for errors.
+        reader: Opens the file instead of the format that its extension names.
+
+    Raises:
+        ShardError: If the file is missing or broken, or is not what it was when it was found.
+    """
+
+    def __init__(self, piece: Piece, set_number: int, reader: OpenFile | None = None) -> None:
+        self._piece, self._set_number = piece, set_number
+        with reading(piece.path, set_number=set_number):
+            self._reader = _open(piece, reader)
+            shape, dtype = tuple(self._reader.shape), np.dtype(self._reader.dtype)
+            if piece.shape and (shape, dtype) != (piece.shape, piece.dtype):
+                problem = f"Expected {piece.dtype} {piece.shape}, as it was when it was found"
+                raise ShardError(f"{problem}, but got {dtype} {shape}. {_CHANGED}", path=piece.path)
+
+    def read(self, rows: Rows) -> Array:
+        """Copy rows of this set out.
+
+        Args:
+            rows: Indices within the set, ``(n,)``, in any order.
+
+        Returns:
+            The rows in that order, ``(n, ...)``.
+
+        Raises:
+            ShardError: If the file turns out broken, or has been written since it was found.
+        """
+        piece = self._piece
+        with reading(piece.path, set_number=self._set_number):
+            piece.check()  # a mapped file that became shorter would end the process
+            return (
+                self._read_by_set(rows) if piece.by_set else self._reader.read(rows + piece.start)
+            )
+
+    def _read_by_set(self, rows: Rows) -> Array:
+        index = np.array([self._piece.start // self._piece.num_rows], np.intp)
+        one_set: Array = self._reader.read(index)[0]
+        return np.take(one_set, rows, axis=0)
+
+
+def _open(piece: Piece, reader: OpenFile | None) -> Reader:
+    """Open the array that a piece is of, once for all pieces of one array."""
+    is_part = bool(piece.shape) and (piece.by_set or piece.num_rows < piece.shape[0])
+    if is_part and isinstance(reader, Hashable):
+        return _open_shared(piece.path, piece.key, reader, state_of(piece.path))
+    return open_array(piece.path, piece.key, reader=reader)
+
+
+@lru_cache(maxsize=8)  # inputs and labels of the parts of a table, and some to spare
+def _open_shared(path: Path, key: Key, reader: OpenFile | None, _state: FileState) -> Reader:
+    return open_array(path, key, reader=reader)

@@ -1,0 +1,35 @@
+"""Formats of arrays and tables: from a file to an open array."""
+
+from leyden.shards.readers.base import FileState, reading, state_of
+from leyden.shards.readers.compressed import Lz4Reader, ZstdReader
+from leyden.shards.readers.hdf5 import Hdf5Reader, hdf5_keys
+from leyden.shards.readers.npy import NpyReader
+from leyden.shards.readers.npz import NpzReader, npz_keys
+from leyden.shards.readers.safetensors import SafetensorsReader, safetensors_keys
+from leyden.shards.readers.tables import (
+    CsvReader,
+    ParquetReader,
+    csv_columns,
+    is_header,
+    parquet_columns,
+)
+
+__all__ = [
+    "CsvReader",
+    "FileState",
+    "Hdf5Reader",
+    "Lz4Reader",
+    "NpyReader",
+    "NpzReader",
+    "ParquetReader",
+    "SafetensorsReader",
+    "ZstdReader",
+    "csv_columns",
+    "hdf5_keys",
+    "is_header",
+    "npz_keys",
+    "parquet_columns",
+    "reading",
+    "safetensors_keys",
+    "state_of",
+]

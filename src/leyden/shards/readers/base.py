@@ -1,0 +1,163 @@
+"""What readers have in common: one kind of array, and one kind of error."""
+
+import math
+import os
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from leyden.errors import LeydenError, ShardError, suggest
+from leyden.types import Array, Key, Rows
+
+__all__ = [
+    "ArrayReader",
+    "FileState",
+    "check_numbers",
+    "choose_array",
+    "map_array",
+    "reading",
+    "state_of",
+]
+
+FileState: TypeAlias = tuple[int, int]
+"""When a file was last written, in nanoseconds, and its size in bytes."""
+
+_DAMAGE = (
+    *(ValueError, LookupError, EOFError, OverflowError, RuntimeError),
+    *(struct.error, zipfile.BadZipFile, zlib.error),
+)
+
+
+@contextmanager
+def reading(path: Path, *, set_number: int | None = None) -> Iterator[None]:
+    """Turn what a broken file makes the code within raise into an error that says where.
+
+    Args:
+        path: The file.
+        set_number: Whose rows it holds, once known.
+
+    Raises:
+        ShardError: If the file is missing, unreadable or broken.
+    """
+    try:
+        yield
+    except ShardError as error:
+        error.set_number = set_number if error.set_number is None else error.set_number
+        raise
+    except LeydenError:
+        raise
+    except OSError as error:
+        problem = f"Expected a readable file, but got: {_one_line(error.strerror or error)}."
+        raise ShardError(problem, path=path, set_number=set_number) from error
+    except _DAMAGE as error:
+        problem = f"Expected an intact file, but got: {_one_line(error)}."
+        raise ShardError(problem, path=path, set_number=set_number) from error
+
+
+def _one_line(message: object) -> str:
+    return " ".join(str(message).split()).removesuffix(".")
+
+
+def state_of(path: Path) -> FileState:
+    """Tell one writing of a file from another, without opening it.
+
+    Raises:
+        ShardError: If there is no such file.
+    """
+    try:
+        facts = os.stat(path)  # noqa: PTH116 - twice as fast as Path.stat, and there are many files
+    except OSError:
+        with reading(path):
+            raise
+    return facts.st_mtime_ns, facts.st_size
+
+
+def check_numbers(dtype: np.dtype[Any], path: Path) -> None:
+    """Make sure that an array holds numbers.
+
+    Raises:
+        ShardError: If it holds Python objects, text, times or records.
+    """
+    if dtype.hasobject:
+        problem = (
+            "Expected numbers, but got Python objects, which are not loaded because unpickling"
+            " runs code. Save the array with a numeric dtype."
+        )
+        raise ShardError(problem, path=path)
+    if dtype.kind not in "biufc":
+        raise ShardError(f"Expected numbers, but got {dtype}. Encode them first.", path=path)
+
+
+def choose_array(path: Path, key: Key, names: Collection[str]) -> str:
+    """Choose an array of a file.
+
+    Args:
+        path: The file, for errors.
+        key: Its name; ``None`` if there is one only.
+        names: The arrays of the file.
+
+    Raises:
+        ShardError: If there is no such array, or ``key`` is ``None`` and there are several.
+    """
+    if key is None:
+        if len(names) != 1:
+            found = ", ".join(names) or "none"
+            raise ShardError(f"Expected one array, but got {found}.", path=path)
+        return next(iter(names))
+    if key not in names:
+        raise ShardError(f"Expected an array {key!r}. {suggest(str(key), names)}", path=path)
+    return str(key)
+
+
+class ArrayReader:
+    """An array of which all is there once its first row is asked for: mapped, or loaded.
+
+    Args:
+        shape: Its shape.
+        stored: Its element type as it is stored; rows come in the byte order of the machine.
+        load: Maps or loads it.
+    """
+
+    def __init__(
+        self, shape: tuple[int, ...], stored: np.dtype[Any], load: Callable[[], Array]
+    ) -> None:
+        self.shape, self.dtype, self._load = shape, stored.newbyteorder("="), load
+
+    @cached_property
+    def array(self) -> Array:
+        """All of it, as it is stored; not to be written to."""
+        return self._load()
+
+    def read(self, rows: Rows) -> Array:
+        """Copy rows out."""
+        return np.take(self.array, rows, axis=0).astype(self.dtype, copy=False)
+
+
+def map_array(
+    path: Path,
+    stored: np.dtype[Any],
+    shape: tuple[int, ...],
+    offset: int,
+    *,
+    is_fortran: bool = False,
+) -> Array:
+    """Map a stretch of a file into memory.
+
+    Args:
+        path: The file.
+        stored: Element type as it is stored.
+        shape: Shape of the array.
+        offset: Its first byte within the file.
+        is_fortran: Whether the first axis changes fastest.
+    """
+    if math.prod(shape) == 0:  # nothing cannot be mapped
+        return np.empty(shape, stored)
+    order: Literal["F", "C"] = "F" if is_fortran else "C"
+    return np.memmap(path, stored, "r", offset, shape, order).view(np.ndarray)

@@ -1,0 +1,206 @@
+"""Tables of numbers: ``.csv`` and ``.tsv``, with or without column names; and ``.parquet``."""
+
+import csv
+import re
+from collections.abc import Sequence
+from functools import lru_cache, partial
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+from leyden.errors import ShardError, suggest
+from leyden.shards.readers.base import ArrayReader, FileState, reading, state_of
+from leyden.types import Array, Key
+
+__all__ = ["CsvReader", "ParquetReader", "csv_columns", "is_header", "parquet_columns"]
+
+_PANDAS_INDEX = re.compile(r"__index_level_\d+__")  # which rows had, and is no column
+
+# While it reads, Arrow would take Ctrl-C and SIGTERM away from whoever trains.
+pa.enable_signal_handlers(False)
+
+
+class CsvReader(ArrayReader):
+    """A table of numbers with or without a header line; parsed whole at once.
+
+    Several columns make a float64 array; a single column that is asked for by its name, such as
+    that of the labels, keeps whole numbers whole.
+
+    Args:
+        path: The file.
+        key: A column name for a vector, names for a table of those columns, ``None`` for all.
+        delimiter: What stands between two cells.
+
+    Raises:
+        ShardError: If a column is missing, is not numeric, or has gaps inside.
+    """
+
+    def __init__(self, path: Path, key: Key = None, *, delimiter: str = ",") -> None:
+        array = _to_array(_read_csv(path, delimiter, key), key, path)
+        super().__init__(array.shape, array.dtype, lambda: array)
+
+
+class ParquetReader(ArrayReader):
+    """A Parquet table of numbers; the columns wanted are read whole at the first read.
+
+    Its columns are those of ``CsvReader``; one that is asked for by its name is read at once.
+
+    Args:
+        path: The file.
+        key: A column name for a vector, names for a table of those columns, ``None`` for all.
+
+    Raises:
+        ShardError: If a column is missing, is not numeric, or has gaps inside.
+    """
+
+    def __init__(self, path: Path, key: Key = None) -> None:
+        with path.open("rb") as file:
+            table = pq.ParquetFile(file)
+            schema, facts = table.schema_arrow, table.metadata
+        if isinstance(key, str):
+            array = _read_parquet(path, key)  # it may end early
+            super().__init__(array.shape, array.dtype, lambda: array)
+            return
+        names = parquet_columns(path) if key is None else key
+        for name in names:
+            _check_column(schema, name, path)
+        _check_gaps(facts, names, path)
+        shape = (facts.num_rows, len(names))
+        super().__init__(shape, np.dtype(np.float64), partial(_read_parquet, path, names))
+
+
+def parquet_columns(path: Path) -> tuple[str, ...]:
+    """List the columns of a Parquet table.
+
+    Raises:
+        ShardError: If the file is missing or damaged.
+    """
+    with reading(path), path.open("rb") as file:
+        names = pq.ParquetFile(file).schema_arrow.names
+    return tuple(name for name in names if not _PANDAS_INDEX.fullmatch(name))
+
+
+def csv_columns(path: Path, *, delimiter: str = ",") -> tuple[str, ...]:
+    """Read the first line of a table, whether it names the columns or not.
+
+    Args:
+        path: The file.
+        delimiter: What stands between two cells.
+
+    Raises:
+        ShardError: If the file is empty or is not text.
+    """
+    try:
+        with reading(path), path.open(newline="", encoding="utf-8-sig") as file:
+            first = next(csv.reader(file, delimiter=delimiter), [])
+    except csv.Error as error:
+        raise ShardError(f"Expected a table of text, but got: {error}.", path=path) from None
+    if not first:
+        raise ShardError("Expected a table, but got an empty first line.", path=path)
+    return tuple(cell.strip() for cell in first)
+
+
+def is_header(cells: Sequence[str]) -> bool:
+    """Say whether a first line names columns: any cell that is no number does.
+
+    Example:
+        >>> is_header(["age", "1"]), is_header(["0.5", "1"])
+        (True, False)
+    """
+    return not all(_is_number(cell) for cell in cells)
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return cell == ""
+    return True
+
+
+def _read_csv(path: Path, delimiter: str, key: Key) -> pa.Table:
+    first = csv_columns(path, delimiter=delimiter)
+    wanted = {key} if isinstance(key, str) else set(key or ())
+    # Columns that are named by numbers alone are known by being asked for.
+    named = is_header(first) or (bool(wanted) and wanted <= set(first))
+    names = first if named else None
+    return _parse_csv(path, state_of(path), delimiter, names)
+
+
+@lru_cache(maxsize=4)  # a table of labels is asked for column by column
+def _parse_csv(
+    path: Path, _state: FileState, delimiter: str, names: tuple[str, ...] | None
+) -> pa.Table:
+    try:
+        return pa_csv.read_csv(
+            path,
+            read_options=pa_csv.ReadOptions(
+                column_names=list(names) if names else None,
+                skip_rows=1 if names else 0,
+                autogenerate_column_names=not names,
+            ),
+            parse_options=pa_csv.ParseOptions(delimiter=delimiter),
+        )
+    except pa.ArrowInvalid as error:
+        problem = f"Expected a table of numbers, but it cannot be parsed: {error}."
+        raise ShardError(problem, path=path) from None
+
+
+def _read_parquet(path: Path, key: str | tuple[str, ...]) -> Array:
+    names = [key] if isinstance(key, str) else list(key)
+    with path.open("rb") as file:
+        table = pq.ParquetFile(file)
+        for name in names:
+            _check_column(table.schema_arrow, name, path)
+        return _to_array(table.read(names), key, path)
+
+
+def _to_array(table: pa.Table, key: Key, path: Path) -> Array:
+    if isinstance(key, str):
+        return _column(table, key, path)
+    names = tuple(table.column_names) if key is None else key
+    columns = [_column(table, name, path) for name in names]
+    if len({len(column) for column in columns}) > 1:
+        problem = "Expected a number in every cell, but the ends of some columns are empty."
+        raise ShardError(problem, path=path)
+    # One dtype whatever the file: a shard may happen to hold whole numbers only.
+    return np.stack(columns, axis=1).astype(np.float64, copy=False)
+
+
+def _check_column(schema: pa.Schema, name: str, path: Path) -> None:
+    if name not in schema.names:
+        raise ShardError(f"Expected a column {name!r}. {suggest(name, schema.names)}", path=path)
+    kind = schema.field(name).type
+    if pa.types.is_null(kind):
+        raise ShardError(f"Expected numbers in column {name!r}, but got none.", path=path)
+    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
+        problem = f"Expected numbers in column {name!r}, but got {kind}. Encode them first."
+        raise ShardError(problem, path=path)
+
+
+def _check_gaps(facts: pq.FileMetaData, names: Sequence[str], path: Path) -> None:
+    """Find empty cells before the table is read, if whoever wrote it has counted them."""
+    if not names:
+        raise ShardError("Expected a column of numbers, but got none.", path=path)
+    for group in range(facts.num_row_groups):
+        for index in range(facts.num_columns):
+            chunk = facts.row_group(group).column(index)
+            counted = chunk.path_in_schema in names and chunk.statistics
+            if counted and chunk.statistics.null_count:
+                name = chunk.path_in_schema
+                problem = f"Expected a number in every row of column {name!r}"
+                raise ShardError(f"{problem}, but some cells are empty.", path=path)
+
+
+def _column(table: pa.Table, name: str, path: Path) -> Array:
+    _check_column(table.schema, name, path)
+    column = table.column(name)
+    filled = column.drop_null()
+    if column.slice(0, len(filled)).null_count:  # a column may end early, but has no gaps
+        problem = f"Expected a number in every row of column {name!r}, but some cells are empty."
+        raise ShardError(problem, path=path)
+    values: Array = filled.to_numpy()
+    return values

@@ -1,0 +1,104 @@
+"""Columns of a table that is read in pieces: what they hold, and their numbers."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from leyden.types import Array
+
+__all__ = ["MAX_CLASSES", "Column", "encode", "look", "numbers"]
+
+MAX_CLASSES = 100_000
+"""Different texts that a column of labels may have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """What is known of a column after some of it was seen.
+
+    Args:
+        dtype: Of its numbers; ``None`` where it holds something else.
+        kind: What it holds, for people.
+        gaps: Cells without a value.
+        texts: The different texts, as far as they are kept: more than ``MAX_CLASSES`` are not.
+    """
+
+    dtype: np.dtype[Any] | None
+    kind: str
+    gaps: int
+    texts: frozenset[str] = frozenset()
+
+    def merge(self, other: "Column") -> "Column":
+        """Tell what is known after both parts were seen."""
+        texts = self.texts if len(self.texts) > MAX_CLASSES else self.texts | other.texts
+        gaps = self.gaps + other.gaps
+        if self.dtype is None or other.dtype is None:
+            kind = self.kind if self.dtype is None else other.kind
+            return Column(None, kind, gaps, texts)
+        return Column(np.result_type(self.dtype, other.dtype), self.kind, gaps, texts)
+
+
+def look(cells: pa.Array, *, parse: bool, keep_texts: bool) -> Column:
+    """Find out what a piece of a column holds.
+
+    Args:
+        cells: The piece.
+        parse: Whether texts may stand for numbers.
+        keep_texts: Whether the different texts are wanted.
+    """
+    if _is_text(cells.type):
+        dtype = _parsed_dtype(cells) if parse else None
+        texts = pc.unique(_texts(cells).drop_null()).to_pylist() if keep_texts else ()
+        kind = "text" if dtype is None else "numbers"
+        return Column(dtype, kind, cells.null_count, frozenset(texts))
+    if _is_number(cells.type):
+        return Column(np.dtype(cells.type.to_pandas_dtype()), "numbers", cells.null_count)
+    return Column(None, str(cells.type), cells.null_count)
+
+
+def numbers(cells: pa.Array, dtype: np.dtype[Any]) -> Array:
+    """Take the numbers out of a piece of a column.
+
+    Args:
+        cells: Numbers, or texts that stand for them; no gaps.
+        dtype: What to make of them.
+    """
+    if _is_text(cells.type):
+        cells = pc.cast(_texts(cells), pa.from_numpy_dtype(dtype))
+    array: Array = cells.to_numpy(zero_copy_only=False)
+    return array.astype(dtype, copy=False)
+
+
+def encode(cells: pa.Array, class_names: tuple[str, ...]) -> Array:
+    """Replace texts by their places among the names of the classes, int64 ``(rows,)``."""
+    codes = pc.index_in(_texts(cells), value_set=pa.array(class_names, pa.string()))
+    return numbers(codes, np.dtype(np.int64))
+
+
+def _texts(cells: pa.Array) -> pa.Array:
+    """Take texts for one type of text, without white space around them."""
+    return pc.utf8_trim_whitespace(pc.cast(cells, pa.string()))
+
+
+def _parsed_dtype(cells: pa.Array) -> np.dtype[Any] | None:
+    texts = _texts(cells)
+    for dtype in (np.dtype(np.int64), np.dtype(np.float64)):
+        try:
+            pc.cast(texts, pa.from_numpy_dtype(dtype))
+        except pa.ArrowInvalid:
+            continue
+        return dtype
+    return None
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    types = pa.types
+    return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind))

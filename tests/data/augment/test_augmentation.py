@@ -1,0 +1,241 @@
+import pickle
+import random
+from collections.abc import Sequence
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from typing_extensions import override
+
+from leyden.data.augment import AUGMENTORS, Augmentation, Augmentor, Draws
+from leyden.errors import ConfigError, DataError
+
+FACTORS = {"min_factor": 0.5, "max_factor": 1.5}
+EXAMPLES: dict[str, dict[str, Any]] = {
+    "distort": {"grid_width": 3, "grid_height": 4, "magnitude": 2},
+    "flip": {"top_bottom_left_right": "RANDOM"},
+    "gaussian_distortion": {
+        "grid_width": 3,
+        "grid_height": 4,
+        "magnitude": 2,
+        "corner": "bell",
+        "method": "in",
+    },
+    "grayscale": {},
+    "histogram_equalisation": {},
+    "invert": {},
+    "random_brightness": FACTORS,
+    "random_color": FACTORS,
+    "random_contrast": FACTORS,
+    "random_erasing": {"rectangle_area": 0.5},
+    "rotate": {"rotation": -1},
+    "rotate_range": {"max_left_rotation": 10, "max_right_rotation": 10},
+    "shear": {"max_shear_left": 10, "max_shear_right": 10},
+    "skew": {"skew_type": "RANDOM", "magnitude": 0.5},
+    "zoom": FACTORS,
+    "zoom_random": {"percentage_area": 0.8, "randomise": True},
+}
+BYTES = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (24, 3, 18, 18)).astype("u1"))
+NUMBERS = np.repeat([3, 8, 11], 8)
+ROWS = np.tile(np.arange(8), 3)
+
+
+def augment(
+    augmentation: Augmentation, images: Tensor, chosen: Sequence[int] | None = None
+) -> Tensor:
+    """Augment some of 24 images, as rows of three sets."""
+    index = np.arange(24) if chosen is None else np.array(chosen)
+    return augmentation(
+        images[torch.from_numpy(index)],
+        seed=5,
+        epoch=2,
+        set_numbers=NUMBERS[index],
+        rows=ROWS[index],
+    )
+
+
+class Noise(nn.Module):
+    """Draws from all the generators that all share."""
+
+    @override
+    def forward(self, inputs: Tensor) -> Tensor:
+        shift = random.random() + np.random.rand()  # noqa: NPY002 - as a stranger would
+        return inputs + torch.randn_like(inputs) + shift
+
+
+class Brighter(Augmentor):
+    @override
+    def augment(self, images: Tensor, draws: Draws) -> Tensor:
+        return images + torch.from_numpy(draws.uniform(low=1, high=2)).float()[:, None]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("kind", [torch.uint8, torch.float32, torch.float16])
+@pytest.mark.parametrize("name", AUGMENTORS)
+def test_every_name_keeps_shape_dtype_and_the_batch(
+    name: str, kind: torch.dtype, channels: int
+) -> None:
+    images = BYTES[:, :channels]
+    images = images if kind is torch.uint8 else (images / 255).to(kind)
+    before = images.clone()
+    augmentation = Augmentation([{"type": name, "probability": 0.5, **EXAMPLES[name]}])
+    result = augment(augmentation, images)
+    assert (result.shape, result.dtype) == (images.shape, kind)
+    assert torch.equal(images, before)
+    changed = (result != images).flatten(1).any(1)
+    if (name, channels) not in {("grayscale", 1), ("random_color", 1)}:
+        assert 4 < changed.sum() < 20
+
+
+@settings(max_examples=20, deadline=None, derandomize=True)
+@given(st.permutations(range(24)), st.lists(st.integers(1, 23), max_size=3, unique=True))
+@pytest.mark.parametrize("kind", [torch.uint8, torch.float32])
+@pytest.mark.parametrize("name", AUGMENTORS)
+def test_a_sample_is_the_same_in_any_batch_and_order(
+    name: str, kind: torch.dtype, order: list[int], cuts: list[int]
+) -> None:
+    images = BYTES if kind is torch.uint8 else BYTES / 255
+    augmentation = Augmentation([{"type": name, "probability": 0.7, **EXAMPLES[name]}])
+    edges = [0, *sorted(cuts), 24]
+    batches = [order[start:stop] for start, stop in pairwise(edges)]
+    parts = torch.cat([augment(augmentation, images, batch) for batch in batches])
+    assert torch.equal(parts, augment(augmentation, images)[order])
+
+
+def test_foreign_modules_do_not_depend_on_the_batch_either() -> None:
+    augmentation = Augmentation([Noise(), nn.Dropout()], probability=0.6)
+    together = augment(augmentation, BYTES / 255)
+    torch.manual_seed(9)
+    order = [*range(20, 24), *range(20)]
+    parts = [augment(augmentation, BYTES / 255, order[i : i + 7]) for i in range(0, 24, 7)]
+    assert torch.equal(torch.cat(parts), together[order])
+
+
+def test_seed_epoch_set_and_row_decide() -> None:
+    augmentation = Augmentation([Brighter()])
+    key: dict[str, Any] = {"seed": 1, "epoch": 1, "set_numbers": 1, "rows": [1]}
+    first = augmentation(torch.zeros(1, 4), **key)
+    assert torch.equal(augmentation(torch.zeros(1, 4), **key), first)
+    for changed in ({"seed": 2}, {"epoch": 2}, {"set_numbers": 2}, {"rows": [2]}):
+        assert not torch.equal(augmentation(torch.zeros(1, 4), **(key | changed)), first)
+
+
+@pytest.mark.parametrize("augmentor", [Noise(), "invert"], ids=str)
+def test_generators_of_others_are_left_as_they_were(augmentor: Any) -> None:
+    def states() -> list[str]:
+        numpy: Any = np.random.get_state()  # noqa: NPY002 - what is tested
+        return [str(random.getstate()), str(numpy[1].tolist()), str(torch.get_rng_state().tolist())]
+
+    before = states()
+    augment(Augmentation([augmentor]), BYTES / 255)
+    assert states() == before
+
+
+def test_generators_are_put_back_after_an_error() -> None:
+    augmentation = Augmentation([nn.Conv2d(3, 3, 3)])
+    before = torch.get_rng_state()
+    with pytest.raises(RuntimeError, match="Input type"):
+        augment(augmentation, BYTES)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_each_augmentor_is_as_likely_as_it_is_told() -> None:
+    images = torch.zeros(2000, 1, 1, 1)
+    for likely in (0.0, 0.25, 1.0):
+        augmentation = Augmentation(["invert"], probability=likely)
+        result = augmentation(images, seed=0, epoch=0, set_numbers=1, rows=range(2000))
+        assert result.mean().item() == pytest.approx(likely, abs=0.05)
+
+
+def test_augmentors_are_chosen_independently() -> None:
+    images = torch.zeros(2000, 4)
+    twice = Augmentation([Brighter(), Brighter()], probability=[0.5, 0.5])
+    result = twice(images, seed=0, epoch=0, set_numbers=1, rows=range(2000))[:, 0]
+    both = (result >= 2).float().mean().item()
+    assert both == pytest.approx(0.25, abs=0.05)
+    assert (result == 0).float().mean().item() == pytest.approx(0.25, abs=0.05)
+
+
+def test_a_probability_in_a_recipe_goes_first() -> None:
+    recipes: list[Any] = [{"type": "invert", "probability": 0}, {"type": "invert"}]
+    augmentation = Augmentation(recipes, probability=[1, 1])
+    assert torch.equal(augment(augmentation, BYTES), 255 - BYTES)
+    assert recipes[0] == {"type": "invert", "probability": 0}  # it can be used again
+
+
+def test_the_very_batch_comes_back_where_nothing_is_done() -> None:
+    assert augment(Augmentation([]), BYTES) is not BYTES  # picked by the test
+    images = BYTES[:1]
+    key: dict[str, Any] = {"seed": 0, "epoch": 0, "set_numbers": 0, "rows": [0]}
+    assert Augmentation(["flip"], probability=0)(images, **key) is images
+
+
+def test_augmentors_follow_each_other() -> None:
+    augmentation = Augmentation(["invert", {"type": "rotate", "rotation": 180}])
+    assert len(augmentation) == 2
+    assert torch.equal(augment(augmentation, BYTES), 255 - BYTES.flip(-1, -2))
+
+
+@pytest.mark.parametrize("name", ["shear", "random_contrast", "flip", "grayscale"])
+def test_channels_may_come_last(name: str) -> None:
+    recipe = {"type": name, "probability": 0.5, **EXAMPLES[name]}
+    result = augment(Augmentation([recipe], channels_last=True), BYTES.permute(0, 2, 3, 1))
+    assert torch.equal(result.permute(0, 3, 1, 2), augment(Augmentation([recipe]), BYTES))
+
+
+def test_an_augmentation_can_be_sent_to_a_worker() -> None:
+    recipes = [{"type": name, **arguments} for name, arguments in EXAMPLES.items()]
+    augmentation = Augmentation([*recipes, nn.Identity()], probability=0.5)
+    again = pickle.loads(pickle.dumps(augmentation))
+    assert torch.equal(augment(again, BYTES), augment(augmentation, BYTES))
+
+
+@pytest.mark.parametrize("name", [name for name in AUGMENTORS if name != "invert"])
+def test_what_are_not_images_is_refused(name: str) -> None:
+    augmentation = Augmentation([{"type": name, **EXAMPLES[name]}])
+    with pytest.raises(DataError, match=r"to be images \(rows, .*but got shape \(24, 18, 18\)"):
+        augment(augmentation, BYTES[:, 0])
+
+
+def test_a_row_that_is_missing_is_told() -> None:
+    with pytest.raises(DataError, match=r"a row for each of 24 samples, but got shape \(3,\)"):
+        Augmentation([])(BYTES, seed=0, epoch=0, set_numbers=1, rows=[1, 2, 3])
+
+
+@pytest.mark.parametrize("module", [nn.Flatten(), nn.AvgPool2d(2)], ids=str)
+def test_a_module_that_changes_the_shape_is_refused(module: nn.Module) -> None:
+    problem = r"to keep torch.float32 \(24, 3, 18, 18\), but got torch.float32 \(24, "
+    with pytest.raises(DataError, match=problem):
+        augment(Augmentation([module]), BYTES / 255)
+
+
+@pytest.mark.parametrize(
+    ("augmentor", "problem"),
+    [
+        ("filp", "Expected `augmentors` to be of a known type.*Did you mean 'flip'"),
+        ({"type": "flip", "axis": 1}, "Expected `augmentors` to have arguments that flip takes"),
+        ({"type": "flip", "probability": 1.5}, "`probability` to be from 0 to 1, but got 1.5"),
+        ({"type": "flip", "probability": "often"}, "to be from 0 to 1, but got 'often'"),
+        ("fractions.Fraction", r"to be an Augmentor or an nn.Module each, but got Fraction"),
+        (3, "to be an Augmentor or an nn.Module each, but got 3"),
+    ],
+)
+def test_what_is_not_an_augmentor_is_refused(augmentor: Any, problem: str) -> None:
+    with pytest.raises(ConfigError, match=problem):
+        Augmentation([augmentor])
+
+
+def test_probabilities_must_be_as_many_as_augmentors() -> None:
+    with pytest.raises(ConfigError, match=r"one probability for each of 1 augmentors, .*\[1, 0\]"):
+        Augmentation(["flip"], probability=[1, 0])
+
+
+@pytest.mark.parametrize("made", [nn.Identity, nn.Identity(), "torch.nn.Identity", partial(Noise)])
+def test_modules_can_be_given_in_many_ways(made: Any) -> None:
+    assert augment(Augmentation([made]), BYTES / 255).shape == BYTES.shape

@@ -1,0 +1,89 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from leyden.errors import DataError, MissingPathError, ShardError
+from leyden.shards import pack, read_manifest, verify_pack
+
+
+@pytest.fixture
+def packed(tmp_path: Path) -> Path:
+    rows = np.arange(20.0).reshape(10, 2)
+    pack(rows, tmp_path / "d", labels=["cat", "dog"] * 5, rows_per_shard=4)
+    return tmp_path / "d"
+
+
+def test_a_folder_that_nobody_touched_is_as_it_was_packed(packed: Path) -> None:
+    (packed / "README.md").write_text("other files are nobody's business")
+    verify_pack(packed)
+
+
+def test_all_that_differs_is_told_at_once(packed: Path) -> None:
+    (packed / "sample__1.npy").unlink()
+    (packed / "labels" / "sample__2.npy").write_bytes(b"short")
+    content = bytearray((packed / "sample__3.npy").read_bytes())
+    content[-1] ^= 1
+    (packed / "sample__3.npy").write_bytes(content)
+    np.save(packed / "sample__4.npy", np.zeros(3))
+    with pytest.raises(ShardError, match="as they were packed, but:\n") as caught:
+        verify_pack(packed)
+    assert str(caught.value).splitlines()[1:] == [
+        "sample__1.npy: missing",
+        "labels/sample__2.npy: 5 bytes instead of 160",
+        "sample__3.npy: other content",
+        "sample__4.npy: not in the manifest",
+        "Put the files back, or remove the folder and pack again.",
+    ]
+
+
+def test_a_file_that_cannot_be_read_is_told(packed: Path) -> None:
+    path = packed / "sample__1.npy"
+    path.unlink()
+    path.symlink_to(path)
+    with pytest.raises(ShardError, match=r"sample__1.npy: cannot be read: Too many levels"):
+        verify_pack(packed)
+
+
+def test_a_long_list_is_cut(tmp_path: Path) -> None:
+    pack(np.zeros((60, 1)), tmp_path / "d", rows_per_shard=1)
+    for path in (tmp_path / "d").glob("*.npy"):
+        path.unlink()
+    with pytest.raises(ShardError, match=r"sample__50.npy: missing\n... and 10 more\nPut"):
+        verify_pack(tmp_path / "d")
+
+
+def test_the_names_of_classes_are_kept(packed: Path) -> None:
+    assert read_manifest(packed).class_names == ("cat", "dog")
+
+
+def test_a_folder_without_a_manifest_cannot_be_verified(tmp_path: Path) -> None:
+    with pytest.raises(
+        MissingPathError, match=r"Expected a manifest.json in .*, but there is none"
+    ):
+        verify_pack(tmp_path)
+
+
+def to_list(text: str) -> str:
+    return json.dumps(list(json.loads(text)))
+
+
+def without_files(text: str) -> str:
+    return json.dumps({**json.loads(text), "files": {"x.npy": {}}})
+
+
+@pytest.mark.parametrize("damage", [lambda text: text[:50], to_list, without_files])
+def test_a_damaged_manifest_is_told(packed: Path, damage: Callable[[str], str]) -> None:
+    path = packed / "manifest.json"
+    path.write_text(damage(path.read_text()))
+    with pytest.raises(DataError, match=r"an intact manifest, but .*manifest.json cannot be read"):
+        read_manifest(packed)
+
+
+def test_a_manifest_of_a_later_version_is_refused(packed: Path) -> None:
+    path = packed / "manifest.json"
+    path.write_text(path.read_text().replace('"version": 1', '"version": 2'))
+    with pytest.raises(DataError, match=r"of version 1, but got 2 in .*Use the version of leyden"):
+        read_manifest(packed)

@@ -1,0 +1,218 @@
+"""Tables as a source."""
+
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pa_parquet
+import pytest
+
+from leyden.errors import DataError, FormatError, MissingPathError
+from leyden.shards import Table, pack, read_manifest
+from leyden.shards.sources import Block
+from leyden.shards.sources import tables as tables_module
+
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Write text, or columns as a Parquet table."""
+
+    def write_one(content: str | dict[str, Any], name: str = "t.csv") -> Path:
+        path = tmp_path / name
+        if isinstance(content, str):
+            path.write_text(content)
+        else:
+            pa_parquet.write_table(pa.table(content), path, row_group_size=3)
+        return path
+
+    return write_one
+
+
+def whole(source: Table) -> Block:
+    source.check()
+    return Block.join(list(source.blocks(0, 2)))
+
+
+def labels_of(source: Table) -> tuple[list[float], str]:
+    labels = whole(source).labels
+    assert labels is not None
+    return labels.tolist(), str(labels.dtype)
+
+
+def test_a_csv_file_gives_rows_and_whole_labels(write: Write) -> None:
+    source = Table(write("a,y,b\n1,0,2.5\n3,1,4\n"))
+    assert whole(source).inputs.tolist() == [[1, 2.5], [3, 4]]
+    assert whole(source).inputs.dtype == np.float64
+    assert labels_of(source) == ([0, 1], "int64")
+    assert (source.num_rows, source.class_names) == (2, None)
+
+
+def test_a_tsv_file_is_cut_at_tabs(write: Write) -> None:
+    source = Table(write("a\tTarget\n1\t0.5\n2\t3\n", "t.tsv"))
+    assert whole(source).inputs.tolist() == [[1], [2]]
+    assert labels_of(source) == ([0.5, 3], "float64")
+
+
+def test_texts_become_classes_in_alphabetical_order(write: Write) -> None:
+    source = Table(write("a,label\n1,dog\n2, cat\n3,dog\n"))
+    assert source.class_names == ("cat", "dog")
+    assert labels_of(source) == ([1, 0, 1], "int64")
+
+
+def test_numbers_among_texts_are_texts(write: Write) -> None:
+    assert Table(write("a,label\n1,7\n2,none of these\n")).class_names == ("7", "none of these")
+
+
+def test_a_column_of_labels_can_be_named(write: Write) -> None:
+    source = Table(write("kind,a,y\nx,1,2\n"), label_column="kind")
+    assert source.class_names == ("x",)
+    assert whole(source).inputs.tolist() == [[1, 2]]
+
+
+def test_a_table_without_labels_has_inputs_only(write: Write) -> None:
+    assert whole(Table(write("a,b\n1,2\n"))).labels is None
+    assert Table(write("a,b\n1,2\n")).class_names is None
+
+
+def test_columns_without_names_are_counted(write: Write) -> None:
+    path = write("1,2,0\n3,4,1\n")
+    assert whole(Table(path)).inputs.shape == (2, 3)
+    assert labels_of(Table(path, label_column="f2")) == ([0, 1], "int64")
+
+
+def test_the_type_of_a_column_is_known_when_all_of_it_was_seen(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables_module, "_BLOCK_BYTES", 64)  # so that there are several pieces
+    lines = [f"{i},{i}" for i in range(40)] + ["0.5,40"]
+    source = Table(write("a,y\n" + "\n".join(lines) + "\n"))
+    assert whole(source).inputs[:, 0].tolist() == [*range(40), 0.5]
+    assert labels_of(source) == (list(range(41)), "int64")
+
+
+@pytest.mark.parametrize("start", [0, 1, 3, 4, 7])
+def test_reading_begins_where_it_is_asked_to(write: Write, start: int) -> None:
+    source = Table(write({"a": range(7), "y": range(7)}, "t.parquet"))
+    rows = [row for block in source.blocks(start, 2) for row in block.inputs[:, 0].tolist()]
+    assert rows == list(range(start, 7))
+
+
+@pytest.mark.parametrize(
+    ("types", "dtype"),
+    [
+        (["float", "float"], "float32"),
+        (["int8", "uint8"], "int16"),
+        (["bool", "float"], "float32"),
+        (["double", "int32"], "float64"),
+    ],
+)
+def test_columns_of_a_parquet_file_get_the_dtype_that_holds_all(
+    write: Write, types: list[str], dtype: str
+) -> None:
+    columns = {str(i): pa.array([1, 0]).cast(kind) for i, kind in enumerate(types)}
+    block = whole(Table(write(columns, "t.parquet")))
+    assert str(block.inputs.dtype) == dtype
+    assert block.inputs.tolist() == [[1, 1], [0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        (pa.array(["b", "a", "b"]), ([1, 0, 1], "int64")),
+        (pa.array(["b", "a", "b"], pa.large_string()), ([1, 0, 1], "int64")),
+        (pa.array(["b", "a", "b"]).dictionary_encode(), ([1, 0, 1], "int64")),
+        (pa.array(["2", "1", "2"]), ([1, 0, 1], "int64")),
+        (pa.array([1, 0, 1], pa.int8()), ([1, 0, 1], "int8")),
+        (pa.array([True, False, True]), ([1, 0, 1], "bool")),
+        (pa.array([0.5, 1, 2], pa.float32()), ([0.5, 1, 2], "float32")),
+    ],
+)
+def test_labels_of_a_parquet_file(
+    write: Write, labels: Any, expected: tuple[list[float], str]
+) -> None:
+    assert labels_of(Table(write({"a": range(3), "y": labels}, "t.parquet"))) == expected
+
+
+def test_all_columns_that_are_no_numbers_are_told_at_once(write: Write) -> None:
+    columns = {"a": [1], "city": ["Ulm"], "name": ["x"], "born": [date(2000, 1, 1)]}
+    message = r"text in 'city', 'name' and date32\[day\] in 'born'. Encode or drop them, or pass"
+    with pytest.raises(DataError, match=message):
+        Table(write(columns, "t.parquet")).check()
+    with pytest.raises(DataError, match="but got text in 'b'"):
+        Table(write("a,b\n1,x\n2,3\n")).check()
+
+
+def test_all_gaps_are_told_at_once(write: Write) -> None:
+    with pytest.raises(DataError, match=r"gaps: 2 in 'a', 1 in 'y', of 3 rows. Fill them"):
+        Table(write("a,b,y\n,2,x\nNA,3,\n4,5,x\n")).check()
+    with pytest.raises(DataError, match=r"gaps: 1 in 'a', of 2 rows"):
+        Table(write({"a": [1, None]}, "t.parquet")).check()
+
+
+def test_labels_that_are_neither_numbers_nor_texts_are_refused(write: Write) -> None:
+    columns = {"a": [1], "y": [date(2000, 1, 1)]}
+    with pytest.raises(DataError, match=r"numbers or texts in 'y' of .*, but got date32"):
+        Table(write(columns, "t.parquet")).check()
+
+
+def test_too_many_classes_are_refused(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("leyden.shards.sources.columns.MAX_CLASSES", 5)
+    monkeypatch.setattr(tables_module, "MAX_CLASSES", 5)
+    monkeypatch.setattr(tables_module, "_LOOK_ROWS", 2)
+    path = write({"a": range(20), "y": [f"name {i}" for i in range(20)]}, "t.parquet")
+    with pytest.raises(DataError, match=r"at most 5 classes in 'y' of .*, but got more"):
+        Table(path).check()
+    assert len(Table(path).class_names or ()) == 6  # more are not kept
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "arguments", "message"),
+    [
+        ("a,b\n", "t.csv", {}, "t.csv"),
+        ("y\n1\n", "t.csv", {}, "Expected columns of inputs in .*, but got y only"),
+        ("a,a\n1,2\n", "t.csv", {}, "Expected each column name once in .*, but got a, a"),
+        ("a,y,label\n1,2,3\n", "t.csv", {}, "one column of labels in .*, but got y, label. Pass"),
+        ("a,b\n1,2\n", "t.csv", {"label_column": "bb"}, "but got 'bb'. Did you mean 'b'"),
+        ("a,b\n1,2,3\n", "t.csv", {}, "Expected a table, but cannot read .*t.csv: .*2 columns"),
+        ("no table", "t.parquet", {}, "t.parquet"),
+    ],
+)
+def test_what_is_no_table_is_refused(
+    write: Write, content: str, name: str, arguments: dict[str, str], message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        Table(write(content, name), **arguments).check()
+
+
+def test_a_table_without_rows_is_refused(write: Write) -> None:
+    with pytest.raises(DataError, match=r"at least one row in .*, but got none"):
+        Table(write({"a": pa.array([], pa.int8())}, "t.parquet")).check()
+
+
+def test_a_path_that_is_no_table_is_refused(write: Write, tmp_path: Path) -> None:
+    with pytest.raises(MissingPathError, match=r"a table, but there is no file '.*/x.csv'"):
+        Table(tmp_path / "x.csv")
+    with pytest.raises(FormatError, match=r"a table \(.csv .tsv .parquet\), but got 't.xls'"):
+        Table(write("", "t.xls"))
+
+
+def test_a_packed_table_is_found_with_its_classes(write: Write, tmp_path: Path) -> None:
+    lines = [f"{i},{'odd' if i % 2 else 'even'}" for i in range(10)]
+    path = write("a,label\n" + "\n".join(lines) + "\n")
+    catalog = pack(path, tmp_path / "d", rows_per_shard=4, shuffle_seed=0)
+    order = np.random.default_rng(0).permutation(10)
+    assert catalog.lengths == {1: 4, 2: 4, 3: 2}
+    assert catalog.open_data(1).read(np.arange(4))[:, 0].tolist() == order[:4].tolist()
+    assert catalog.read_labels(1).tolist() == (order[:4] % 2).tolist()
+    assert read_manifest(tmp_path / "d").class_names == ("even", "odd")
+
+
+def test_another_table_is_another_source(write: Write) -> None:
+    first = Table(write("a\n1\n")).describe()
+    assert Table(write("a\n1\n")).describe() == first
+    assert Table(write("a\n2\n")).describe() != first
