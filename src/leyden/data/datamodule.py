@@ -1,7 +1,7 @@
 """A data module that infers everything from a folder of numbered files."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,8 @@ from leyden.data.preprocess import Preprocessing
 from leyden.data.schedule import Schedule
 from leyden.data.status import Status, make_status
 from leyden.errors import ConfigError, DataError, suggest
-from leyden.shards import Catalog, Labels, discover
-from leyden.shards.dataset_file import LeadingAxis
-from leyden.types import Phase, Reader
+from leyden.shards import Catalog, Labels, LeadingAxis, OpenFile, discover
+from leyden.types import Phase
 
 __all__ = ["AutoDataModule"]
 
@@ -89,7 +88,7 @@ class AutoDataModule(LightningDataModule):
         predict: Part = None,
         labels: Labels = "auto",
         pattern: str | None = None,
-        reader: Callable[[Path], Reader] | str | None = None,
+        reader: OpenFile | str | None = None,
         rows_per_set: int = 32,
         leading_axis: LeadingAxis = "rows",
         preprocessors: Sequence[Any] | Preprocessing = (),

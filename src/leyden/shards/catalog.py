@@ -154,7 +154,7 @@ class Catalog:
     def _files(self) -> tuple[tuple[int, Piece], ...]:
         """One set and one piece of each file."""
         pieces = [(s.set_number, piece) for s in self.shards for piece in (s.data, s.labels)]
-        # By identity: pieces of one file share its path, and to hash paths takes longer than to stat.
+        # By identity: pieces of one file share its path, and hashing one takes longer than stat.
         found = {id(piece.path): (number, piece) for number, piece in reversed(pieces) if piece}
         return tuple(reversed(found.values()))
 
