@@ -55,7 +55,8 @@ def look(cells: pa.Array, *, parse: bool, keep_texts: bool) -> Column:
         kind = "text" if dtype is None else "numbers"
         return Column(dtype, kind, cells.null_count, frozenset(texts))
     if _is_number(cells.type):
-        return Column(np.dtype(cells.type.to_pandas_dtype()), "numbers", cells.null_count)
+        dtype = pa.array([], cells.type).to_numpy(zero_copy_only=False).dtype
+        return Column(dtype, "numbers", cells.null_count)
     return Column(None, str(cells.type), cells.null_count)
 
 
