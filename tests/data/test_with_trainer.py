@@ -311,3 +311,19 @@ def test_a_schedule_of_another_length_is_followed_to_its_end(
         3,
         12,
     ]  # 3 x 4 + 5 + 3 + 5
+
+
+def test_a_schedule_of_the_validation_is_followed_to_its_end(
+    folder: Path, recorder: Any, make_trainer: MakeTrainer
+) -> None:
+    class Scheduler(Callback):
+        @override
+        def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+            order: dict[int, list[int] | None] = {0: [8, 8, 8], 1: None}
+            data.schedule("val", order.get(trainer.current_epoch))
+
+    data, module = make_data(folder), recorder()
+    make_trainer(max_epochs=3, callbacks=[Scheduler()]).fit(module, data)
+    assert seen(module, "val") == fetched(data, "val", 0, 1, 2)
+    assert [data.plan("val", epoch).num_rows for epoch in range(3)] == [6, 18, 6]
+    assert seen(module) == fetched(data, "train", 0, 1, 2)

@@ -180,18 +180,19 @@ class AutoDataModule(LightningDataModule):
                 remedy = "Pass `devices` with fewer."
                 raise ConfigError(f"{problem}, but got {catalog.num_samples}. {remedy}")
 
-    def _announce_length(self, loader: BatchLoader) -> None:
-        """Have Lightning, which asks a loader for its length once, ask again if it will change."""
+    def _announce_lengths(self) -> None:
+        """Have Lightning, which asks a loader for its length once, ask again if one will change."""
         if self.trainer is not None:
-            changes = len(self.plan(Phase.TRAIN, loader.plan.epoch + 1)) != len(loader)
+            changes = any(
+                len(self.plan(phase, loader.plan.epoch + 1)) != len(loader)
+                for phase, loader in self._loaders.items()
+            )
             every = 1 if changes else self._reload_every
             setattr(self.trainer, _RELOAD, every)  # an attribute that Trainer does not declare
 
     @override
     def train_dataloader(self) -> BatchLoader:
         loader = self._new_loader(Phase.TRAIN)
-        # Lightning asks for the length before it says which epoch comes.
-        loader.set_epoch(getattr(self.trainer, "current_epoch", 0))
         if self._place is not None:
             loader.load_state_dict(self._place)
             self._place = None
@@ -280,7 +281,7 @@ class AutoDataModule(LightningDataModule):
         if loader is not None:
             if not begun:
                 loader.renew()
-            self._announce_length(loader)
+            self._announce_lengths()
 
     def origin(self, phase: Phase | str, epoch: int, batch_index: int) -> BatchOrigin:
         """Tell where a batch of this rank comes from; reads nothing.
@@ -384,7 +385,7 @@ class AutoDataModule(LightningDataModule):
             progress = loader.progress
             self._last = (phase, loader.plan, progress)
             if phase is Phase.TRAIN and progress.num_batches == len(loader):
-                self._announce_length(loader)
+                self._announce_lengths()
 
         catalog = self._catalog(phase)
         self._loaders[phase] = BatchLoader(
@@ -395,6 +396,8 @@ class AutoDataModule(LightningDataModule):
             prepare=partial(self._fitted.apply, augments=phase is Phase.TRAIN),
             on_batch=note,
         )
+        # Lightning asks for the length before it says which epoch comes.
+        self._loaders[phase].set_epoch(getattr(self.trainer, "current_epoch", 0))
         return self._loaders[phase]
 
 

@@ -129,11 +129,11 @@ class Headers:
         """Remember the answers, if that spares time and the folder can be written to."""
         if self._memory is None or self._seconds < _WORTH:
             return
-        folder = os.path.abspath(self._memory.parent)  # noqa: PTH100
+        folder = os.path.abspath(self._memory.parent)  # noqa: PTH100 - faster
         files = {
             os.path.relpath(name, folder): [entry.state, entry.names, entry.arrays]
             for name, entry in self._entries.items()
-            if os.path.exists(name)  # noqa: PTH110
+            if os.path.exists(name)  # noqa: PTH110 - faster
         }
         try:
             with replacing(self._memory) as temporary:
@@ -144,12 +144,12 @@ class Headers:
 
 def _load(memory: Path) -> dict[str, _Entry]:
     """Read what is remembered; nothing if there is no such file, or it is not as we write it."""
-    folder = os.path.abspath(memory.parent)  # noqa: PTH100
+    folder = os.path.abspath(memory.parent)  # noqa: PTH100 - faster
     with suppress(OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError):
         content = json.loads(memory.read_bytes())
         if content["version"] == _VERSION:
             return {
-                os.path.normpath(os.path.join(folder, name)): _entry_of(*saved)  # noqa: PTH118
+                os.path.normpath(os.path.join(folder, name)): _entry_of(*saved)  # noqa: PTH118 - faster
                 for name, saved in content["files"].items()
             }
     return {}
