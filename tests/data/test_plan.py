@@ -349,10 +349,11 @@ def test_a_block_is_its_batches_one_after_another(case: Case, data: st.DataObjec
     )
     first = data.draw(st.integers(0, len(plan) - 1))
     stop = data.draw(st.integers(first + 1, len(plan)))
-    visits, rows, sizes = plan.block(first, stop)
+    picks, sizes = plan.block(first, stop)
     batches = [plan[index] for index in range(first, stop)]
     assert sizes == [batch.num_rows for batch in batches]
     slices = [piece for batch in batches for piece in batch.slices]
-    assert rows.tolist() == [row for piece in slices for row in piece.rows.tolist()]
+    assert picks.rows.tolist() == [row for piece in slices for row in piece.rows.tolist()]
     numbers = [piece.set_number for piece in slices for _ in piece.rows]
-    assert [plan.set_order[visit] for visit in visits] == numbers
+    assert picks.set_numbers.tolist() == numbers
+    assert sorted(set(picks.places.tolist())) == list(range(len(picks.sets)))

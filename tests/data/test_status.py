@@ -3,6 +3,7 @@ from math import inf
 import pytest
 
 from leyden.data.loader import Progress
+from leyden.data.origin import Window
 from leyden.data.plan import EpochPlan
 from leyden.data.status import Status, make_status
 from leyden.types import Phase
@@ -10,9 +11,16 @@ from leyden.types import Phase
 LENGTHS = {1: 48, 2: 48, 3: 48, 4: 6}  # 150 rows; batches 1+2-a, 2-b+3-a and 3-b+4, of 64, 64, 22
 
 
+def progress(plan: EpochPlan, num_batches: int, speed: float = 0.0) -> Progress:
+    """Tell of so many batches at so many rows per second."""
+    seconds = plan.rows_before(num_batches) / speed if speed else 0.0
+    return Progress(plan, num_batches, first=0, began=100.0, now=100.0 + seconds)
+
+
 def status(num_batches: int, num_rows: int, speed: float = 0.0, *, shuffle: str = "none") -> Status:
     plan = EpochPlan(LENGTHS, batch_size=64, shuffle=shuffle, epoch=2)
-    return make_status(Phase.TRAIN, plan, Progress(2, num_batches, num_rows, speed))
+    assert plan.rows_before(num_batches) == num_rows
+    return make_status(Phase.TRAIN, progress(plan, num_batches, speed))
 
 
 @pytest.mark.parametrize(
@@ -45,8 +53,8 @@ def test_every_batch_is_known(
 
 def test_time_is_told_from_the_speed() -> None:
     found = status(2, 128, 11.0)
-    assert found.rows_per_second == 11.0
-    assert found.seconds_left == 2.0  # 22 rows
+    assert found.rows_per_second == pytest.approx(11.0)
+    assert found.seconds_left == pytest.approx(2.0)  # 22 rows
 
 
 def test_without_a_speed_there_is_no_telling() -> None:
@@ -62,7 +70,7 @@ def test_a_status_can_be_read() -> None:
 
 def test_one_set_is_not_called_sets() -> None:
     plan = EpochPlan({1: 2500}, batch_size=1000, shuffle="none")
-    found = make_status(Phase.VAL, plan, Progress(0, 1, 1000, 1000.0))
+    found = make_status(Phase.VAL, progress(plan, 1, 1000.0))
     expected = "val epoch 0 batch 1/3: set 1-a, 1 set and 1,500 rows left, 1,000 rows/s, 2 s to go"
     assert str(found) == expected
 
@@ -77,8 +85,7 @@ def test_sets_of_a_window_are_left_until_their_last_row() -> None:
     lengths = dict.fromkeys(range(10), 3)
     plan = EpochPlan(lengths, batch_size=4, shuffle="full")
     for num_batches in range(1, 9):
-        num_rows = min(4 * num_batches, 30)
-        found = make_status(Phase.TRAIN, plan, Progress(0, num_batches, num_rows, 1.0))
+        found = make_status(Phase.TRAIN, progress(plan, num_batches, 1.0))
         coming = {number for batch in list(plan)[num_batches:] for number in batch.set_numbers}
         assert set(found.sets_left) == coming
         assert set(found.sets_done) == set(lengths) - coming
@@ -86,8 +93,17 @@ def test_sets_of_a_window_are_left_until_their_last_row() -> None:
 
 def test_rows_that_are_dropped_are_not_left() -> None:
     plan = EpochPlan(LENGTHS, batch_size=64, shuffle="none", drop_last=True)
-    first = make_status(Phase.TRAIN, plan, Progress(0, 1, 64, 64.0))
+    first = make_status(Phase.TRAIN, progress(plan, 1, 64.0))
     assert (first.num_batches, first.rows_left, first.seconds_left) == (2, 64, 1.0)
     assert first.sets_left == (2, 3)  # 4 is dropped
-    last = make_status(Phase.TRAIN, plan, Progress(0, 2, 128, 64.0))
+    last = make_status(Phase.TRAIN, progress(plan, 2, 64.0))
     assert (last.sets_left, last.rows_left, last.seconds_left) == ((), 0, 0.0)
+
+
+def test_the_window_of_time_is_told() -> None:
+    plan = EpochPlan({1: 4, 2: 4}, batch_size=4, shuffle="none", windows=3)
+    found = make_status(Phase.TRAIN, progress(plan, 5, 8.0))
+    assert (found.name, found.batch, found.num_batches) == ("2", 4, 6)
+    assert found.window == Window(1, 3)
+    assert found.rows_left == 4  # their last window is still to come
+    assert "batch 5/6: set 2, window 2/3, 1 set and 4 rows left" in str(found)

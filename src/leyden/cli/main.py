@@ -37,6 +37,12 @@ def main() -> None:
     inspect.add_argument(
         "--verify", action="store_true", help="compare all files with the manifest of `leyden pack`"
     )
+    inspect.add_argument(
+        "--inputs",
+        nargs="+",
+        metavar="NAME",
+        help="several arrays of inputs in each shard: their names, or NAME=ARRAY",
+    )
     add_pack(commands)
     commands.add_parser("train", help="train as a configuration says", add_help=False)
     arguments, rest = parser.parse_known_args()
@@ -47,15 +53,16 @@ def main() -> None:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     if arguments.command == "pack":
         sys.exit(run_pack(arguments))
-    sys.exit(_inspect(arguments.folder, verify=arguments.verify))
+    sys.exit(_inspect(arguments.folder, arguments.inputs, verify=arguments.verify))
 
 
-def _inspect(folder: Path, *, verify: bool) -> int:
+def _inspect(folder: Path, inputs: list[str] | None, *, verify: bool) -> int:
     try:
         packed = _packed_folders(folder) if verify else []
         for part in packed:
             verify_pack(part)
-        print(AutoDataModule(folder).describe())
+        named = {name: array or name for name, _, array in (i.partition("=") for i in inputs or ())}
+        print(AutoDataModule(folder, inputs=named or None).describe())
         for part in packed:
             print(f"verified: {part} is as it was packed")
     except LeydenError as error:

@@ -1,20 +1,24 @@
 """From a configuration to the objects of a run."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from hydra.utils import get_class, instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from leyden.data import AutoDataModule
 from leyden.errors import ConfigError, suggest
 from leyden.shards.digits import pack_digits
+from leyden.shards.series import pack_series
 
-__all__ = ["DEFAULT_DATA_DIR", "build", "build_data", "build_group", "save_config"]
+__all__ = ["DEFAULT_DATA", "build", "build_data", "build_group", "save_config"]
 
-DEFAULT_DATA_DIR = Path("data") / "digits"
-"""Where the default data is packed, below the current directory."""
+DEFAULT_DATA: Mapping[str, Callable[[Path], Path]] = {
+    "digits": pack_digits,
+    "timeseries": pack_series,
+}
+"""What packs data where no path is told, into ``data/<name>`` below the current directory."""
 
 
 def build(config: DictConfig, key: str, **arguments: Any) -> Any:
@@ -40,18 +44,27 @@ def build(config: DictConfig, key: str, **arguments: Any) -> Any:
 
 
 def build_data(config: DictConfig) -> Any:
-    """Make the data module; AutoData without a path packs the handwritten digits first.
+    """Make the data module; AutoData without a path packs default data first.
+
+    Which data that is, the key ``default`` says; without it, it is the handwritten digits.
 
     Raises:
-        ConfigError: If the path is empty.
+        ConfigError: If the path is empty, or there is no such default data.
     """
     data = _section(config, "data")
     if not issubclass(get_class(str(data.get("_target_"))), AutoDataModule):
         return build(config, "data")
     if data.path == "":
         problem = "Expected `data.path` to be a folder, but got an empty text."
-        raise ConfigError(f"{problem} Leave it out to train on the handwritten digits.")
-    path = pack_digits(DEFAULT_DATA_DIR) if data.path is None else Path(data.path)
+        raise ConfigError(f"{problem} Leave it out to train on default data.")
+    default = str(data.get("default", "digits"))
+    if default not in DEFAULT_DATA:
+        problem = f"Expected `data.default` to be the name of default data, but got {default!r}."
+        raise ConfigError(f"{problem} {suggest(default, DEFAULT_DATA)}")
+    path = DEFAULT_DATA[default](Path("data", default)) if data.path is None else Path(data.path)
+    config = config.copy()
+    with open_dict(config.data):
+        config.data.pop("default", None)  # for us, not for the data module
     return build(config, "data", path=path)
 
 

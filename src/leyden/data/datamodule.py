@@ -7,26 +7,32 @@ from pathlib import Path
 from typing import Any
 
 from lightning import LightningDataModule
-from lightning.pytorch.utilities import CombinedLoader
 from typing_extensions import override
 
-from leyden.data.augment import Augmentation
+from leyden.data.assembly import Assembler
+from leyden.data.cut import WindowCut
+from leyden.data.empty import NoLoaders
+from leyden.data.fields import Augmentors, FieldPreparation, Preprocessors
 from leyden.data.gather import ShardStore
 from leyden.data.loader import Batch, BatchLoader, Progress
 from leyden.data.order import check_whole, name_shuffle
 from leyden.data.origin import BatchOrigin
 from leyden.data.parts import Part, split_parts
-from leyden.data.plan import EpochPlan
-from leyden.data.preparation import Preparation
-from leyden.data.preprocess import Preprocessing
+from leyden.data.plan import Begin, EpochPlan
+from leyden.data.preload import Preload, Preloader
 from leyden.data.schedule import Schedule
+from leyden.data.shelf import Shelf
 from leyden.data.status import Status, make_status
-from leyden.errors import ConfigError, DataError, suggest
-from leyden.shards import Catalog, Labels, LeadingAxis, OpenFile, discover
+from leyden.data.weights import ClassWeights, RowWeights
+from leyden.data.windows import TimeWindows
+from leyden.data.workers import make_blocks
+from leyden.errors import ConfigError, DataError, ResumeError, suggest
+from leyden.shards import Catalog, Inputs, Labels, LeadingAxis, OpenFile, discover
 from leyden.types import Phase
 
 __all__ = ["AutoDataModule"]
 
+_STATE_VERSION = 1
 _RELOAD = "reload_dataloaders_every_n_epochs"
 
 
@@ -50,16 +56,33 @@ class AutoDataModule(LightningDataModule):
         reader: See ``discover``.
         rows_per_set: See ``discover``; another batch size does not change it, nor any split.
         leading_axis: See ``discover``.
+        inputs: Names of several arrays of inputs in each shard, see ``discover``; the inputs of a
+            batch are a dictionary then, and preprocessors and augmentors are given by these names.
         preprocessors: What is done to the inputs in every phase, fitted on the training rows: see
             ``Preprocessing``.
         augmentors: What is done to some training inputs, before the preprocessors: see
             ``Augmentation``.
+        windows: Cut each batch ``(batch, time, ...)`` into windows of time, one after another, each
+            of which counts as a batch; see ``TimeWindows``. Its arguments by name will do.
+        class_weights: What training rows count for by their class: weights by the numbers of the
+            classes, those left out count 1; ``"balanced"`` for the same sum in every class; or
+            ``None``. With weights, a training batch is ``(inputs, labels, weights)``.
+        window_weights: What the first and the last window of a training batch count for, and those
+            between accordingly; they are multiplied with ``class_weights``.
         batch_size: Rows of a batch, whatever the lengths of the shards.
         shuffle: Order of the training rows: ``"none"``, ``"sets"`` (the sets only), ``"blocks"``
             (the sets, and blocks of ``batch_size`` rows within each; ``"blocks:B"`` for blocks of
             another size), ``"rows"`` (the sets, and the rows within each), ``"window:K"`` (rows
             among ``K`` consecutive shuffled sets) or ``"full"``.
         drop_last: Whether a shorter last training batch is left out.
+        preload: Sets that are kept in memory: ``"all"``, as many as fit into a size such as
+            ``"4GiB"`` or a number of bytes, set numbers, or ``None``. What does not fit is read
+            from its files, with a warning.
+        num_workers: Processes that read and prepare batches ahead of time; worth it where
+            preparing takes long, while reading alone is faster without. It changes no batch.
+        persistent_workers: Whether these processes live on from one epoch to the next.
+        pin_memory: Whether batches are made in memory from which they go to a GPU faster; it does
+            nothing where there is none.
         seed: Decides the order of training rows, and which sets a fraction gets.
 
     Raises:
@@ -91,11 +114,19 @@ class AutoDataModule(LightningDataModule):
         reader: OpenFile | str | None = None,
         rows_per_set: int = 32,
         leading_axis: LeadingAxis = "rows",
-        preprocessors: Sequence[Any] | Preprocessing = (),
-        augmentors: Sequence[Any] | Augmentation = (),
+        inputs: Inputs = None,
+        preprocessors: Preprocessors = (),
+        augmentors: Augmentors = (),
+        windows: TimeWindows | Mapping[str, Any] | None = None,
+        class_weights: ClassWeights = None,
+        window_weights: Sequence[float] | None = None,
         batch_size: int = 32,
         shuffle: str = "rows",
         drop_last: bool = False,
+        preload: Preload = None,
+        num_workers: int = 0,
+        persistent_workers: bool = True,
+        pin_memory: bool = False,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -106,10 +137,23 @@ class AutoDataModule(LightningDataModule):
             Phase.TEST: test,
             Phase.PREDICT: predict,
         }
-        self._preparation = Preparation(preprocessors, augmentors, seed=seed)
+        check_whole("num_workers", num_workers, 0)
+        names = tuple(inputs or ())
+        self._preparation = FieldPreparation(names, preprocessors, augmentors, seed=seed)
+        self._windows = TimeWindows.of(windows)
+        self._weights = RowWeights(class_weights, window_weights)
+        self._shelf, self._stores = Shelf(), dict[int, ShardStore]()
+        self._preloader = Preloader(preload)
+        self._make_blocks = partial(
+            make_blocks,
+            num_workers=num_workers,
+            persistent=persistent_workers,
+            pin_memory=pin_memory,
+        )
         self._find = partial(
             discover,
             labels=labels,
+            inputs=inputs,
             pattern=pattern,
             reader=reader,
             rows_per_set=rows_per_set,
@@ -124,7 +168,7 @@ class AutoDataModule(LightningDataModule):
         self._plans: dict[Phase, EpochPlan] = {}  # of each phase, the one asked for last
         self._reload_every = 0  # epochs, as the trainer was told
         self._place: dict[str, Any] | None = None  # where the next training loader begins
-        self._last: tuple[Phase, EpochPlan, Progress] | None = None  # of the last batch
+        self._last: tuple[Phase, Progress] | None = None  # as of the last batch
 
     @cached_property
     def catalogs(self) -> Mapping[Phase, Catalog]:
@@ -141,16 +185,43 @@ class AutoDataModule(LightningDataModule):
         return found
 
     @property
-    def sample_shape(self) -> tuple[int, ...]:
-        """Shape of one row of the inputs, as a model is given it."""
-        return self._fitted.sample_shape
+    def sample_shape(self) -> tuple[int, ...] | dict[str, tuple[int, ...]]:
+        """Shape of one row of the inputs, as a model is given it; by name if they have names."""
+        shapes = self._fitted.sample_shapes
+        if self._windows is not None:
+            shapes = self._windows.shapes(shapes)
+        return shapes.get("", shapes)
 
     @property
-    def _fitted(self) -> Preparation:
+    def _fitted(self) -> FieldPreparation:
         """The preparation, fitted when it is first asked for."""
         if not self._preparation.is_fitted:
-            self._preparation.fit(self.catalogs[Phase.TRAIN])
+            train = self.catalogs[Phase.TRAIN]
+            self._weights.fit(train)
+            self._preparation.fit(train)
         return self._preparation
+
+    def num_windows(self, phase: Phase | str, epoch: int) -> int:
+        """Count the windows that each batch of an epoch is handed out in; 1 without windows.
+
+        Args:
+            phase: ``"train"``, ``"val"``, ``"test"`` or ``"predict"``.
+            epoch: Which epoch, from zero.
+
+        Raises:
+            ConfigError: If there is no such phase.
+            DataError: If the rows are shorter than a window.
+        """
+        windows = self._windows_of(_phase(phase))
+        if windows is None:
+            return 1
+        shape = next(iter(self._fitted.sample_shapes.values()))
+        return windows.count(shape[0] if shape else 0, epoch)
+
+    def _windows_of(self, phase: Phase) -> TimeWindows | None:
+        if self._windows is None or phase is Phase.TRAIN:
+            return self._windows
+        return self._windows.alike
 
     @property
     def label_shape(self) -> tuple[int, ...] | None:
@@ -199,8 +270,8 @@ class AutoDataModule(LightningDataModule):
         return loader
 
     @override
-    def val_dataloader(self) -> BatchLoader | CombinedLoader:
-        return self._new_loader(Phase.VAL) if self.has(Phase.VAL) else _NoLoaders()
+    def val_dataloader(self) -> BatchLoader | NoLoaders:
+        return self._new_loader(Phase.VAL) if self.has(Phase.VAL) else NoLoaders()
 
     @override
     def test_dataloader(self) -> BatchLoader:
@@ -216,7 +287,7 @@ class AutoDataModule(LightningDataModule):
         epoch: int,
         *,
         shuffle: str | None = None,
-        begin: tuple[int, int] = (0, 0),
+        begin: Begin | None = None,
     ) -> EpochPlan:
         """Work out the batches of an epoch for this rank.
 
@@ -224,7 +295,7 @@ class AutoDataModule(LightningDataModule):
             phase: ``"train"``, ``"val"``, ``"test"`` or ``"predict"``.
             epoch: Which epoch, from zero; all but training epochs are alike.
             shuffle: Another shuffle than the module's.
-            begin: Position and index of the first batch, where the epoch was begun otherwise.
+            begin: Where the epoch goes on, if it was begun otherwise.
 
         Raises:
             ConfigError: If there is no such phase.
@@ -243,6 +314,7 @@ class AutoDataModule(LightningDataModule):
             sets=self._schedules[phase].sets_of(epoch),
             ranks=self._ranks,
             begin=begin,
+            windows=self.num_windows(phase, epoch),
         )
 
     @property
@@ -300,7 +372,7 @@ class AutoDataModule(LightningDataModule):
         loader = self._loaders.get(phase)
         plan = loader.plan if loader is not None else None
         # It may have gone on with an epoch that was begun with another batch size.
-        if plan is not None and plan.epoch == epoch and plan.grid.first_batch <= batch_index:
+        if plan is not None and plan.epoch == epoch and plan.first_index <= batch_index:
             return plan[batch_index]
         plan = self._plans.get(phase)
         if plan is None or plan.epoch != epoch:
@@ -316,7 +388,8 @@ class AutoDataModule(LightningDataModule):
             batch_index: Its place in the epoch, from zero.
 
         Returns:
-            Inputs ``(batch, ...)``, with labels ``(batch, ...)`` if there are any.
+            Inputs ``(batch, ...)``, or a dictionary of them; with labels ``(batch, ...)`` if there
+            are any, and with weights ``(batch,)`` if training rows have them.
 
         Raises:
             ConfigError: If there is no such phase.
@@ -340,9 +413,9 @@ class AutoDataModule(LightningDataModule):
         ``configure_optimizers`` asks for ``trainer.estimated_stepping_batches``.
         """
         loader = self._loaders.get(Phase.TRAIN)
-        state: dict[str, Any] = (
-            {"preparation": self._fitted.state_dict()} if self._preparation else {}
-        )
+        state: dict[str, Any] = {"version": _STATE_VERSION}  # Lightning loads no empty state
+        if self._preparation:
+            state["preparation"] = self._fitted.state_dict()
         if any(schedule.entries for schedule in self._schedules.values()):
             named = self._schedules.items()
             state["schedules"] = {str(phase): schedule.entries for phase, schedule in named}
@@ -356,9 +429,16 @@ class AutoDataModule(LightningDataModule):
 
         Args:
             state_dict: What ``state_dict`` returned.
+
+        Raises:
+            ResumeError: If it was made with other preprocessors.
         """
+        prepared = state_dict.get("preparation", {})
+        if prepared and not self._preparation:
+            problem = "Expected a checkpoint without a state of preprocessors, but it has one."
+            raise ResumeError(f"{problem} Pass the `preprocessors` that it was made with.")
         if self._preparation:
-            self._fitted.load_state_dict(state_dict.get("preparation", {}))
+            self._fitted.load_state_dict(prepared)
         for phase, entries in state_dict.get("schedules", {}).items():
             self._schedules[_phase(phase)] = Schedule(entries)
         self._place = state_dict.get("train")
@@ -377,44 +457,44 @@ class AutoDataModule(LightningDataModule):
             raise DataError(f"{problem} Pass `{phase}` with set numbers or a path.")
         return self.catalogs[phase]
 
+    def _store(self, phase: Phase) -> ShardStore:
+        """What reads the sets of a phase; where two phases have the same sets, it is the same."""
+        catalog = self._catalog(phase)
+        if id(catalog) not in self._stores:
+            if not self._stores:
+                self._preloader.check(self.catalogs.values())
+            store = self._stores[id(catalog)] = ShardStore(catalog, self._shelf)
+            self._preloader.fill(store)
+        return self._stores[id(catalog)]
+
     def _loader(self, phase: Phase) -> BatchLoader:
         return self._loaders[phase] if phase in self._loaders else self._new_loader(phase)
 
     def _new_loader(self, phase: Phase) -> BatchLoader:
+        trains = phase is Phase.TRAIN
+
         def note(loader: BatchLoader) -> None:
-            progress = loader.progress
-            self._last = (phase, loader.plan, progress)
-            if phase is Phase.TRAIN and progress.num_batches == len(loader):
+            self._last = (phase, loader.progress)
+            if trains and loader.is_at_end:
                 self._announce_lengths()
 
-        catalog = self._catalog(phase)
+        store, windows = self._store(phase), self._windows_of(phase)
+        weights = self._weights if trains and self._weights else None
+        assembler = Assembler(store, self._fitted.apply, weights, augments=trains)
+        cuts_labels = store.labels_are_inputs
+        cut = WindowCut(windows, weights, cuts_labels=cuts_labels) if windows else None
         self._loaders[phase] = BatchLoader(
-            ShardStore(catalog),
+            assembler,
             partial(self.plan, phase),
-            fingerprint=catalog.fingerprint,
-            every_epoch_alike=phase is not Phase.TRAIN,
-            prepare=partial(self._fitted.apply, augments=phase is Phase.TRAIN),
+            fingerprint=store.catalog.fingerprint,
+            every_epoch_alike=not trains,
+            cut=cut,
+            make_blocks=self._make_blocks(assembler),
             on_batch=note,
         )
         # Lightning asks for the length before it says which epoch comes.
         self._loaders[phase].set_epoch(getattr(self.trainer, "current_epoch", 0))
         return self._loaders[phase]
-
-
-class _NoLoaders(CombinedLoader):
-    """No loaders at all; for an empty list, Lightning would warn of a loader without batches."""
-
-    def __init__(self) -> None:
-        super().__init__([], "sequential")
-
-    @property  # type: ignore[explicit-override] # mypy overlooks it on what can be set
-    @override
-    def flattened(self) -> list[Any]:
-        return []
-
-    @flattened.setter
-    def flattened(self, flattened: list[Any]) -> None:
-        assert not flattened  # noqa: S101 - Lightning puts back what it was given
 
 
 def _phase(name: Phase | str) -> Phase:

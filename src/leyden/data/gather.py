@@ -1,23 +1,23 @@
 """Rows of many shards, read into one array."""
 
 import math
-from collections import OrderedDict
-from collections.abc import Callable
-from itertools import pairwise
-from typing import TypeAlias
+import time
+from collections.abc import Callable, Iterable
+from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
+from leyden.data.addresses import take_rows
+from leyden.data.picks import Picks
+from leyden.data.readahead import ReadAhead
+from leyden.data.shelf import OpenSet, Shelf
 from leyden.shards import Catalog, OpenPiece
-from leyden.types import Array, Rows
+from leyden.types import Array
 
 __all__ = ["ShardStore"]
 
-SetNumbers: TypeAlias = NDArray[np.int64]
-"""The set of each row, ``(rows,)``."""
-
-_MAX_OPEN = 32  # files kept open: the sets of a few batches, far below any limit of the system
+_CHECK_EVERY = 0.5  # seconds
+_CHECK_SHARE = 50  # as many times longer than a check takes, it is until the next
 
 
 class ShardStore:
@@ -25,22 +25,42 @@ class ShardStore:
 
     Args:
         catalog: The sets.
+        shelf: Keeps sets open; stores may share one.
     """
 
-    def __init__(self, catalog: Catalog) -> None:
-        self._catalog = catalog
-        self._data = _Opened(catalog.open_data)
-        self._labels = _Opened(catalog.open_labels)
+    def __init__(self, catalog: Catalog, shelf: Shelf | None = None) -> None:
+        self.catalog = catalog
+        shelf = shelf or Shelf()
+        fields = catalog.fields or {"": catalog}
+        self._inputs = {name: _Arrays(shelf, field.open_data) for name, field in fields.items()}
+        self._labels = _Arrays(shelf, catalog.open_labels)
+        self._next_check = 0.0
+        self._ahead = ReadAhead()
+        paths = {shard.data.path for shard in catalog.shards}
+        self._has_own_files = len(paths) == len(catalog.shards)
 
     @property
+    def has_fields(self) -> bool:
+        """Whether a row has several arrays of inputs, each with its name."""
+        return "" not in self._inputs
+
+    @property
+    def labels_are_inputs(self) -> bool:
+        """Whether the labels are the inputs themselves."""
+        first = self.catalog.shards[0]
+        return first.labels is not None and first.labels == first.data
+
+    @cached_property
     def row_bytes(self) -> int:
         """Bytes of the inputs of one row."""
-        return max(1, math.prod(self._catalog.sample_shape) * self._catalog.dtype.itemsize)
+        fields = self.catalog.fields or {"": self.catalog}
+        sizes = [math.prod(field.sample_shape) * field.dtype.itemsize for field in fields.values()]
+        return max(1, sum(sizes))
 
     @property
     def has_labels(self) -> bool:
         """Whether every row has a label."""
-        return self._catalog.has_labels
+        return self.catalog.has_labels
 
     def check(self) -> None:
         """Make sure that every file is still what it was when it was found.
@@ -48,60 +68,101 @@ class ShardStore:
         Raises:
             ShardError: If one is gone, or has been written since.
         """
-        self._catalog.check()
+        began = time.monotonic()
+        self.catalog.check()
+        now = time.monotonic()
+        self._next_check = now + max(_CHECK_EVERY, _CHECK_SHARE * (now - began))
 
-    def inputs(self, set_numbers: SetNumbers, rows: Rows) -> Array:
+    def check_if_due(self) -> None:
+        """Check twice a second, or as often as takes little time.
+
+        Raises:
+            ShardError: If a file is gone, or has been written since.
+        """
+        if time.monotonic() > self._next_check:
+            self.check()
+
+    def set_bytes(self, set_number: int) -> int:
+        """Count the bytes of the inputs of a set."""
+        return self.catalog.lengths[set_number] * self.row_bytes
+
+    def preload(self, set_number: int) -> None:
+        """Read the inputs of a set into memory, where they stay."""
+        for array in self._inputs.values():
+            array.preload(set_number)
+
+    def read_ahead(self, set_numbers: Iterable[int]) -> None:
+        """Have the files of sets read that will be needed soon; returns at once."""
+        if self._has_own_files:
+            self._ahead.ask(
+                self.catalog.shard(number).data.path
+                for number in set_numbers
+                if not any(array.has(number) for array in self._inputs.values())
+            )
+
+    def inputs(self, picks: Picks) -> dict[str, Array]:
         """Read inputs.
 
         Args:
-            set_numbers: The set of each row, ``(n,)``.
-            rows: Its index within the set, ``(n,)``.
+            picks: Which rows.
 
         Returns:
-            The rows in that order, ``(n, ...)``.
+            The rows in that order, ``(rows, ...)``, by the name of the array; ``""`` if there is
+            one only.
 
         Raises:
             ShardError: If a shard is missing or broken.
         """
-        return _gather(self._data, set_numbers, rows)
+        return {name: array.read(picks) for name, array in self._inputs.items()}
 
-    def labels(self, set_numbers: SetNumbers, rows: Rows) -> Array:
+    def labels(self, picks: Picks) -> Array:
         """Read labels; see ``inputs``."""
-        return _gather(self._labels, set_numbers, rows)
+        return self._labels.read(picks)
 
 
-class _Opened:
-    """The last few sets that were read from, open."""
+class _Arrays:
+    """One array of each set."""
 
-    def __init__(self, open_set: Callable[[int], OpenPiece]) -> None:
-        self._open_set = open_set
-        self._pieces: OrderedDict[int, OpenPiece] = OrderedDict()
+    def __init__(self, shelf: Shelf, open_set: Callable[[int], OpenPiece]) -> None:
+        self._shelf, self._open_set = shelf, open_set
+        self._preloaded: dict[int, OpenSet] = {}
 
-    def __getitem__(self, set_number: int) -> OpenPiece:
-        if set_number in self._pieces:
-            self._pieces.move_to_end(set_number)
+    def preload(self, set_number: int) -> None:
+        piece = self._open_set(set_number)
+        rows = piece.read(np.arange(piece.num_rows))
+        self._preloaded[set_number] = OpenSet.holding(piece, rows)
+
+    def has(self, set_number: int) -> bool:
+        """Say whether a set is open already."""
+        return set_number in self._preloaded or (self, set_number) in self._shelf
+
+    def _open(self, set_number: int) -> OpenSet:
+        if set_number in self._preloaded:
+            return self._preloaded[set_number]
+        return self._shelf.get((self, set_number), lambda: self._open_set(set_number))
+
+    def read(self, picks: Picks) -> Array:
+        opened = [self._open(number) for number in picks.sets]
+        arrays = [one.array for one in opened if one.array is not None]
+        if len(arrays) == len(opened):
+            addresses = [one.address for one in opened]
+            rows = take_rows(arrays, picks.places, picks.rows, addresses)
         else:
-            self._pieces[set_number] = self._open_set(set_number)
-            if len(self._pieces) > _MAX_OPEN:
-                self._pieces.popitem(last=False)
-        return self._pieces[set_number]
+            rows = _read_one_by_one(opened, picks)
+        for one, num_rows in zip(opened, picks.counts, strict=True):
+            self._shelf.count(one, num_rows)
+        self._shelf.tidy()
+        return rows
 
 
-def _gather(opened: _Opened, set_numbers: SetNumbers, rows: Rows) -> Array:
+def _read_one_by_one(opened: list[OpenSet], picks: Picks) -> Array:
     """Read set by set, each at once, and put the rows where they belong."""
-    starts = np.flatnonzero(np.diff(set_numbers, prepend=-1))
-    if len(starts) == 1:
-        return opened[int(set_numbers[0])].read(rows)
-    order = np.argsort(set_numbers, kind="stable")
-    ordered = set_numbers[order]
-    bounds = [*np.flatnonzero(np.diff(ordered, prepend=-1)).tolist(), len(rows)]
     result: Array | None = None
-    for start, stop in pairwise(bounds):
-        places = order[start:stop]
-        part = opened[int(ordered[start])].read(rows[places])
+    for place, one in enumerate(opened):
+        mine = np.flatnonzero(picks.places == place)
+        part = one.read(picks.rows[mine])
         if result is None:
-            result = np.empty((len(rows), *part.shape[1:]), part.dtype)
-        is_run = places[-1] - places[0] == stop - start - 1  # the order is stable
-        result[slice(places[0], places[-1] + 1) if is_run else places] = part
+            result = np.empty((len(picks), *part.shape[1:]), part.dtype)
+        result[mine] = part
     assert result is not None  # noqa: S101 - there is a row at least
     return result

@@ -25,6 +25,8 @@ class BatchGrid:
         drop_last: Whether rows that do not fill a step are left out.
         first_row: Position at which the first batch begins, where an epoch was begun otherwise.
         first_batch: Index of that batch.
+        first_step: Rows of that step, all ranks together, where it was begun with other batches;
+            they are divided evenly, whatever the batch size.
 
     Raises:
         ConfigError: If an argument is out of range, or no batch is left.
@@ -44,29 +46,33 @@ class BatchGrid:
         drop_last: bool = False,
         first_row: int = 0,
         first_batch: int = 0,
+        first_step: int = 0,
     ) -> None:
         check_whole("batch_size", batch_size, 1)
         check_whole("num_ranks", num_ranks, 1)
         self.batch_size, self.num_ranks = batch_size, num_ranks
         self.first_row, self.first_batch = first_row, first_batch
         self.least = batch_size * num_ranks if drop_last else 1  # rows that make a step
+        self._head = 1 if first_step else 0
+        self._head_bounds = _divide(first_row, first_step, num_ranks)
+        self._begin = first_row + first_step  # of the steps of whole batches
         step = batch_size * num_ranks
-        steps, rest = divmod(num_rows - first_row, step)
+        steps, rest = divmod(num_rows - self._begin, step)
         if drop_last:
             rest = 0
         elif 0 < rest < num_ranks and steps > 0:
             steps, rest = steps - 1, rest + step
-        if steps + rest == 0:
+        if self._head + steps + rest == 0:
             problem = f"Expected at least {self.least} rows for a batch"
             raise ConfigError(f"{problem}, but got {num_rows - first_row}. Lower `batch_size`.")
         self._steps = steps  # those of whole batches
-        self._last = first_row + steps * step  # where the uneven step begins
+        self._last = self._begin + steps * step  # where the uneven step begins
         self._bounds = _divide(self._last, rest, num_ranks)
         self.num_rows = self._last + rest
 
     def __len__(self) -> int:
         """Count the batches of each rank, with those before ``first_batch``."""
-        return self.first_batch + self._steps + (self.num_rows > self._last)
+        return self.first_batch + self._head + self._steps + (self.num_rows > self._last)
 
     def span(self, batch_index: int, rank: int = 0) -> tuple[int, int]:
         """Find the positions of a batch.
@@ -78,24 +84,32 @@ class BatchGrid:
         Returns:
             Its first position, and the one after its last.
         """
-        step = batch_index - self.first_batch
-        if step < self._steps:
-            start = self.first_row + (step * self.num_ranks + rank) * self.batch_size
+        step = self._step(batch_index)
+        if 0 <= step < self._steps:
+            start = self._begin + (step * self.num_ranks + rank) * self.batch_size
             return start, start + self.batch_size
-        start, stop = int(self._bounds[rank]), int(self._bounds[rank + 1])
+        bounds = self._head_bounds if step < 0 else self._bounds
+        start, stop = int(bounds[rank]), int(bounds[rank + 1])
         return (start, stop) if start < stop else (stop - 1, stop)
 
     def is_repeated(self, batch_index: int, rank: int = 0) -> bool:
         """Say whether a batch holds nothing but a row that belongs to another rank."""
-        step = batch_index - self.first_batch
-        return step >= self._steps and bool(self._bounds[rank] == self._bounds[rank + 1])
+        step = self._step(batch_index)
+        bounds = self._head_bounds if step < 0 else self._bounds
+        return not 0 <= step < self._steps and bool(bounds[rank] == bounds[rank + 1])
 
     def rows_before(self, batch_index: int) -> int:
         """Count the rows that all ranks have had when they begin a batch."""
-        step = batch_index - self.first_batch
+        step = self._step(batch_index)
+        if step < 0:
+            return self.first_row
         if step > self._steps:
             return self.num_rows
-        return self.first_row + step * self.num_ranks * self.batch_size
+        return self._begin + step * self.num_ranks * self.batch_size
+
+    def _step(self, batch_index: int) -> int:
+        """Count the steps of whole batches before a batch; -1 for a first step that has its own."""
+        return batch_index - self.first_batch - self._head
 
     def cells(self, positions: ArrayLike) -> NDArray[np.intp]:
         """Number the batches of all ranks through, and find those of positions.
@@ -107,9 +121,13 @@ class BatchGrid:
             The batches' numbers, ``(n,)``; -1 before the first batch.
         """
         places = np.asarray(positions, np.intp)
-        whole = np.maximum((places - self.first_row) // self.batch_size, -1)
-        uneven = np.searchsorted(self._bounds, places, side="right") - 1
-        return np.where(places < self._last, whole, self._steps * self.num_ranks + uneven)
+        before = self._head * self.num_ranks
+        head = np.searchsorted(self._head_bounds, places, side="right") - 1 if before else -1
+        whole = before + (places - self._begin) // self.batch_size
+        last = before + self._steps * self.num_ranks
+        uneven = last + np.searchsorted(self._bounds, places, side="right") - 1
+        cells = np.where(places < self._begin, head, np.where(places < self._last, whole, uneven))
+        return np.maximum(cells, -1)
 
 
 def _divide(begin: int, rest: int, num_ranks: int) -> NDArray[np.intp]:

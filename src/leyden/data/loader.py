@@ -2,68 +2,80 @@
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
-import torch
 from torch import Tensor
 from torch.utils.data import Sampler, SequentialSampler
 
-from leyden.data.gather import SetNumbers, ShardStore
+from leyden.data.assembly import Assembler, Block, Inputs, Job
+from leyden.data.cut import WindowCut
 from leyden.data.origin import BatchOrigin
-from leyden.data.plan import EpochPlan
+from leyden.data.picks import Picks
+from leyden.data.plan import Begin, EpochPlan
+from leyden.data.workers import BlockMaker
 from leyden.errors import ResumeError
-from leyden.types import Array, Rows
 
 __all__ = ["Batch", "BatchLoader", "Progress"]
 
-Batch: TypeAlias = Tensor | tuple[Tensor, Tensor]
-"""Inputs ``(batch, ...)``, with labels ``(batch, ...)`` if there are any."""
+Batch: TypeAlias = Inputs | tuple[Inputs, Tensor] | tuple[Inputs, Tensor | None, Tensor]
+"""Inputs ``(batch, ...)``; with labels ``(batch, ...)`` if there are any; with what each row counts
+for, ``(batch,)``, if rows have weights."""
 
-Prepare: TypeAlias = Callable[[Array, SetNumbers, Rows, int], Tensor]
-"""Makes what a model is given of inputs, their set numbers and rows, and the epoch."""
-
-_STATE_VERSION = 1
+_STATE_VERSION = 2
 _BLOCK_BYTES = 1 << 20  # a block of batches fits the cache of a core
+_AHEAD_BYTES = 64 << 20  # read before they are needed
 
 
 class PlanMaker(Protocol):
     """Gives the plan of an epoch."""
 
     def __call__(
-        self, epoch: int, *, shuffle: str | None = None, begin: tuple[int, int] = (0, 0)
+        self, epoch: int, *, shuffle: str | None = None, begin: Begin | None = None
     ) -> EpochPlan:
         """Make a plan.
 
         Args:
             epoch: Which epoch, from zero.
             shuffle: Another shuffle than usual.
-            begin: Position and index of the first batch, where the epoch was begun otherwise.
+            begin: Where the epoch goes on, if it was begun otherwise.
         """
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(NamedTuple):
     """How far an epoch has come.
 
     Args:
-        epoch: Which epoch, from zero.
-        num_batches: Batches handed out in it so far.
-        num_rows: Rows handed out in it so far.
-        rows_per_second: Speed since the first batch of this epoch that this process handed out.
+        plan: The epoch.
+        num_batches: Batches handed out in it so far, each window for itself.
+        first: The first of these that this process handed out.
+        began: When it was asked for that one, in seconds of ``time.perf_counter``.
+        now: When it handed out the last one.
     """
 
-    epoch: int
+    plan: EpochPlan
     num_batches: int
-    num_rows: int
-    rows_per_second: float
+    first: int
+    began: float
+    now: float
 
+    @property
+    def epoch(self) -> int:
+        """Which epoch, from zero."""
+        return self.plan.epoch
 
-def _as_they_are(inputs: Array, _numbers: SetNumbers, _rows: Rows, _epoch: int) -> Tensor:
-    """Hand inputs on."""
-    return torch.from_numpy(inputs)
+    @property
+    def num_rows(self) -> int:
+        """Rows handed out so far, with all their windows."""
+        return self.plan.rows_before(self.num_batches)
+
+    @property
+    def rows_per_second(self) -> float:
+        """Speed since the first batch that this process handed out."""
+        seconds = self.now - self.began
+        rows = self.num_rows - self.plan.rows_before(self.first)
+        return rows / seconds if seconds > 0 else 0.0
 
 
 def _ignore(_loader: "BatchLoader") -> None:
@@ -77,32 +89,35 @@ class BatchLoader:
     that a state that is loaded, or an epoch that is set, after ``iter`` still counts.
 
     Args:
-        store: Reads the rows.
+        assembler: Makes blocks of batches.
         make_plan: Gives the plan of an epoch.
         fingerprint: Digest of the data, kept in the state.
         every_epoch_alike: Whether going through the data again is no new epoch, as for validation.
-        prepare: Makes what a model is given of inputs ``(rows, ...)``, the set number and the row
-            of each, and the epoch.
+        cut: Cuts windows of time out of batches; ``None`` to hand them out whole.
+        make_blocks: Has the assembler make blocks elsewhere, in the same order.
         on_batch: Called with the loader whenever it hands out a batch.
     """
 
     def __init__(
         self,
-        store: ShardStore,
+        assembler: Assembler,
         make_plan: PlanMaker,
         *,
         fingerprint: str,
         every_epoch_alike: bool = False,
-        prepare: Prepare = _as_they_are,
+        cut: WindowCut | None = None,
+        make_blocks: BlockMaker | None = None,
         on_batch: Callable[["BatchLoader"], None] = _ignore,
     ) -> None:
-        self._store, self._make_plan, self._fingerprint = store, make_plan, fingerprint
+        self._assembler, self._make_plan, self._fingerprint = assembler, make_plan, fingerprint
+        self._store, self._cut = assembler.store, cut
+        self._make_blocks = make_blocks or (lambda jobs: map(assembler, jobs))
         self._every_epoch_alike, self._on_batch = every_epoch_alike, on_batch
-        self._prepare = prepare
         self._plan = make_plan(0)
         self._done = 0  # batches handed out in this epoch
         self._resume_at = 0  # batches to skip when the epoch is next begun
         self._clock = (time.perf_counter(), 0)  # when this process began the epoch, and where
+        self._now = self._clock[0]  # when it handed out the last batch
 
     def __len__(self) -> int:
         """Count the batches of an epoch."""
@@ -114,29 +129,48 @@ class BatchLoader:
 
     def _batches(self) -> Iterator[Batch]:
         start, self._resume_at = self._resume_at, 0
-        is_over = start == 0 and self._done == len(self._plan) and not self._every_epoch_alike
+        is_over = start == 0 and self.is_at_end and not self._every_epoch_alike
         self._go_to(self._plan.epoch + is_over, start)
         self._store.check()  # before the first row, rather than when a broken shard's turn comes
         plan = self._plan
-        for first in range(start, len(plan), self._block_size):
-            stop = min(first + self._block_size, len(plan))
-            for batch_index, batch in enumerate(self._read_block(plan, first, stop), start=first):
-                self._done = batch_index + 1
-                self._on_batch(self)
-                yield batch
+        first, skipped = divmod(start, plan.windows)
+        sizes: list[list[int]] = []  # of the blocks that are being made
+        for block in self._make_blocks(self._jobs(plan, first, sizes)):
+            self._store.check_if_due()
+            for batch in block.split(sizes.pop(0)):
+                for window in range(skipped, plan.windows):
+                    self._done += 1
+                    self._now = time.perf_counter()
+                    self._on_batch(self)
+                    yield self._hand_out(batch, plan.epoch, window)
+                skipped = 0
 
-    @property
-    def _block_size(self) -> int:
-        """How many batches are read at once; they are views of one array."""
-        return max(1, _BLOCK_BYTES // (self._plan.batch_size * self._store.row_bytes))
+    def _jobs(self, plan: EpochPlan, first: int, sizes: list[list[int]]) -> Iterator[Job]:
+        """Work out one block after another, and note the sizes of its batches."""
+        num_batches, asked = len(plan.grid), 0
+        at_once = max(1, _BLOCK_BYTES // (plan.batch_size * self._store.row_bytes))
+        for start in range(first, num_batches, at_once):
+            stop = min(start + at_once, num_batches)
+            picks, rows = plan.block(start, stop)
+            asked = self._read_ahead(plan, plan.grid.rows_before(stop), asked)
+            sizes.append(rows)
+            yield Job(picks, plan.epoch)
 
-    def _read_block(self, plan: EpochPlan, first: int, stop: int) -> Iterator[Batch]:
-        visits, rows, sizes = plan.block(first, stop)
-        inputs, labels = self._read(plan.order.visited_sets[visits], rows, plan.epoch)
-        batches = torch.split_with_sizes(inputs, sizes)
-        if labels is None:
-            return iter(batches)
-        return zip(batches, torch.split_with_sizes(labels, sizes), strict=True)
+    def _read_ahead(self, plan: EpochPlan, position: int, asked: int) -> int:
+        """Have the sets read whose turn comes soon; count those that were asked for."""
+        soon = position + _AHEAD_BYTES // self._store.row_bytes
+        stop = plan.order.visits_until(min(soon, plan.num_rows))
+        if stop > asked:
+            self._store.read_ahead(plan.order.visited_sets[asked:stop].tolist())
+        return stop
+
+    def _hand_out(self, batch: Block, epoch: int, window: int) -> Batch:
+        if self._cut is not None:
+            batch = self._cut(batch, epoch, window)
+        inputs, labels, weights = batch
+        if weights is not None:
+            return inputs, labels, weights
+        return inputs if labels is None else (inputs, labels)
 
     def fetch(self, origin: BatchOrigin) -> Batch:
         """Read the rows of a batch.
@@ -145,23 +179,15 @@ class BatchLoader:
             origin: Which rows.
 
         Returns:
-            Inputs, and labels if there are any.
+            The batch, as this loader hands it out.
 
         Raises:
             ShardError: If a shard is missing or broken.
         """
         numbers = np.repeat(origin.set_numbers, [len(piece.rows) for piece in origin.slices])
         rows = np.concatenate([piece.rows for piece in origin.slices])
-        inputs, labels = self._read(numbers, rows, origin.epoch)
-        return inputs if labels is None else (inputs, labels)
-
-    def _read(
-        self, set_numbers: SetNumbers, rows: Rows, epoch: int
-    ) -> tuple[Tensor, Tensor | None]:
-        inputs = self._prepare(self._store.inputs(set_numbers, rows), set_numbers, rows, epoch)
-        if not self._store.has_labels:
-            return inputs, None
-        return inputs, torch.from_numpy(self._store.labels(set_numbers, rows))
+        block = self._assembler(Job(Picks.of(numbers, rows), origin.epoch))
+        return self._hand_out(block, origin.epoch, origin.window.index if origin.window else 0)
 
     batch_sampler = None  # Lightning looks at it wherever there is a sampler
 
@@ -184,9 +210,10 @@ class BatchLoader:
             self._resume_at = 0
 
     def _go_to(self, epoch: int, num_batches: int) -> None:
-        if epoch != self._plan.epoch or num_batches < self._plan.grid.first_batch:
+        if epoch != self._plan.epoch or num_batches < self._plan.first_index:
             self._plan = self._make_plan(epoch)
-        self._done, self._clock = num_batches, (time.perf_counter(), num_batches)
+        self._now = time.perf_counter()
+        self._done, self._clock = num_batches, (self._now, num_batches)
 
     def renew(self) -> None:
         """Make the plan of the current epoch anew; only before its first batch."""
@@ -200,20 +227,27 @@ class BatchLoader:
     @property
     def progress(self) -> Progress:
         """How far the current epoch has come."""
-        began, start = self._clock
-        rows = self._plan.grid.rows_before(self._done)
-        seconds = time.perf_counter() - began
-        speed = (rows - self._plan.grid.rows_before(start)) / seconds if seconds > 0 else 0.0
-        return Progress(self._plan.epoch, self._done, rows, speed)
+        began, first = self._clock
+        return Progress(self._plan, self._done, first, began, self._now)
+
+    @property
+    def is_at_end(self) -> bool:
+        """Whether the last batch of the current epoch was handed out."""
+        return self._done == len(self._plan)
 
     def state_dict(self) -> dict[str, Any]:
         """Write down the place in the data: a few numbers, the same on every rank."""
-        plan, is_over = self._plan, self._done == len(self._plan)
+        plan = self._plan
+        batches, window = divmod(self._done, plan.windows)
+        rows = plan.order.num_rows if self.is_at_end else plan.grid.rows_before(batches)
         return {
             "version": _STATE_VERSION,
             "epoch": plan.epoch,
-            "rows": plan.order.num_rows if is_over else plan.grid.rows_before(self._done),
-            "batches": self._done,
+            "rows": rows,
+            "batches": batches,
+            "window": window,  # of the batch that comes next
+            "windows": plan.windows,
+            "step_rows": plan.grid.rows_before(batches + 1) - rows if window else 0,
             "seed": plan.seed,
             "shuffle": plan.shuffle,
             "fingerprint": self._fingerprint,
@@ -232,15 +266,18 @@ class BatchLoader:
             ResumeError: If the state is of other data, or of another order of them.
         """
         self._check(state_dict)
-        epoch, rows, batches = (int(state_dict[key]) for key in ("epoch", "rows", "batches"))
+        keys = ("epoch", "rows", "batches", "window", "step_rows")
+        epoch, rows, batches, window, step_rows = (int(state_dict[key]) for key in keys)
         plan = self._make_plan(epoch, shuffle=state_dict["shuffle"])
-        if plan.order.num_rows - rows < plan.grid.least:
-            batches = len(plan)
-        elif batches >= len(plan) or rows != plan.grid.rows_before(batches):
-            plan = self._make_plan(epoch, shuffle=state_dict["shuffle"], begin=(rows, batches))
+        _same("windows", state_dict["windows"], plan.windows)
+        if not step_rows and plan.order.num_rows - rows < plan.grid.least:
+            batches = len(plan.grid)
+        elif not _fits(plan, rows, batches, step_rows):
+            begin = Begin(rows, batches, step_rows)
+            plan = self._make_plan(epoch, shuffle=state_dict["shuffle"], begin=begin)
         self._plan = plan
-        self._go_to(epoch, batches)
-        self._resume_at = batches % len(plan)
+        self._go_to(epoch, batches * plan.windows + window)
+        self._resume_at = self._done % len(plan)
 
     def _check(self, state_dict: dict[str, Any]) -> None:
         mine = self.state_dict()
@@ -250,12 +287,23 @@ class BatchLoader:
         )
         keys = ("version", "fingerprint", "seed", *(() if both_blocks else ("shuffle",)))
         for key in keys:
-            if state_dict.get(key) != mine[key]:
-                raise ResumeError(
-                    f"Expected a state with the {key} of this loader, but they differ.\n"
-                    f"state: {state_dict.get(key)}\nloader: {mine[key]}\n"
-                    "Go on with the data and the arguments that the state was made with."
-                )
+            _same(key, state_dict.get(key), mine[key])
+
+
+def _fits(plan: EpochPlan, rows: int, batches: int, step_rows: int) -> bool:
+    """Say whether a place is where a batch of a plan begins."""
+    if batches >= len(plan.grid) or rows != plan.grid.rows_before(batches):
+        return False
+    return step_rows in (0, plan.grid.rows_before(batches + 1) - rows)
+
+
+def _same(key: str, state: object, loader: object) -> None:
+    if state != loader:
+        raise ResumeError(
+            f"Expected a state with the {key} of this loader, but they differ.\n"
+            f"state: {state}\nloader: {loader}\n"
+            "Go on with the data and the arguments that the state was made with."
+        )
 
 
 class _EpochSampler(SequentialSampler):

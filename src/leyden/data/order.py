@@ -219,6 +219,18 @@ class EpochOrder:
         group = self._group_at(begin)
         return group.begin, group.visits
 
+    def visits_until(self, position: int) -> int:
+        """Count the visits, from the first, that the rows before a position may come from.
+
+        Args:
+            position: From zero to the number of rows.
+        """
+        if position == 0:
+            return 0
+        size = max(self._group_size, 1)
+        last = int(self._visit_at(position - 1))
+        return min(last // size * size + size, len(self._ends))
+
     def sets_from(self, start: int, stop: int) -> tuple[int, ...]:
         """Tell which sets have rows between two positions.
 

@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from leyden.types import Rows
 
-__all__ = ["BatchOrigin", "Slice", "part_name"]
+__all__ = ["BatchOrigin", "Slice", "Window", "part_name"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +43,29 @@ class Slice:
         return hash((self.set_number, self.part, self.rows.tobytes()))
 
 
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Which stretch of time of a batch.
+
+    Args:
+        index: Its place among the windows of the batch, from zero.
+        count: How many there are.
+    """
+
+    index: int
+    count: int
+
+    @property
+    def is_first(self) -> bool:
+        """Whether the batch begins with it."""
+        return self.index == 0
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the batch ends with it."""
+        return self.index == self.count - 1
+
+
 @dataclass(frozen=True)
 class BatchOrigin:
     """Where a batch comes from: it is the concatenation of its slices.
@@ -52,6 +75,7 @@ class BatchOrigin:
         batch_index: Its place in the epoch, from zero.
         slices: What it takes from each set, in the order of the batch.
         is_repeated: Whether its only row belongs to another rank: there were fewer rows than ranks.
+        window: Which stretch of time of these rows it is; ``None`` where it is all.
 
     Example:
         >>> rows = np.arange(2)
@@ -63,6 +87,7 @@ class BatchOrigin:
     batch_index: int
     slices: tuple[Slice, ...]
     is_repeated: bool = False
+    window: Window | None = None
 
     @cached_property
     def name(self) -> str:

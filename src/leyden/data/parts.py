@@ -137,7 +137,8 @@ def _check_make(found: Mapping[Phase, Catalog]) -> None:
 
 
 def _make(catalog: Catalog, *, labels: bool) -> str:
-    rows = f"rows {catalog.dtype} {catalog.sample_shape}"
+    made = {f"{name} ": field for name, field in catalog.fields.items()} or {"rows ": catalog}
+    rows = ", ".join(f"{what}{found.dtype} {found.sample_shape}" for what, found in made.items())
     if not labels:
         return rows
     found = f"{catalog.label_dtype} {catalog.label_shape}" if catalog.has_labels else "none"

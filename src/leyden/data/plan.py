@@ -6,16 +6,34 @@ twice, so any batch of any epoch can be asked for in any order.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from leyden.data.grid import BatchGrid
 from leyden.data.order import EpochOrder, Visits, check_whole, name_shuffle
-from leyden.data.origin import BatchOrigin, Slice, part_name
+from leyden.data.origin import BatchOrigin, Slice, Window, part_name
+from leyden.data.picks import Picks
 from leyden.types import Rows
 
-__all__ = ["EpochPlan"]
+__all__ = ["Begin", "EpochPlan"]
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """Where an epoch goes on that was begun with batches of another size, or on other ranks.
+
+    Args:
+        row: Position of the next row.
+        batch: Batches that were handed out before it.
+        step_rows: Rows of the next batch, of all ranks together, if some of its windows were handed
+            out already; else 0.
+    """
+
+    row: int = 0
+    batch: int = 0
+    step_rows: int = 0
 
 
 class EpochPlan:
@@ -31,7 +49,9 @@ class EpochPlan:
         drop_last: Whether a shorter last batch is left out.
         sets: The sets to visit, in this order; ``None`` for each once, in the shuffle's order.
         ranks: Which rank the batches are for, and how many there are.
-        begin: Position and index of the first batch, where the epoch was begun with other batches.
+        begin: Where the epoch was begun with other batches.
+        windows: How many windows of time each batch is handed out in, one after another; each
+            counts as a batch.
 
     Raises:
         ConfigError: If an argument is out of range, or no batch is left.
@@ -56,19 +76,23 @@ class EpochPlan:
         drop_last: bool = False,
         sets: Sequence[int] | None = None,
         ranks: tuple[int, int] = (0, 1),
-        begin: tuple[int, int] = (0, 0),
+        begin: Begin | None = None,
+        windows: int = 1,
     ) -> None:
         check_whole("batch_size", batch_size, 1)
         named = name_shuffle(shuffle, batch_size)
         self.order = EpochOrder(lengths, shuffle=named, seed=seed, epoch=epoch, sets=sets)
         self.rank, num_ranks = ranks
+        self.windows = windows
+        begin = begin or Begin()
         self.grid = BatchGrid(
             self.order.num_rows,
             batch_size,
             num_ranks=num_ranks,
             drop_last=drop_last,
-            first_row=begin[0],
-            first_batch=begin[1],
+            first_row=begin.row,
+            first_batch=begin.batch,
+            first_step=begin.step_rows,
         )
         self._parts: dict[int, NDArray[np.intp]] = {}
 
@@ -103,27 +127,33 @@ class EpochPlan:
         return tuple(self.order.visited_sets.tolist())
 
     def __len__(self) -> int:
-        """Count the batches."""
-        return len(self.grid)
+        """Count the batches, each window for itself."""
+        return len(self.grid) * self.windows
 
     def __iter__(self) -> Iterator[BatchOrigin]:
         """Go through the batches in order."""
-        return (self[index] for index in range(self.grid.first_batch, len(self)))
+        return (self[index] for index in range(self.first_index, len(self)))
+
+    @property
+    def first_index(self) -> int:
+        """Index of the first batch that is known."""
+        return self.grid.first_batch * self.windows
 
     def __getitem__(self, batch_index: int) -> BatchOrigin:
         """Work out one batch.
 
         Args:
-            batch_index: Which one, from zero.
+            batch_index: Which one, from zero, each window for itself.
 
         Raises:
             IndexError: If there is no such batch.
         """
-        first = self.grid.first_batch
+        first = self.first_index
         if not first <= batch_index < len(self):
             problem = f"Expected a batch index from {first} to {len(self) - 1}"
             raise IndexError(f"{problem}, but got {batch_index!r} in epoch {self.epoch}.")
-        start, stop = self.grid.span(batch_index, self.rank)
+        batch, window = divmod(batch_index, self.windows)
+        start, stop = self.grid.span(batch, self.rank)
         visits, rows = self.order.rows(start, stop)
         slices = []
         for visit in np.unique(visits).tolist():
@@ -134,19 +164,19 @@ class EpochPlan:
             self.epoch,
             batch_index,
             tuple(slices),
-            is_repeated=self.grid.is_repeated(batch_index, self.rank),
+            is_repeated=self.grid.is_repeated(batch, self.rank),
+            window=Window(window, self.windows) if self.windows > 1 else None,
         )
 
-    def block(self, first: int, stop: int) -> tuple[Visits, Rows, list[int]]:
+    def block(self, first: int, stop: int) -> tuple[Picks, list[int]]:
         """Work out the rows of consecutive batches at once.
 
         Args:
-            first: Index of the first batch.
+            first: Index of the first batch, all its windows together.
             stop: Index after the last.
 
         Returns:
-            Visit and row of every row of every batch, in the batches' order, both ``(rows,)``; and
-            how many rows each batch has.
+            The rows of all batches, in their order, and how many each batch has.
         """
         spans = [self.grid.span(index, self.rank) for index in range(first, stop)]
         sizes = [end - begin for begin, end in spans]
@@ -159,7 +189,13 @@ class EpochPlan:
             batches = np.repeat(np.arange(len(sizes)), sizes)
             places = np.lexsort((visits, batches))  # stable: each batch set by set
             visits, rows = visits[places], rows[places]
-        return visits, rows, sizes
+        present, places = _tell_apart(visits)
+        sets = self.order.visited_sets[present].tolist()
+        return Picks(tuple(sets), places, rows), sizes
+
+    def rows_before(self, batch_index: int) -> int:
+        """Count the rows that all ranks have had, with all their windows, before a batch."""
+        return self.grid.rows_before(batch_index // self.windows)
 
     def rows(self, start: int, stop: int) -> tuple[Visits, Rows]:
         """Read a stretch of the canonical order; see ``EpochOrder.rows``."""
@@ -180,6 +216,15 @@ class EpochPlan:
             cells = self.grid.cells(np.arange(begin, begin + len(visits)))
             self._parts[begin] = _count_parts(visits, cells)
         return int(self._parts[begin][position - begin])
+
+
+def _tell_apart(visits: Visits) -> tuple[Visits, NDArray[np.intp]]:
+    """List the visits there are, and find for each position which of them it is."""
+    first = visits.min()
+    present = np.flatnonzero(np.bincount(visits - first))
+    places = np.empty(present[-1] + 1, np.intp)
+    places[present] = np.arange(len(present))
+    return present + first, places[visits - first]
 
 
 def _count_parts(visits: Visits, cells: NDArray[np.intp]) -> NDArray[np.intp]:

@@ -1,6 +1,7 @@
 """From rows on disk to what a model is given: augmentation, then preprocessing."""
 
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -8,11 +9,11 @@ import torch
 from torch import Tensor
 
 from leyden.data.augment import Augmentation
-from leyden.data.gather import SetNumbers
+from leyden.data.picks import Picks
 from leyden.data.preprocess import Preprocessing
 from leyden.errors import ResumeError
 from leyden.shards import Catalog
-from leyden.types import Array, Rows
+from leyden.types import Array
 
 __all__ = ["Preparation"]
 
@@ -42,7 +43,7 @@ class Preparation:
         seed: int,
     ) -> None:
         self._preprocessing = (
-            preprocessors
+            deepcopy(preprocessors)  # lest another module fits it
             if isinstance(preprocessors, Preprocessing)
             else Preprocessing(preprocessors)
         )
@@ -84,15 +85,12 @@ class Preparation:
             self._preprocessing.transform(first).shape[1:] if self else (train.sample_shape)
         )
 
-    def apply(
-        self, inputs: Array, set_numbers: SetNumbers, rows: Rows, epoch: int, *, augments: bool
-    ) -> Tensor:
+    def apply(self, inputs: Array, picks: Picks, epoch: int, *, augments: bool) -> Tensor:
         """Prepare rows.
 
         Args:
             inputs: As they are on disk, ``(rows, ...)``.
-            set_numbers: The set of each, ``(rows,)``.
-            rows: The row of each within its set, ``(rows,)``.
+            picks: Which rows they are.
             epoch: Their epoch.
             augments: Whether they are trained on.
 
@@ -102,7 +100,11 @@ class Preparation:
         tensor = torch.from_numpy(inputs)
         if augments and len(self._augmentation):
             tensor = self._augmentation(
-                tensor, seed=self._seed, epoch=epoch, set_numbers=set_numbers, rows=rows
+                tensor,
+                seed=self._seed,
+                epoch=epoch,
+                set_numbers=picks.set_numbers,
+                rows=picks.rows,
             )
         if self:
             return torch.from_numpy(self._preprocessing.transform(tensor.numpy()))

@@ -6,7 +6,7 @@ from math import inf
 from typing_extensions import override
 
 from leyden.data.loader import Progress
-from leyden.data.plan import EpochPlan
+from leyden.data.origin import Window
 from leyden.types import Phase
 
 __all__ = ["Status", "make_status"]
@@ -28,6 +28,7 @@ class Status:
         rows_left: Rows that this epoch has yet to hand out.
         rows_per_second: Speed in this epoch.
         seconds_left: Time to the end of the epoch at that speed; infinite before there is any.
+        window: Which stretch of time of its rows the batch is; ``None`` if it is all.
     """
 
     phase: Phase
@@ -41,28 +42,30 @@ class Status:
     rows_left: int
     rows_per_second: float
     seconds_left: float
+    window: Window | None = None
 
     @override
     def __str__(self) -> str:
         sets = "1 set" if len(self.sets_left) == 1 else f"{len(self.sets_left)} sets"
+        window = f", window {self.window.index + 1}/{self.window.count}" if self.window else ""
         return (
             f"{self.phase} epoch {self.epoch} batch {self.batch + 1}/{self.num_batches}:"
-            f" set {self.name}, {sets} and {self.rows_left:,} rows left,"
+            f" set {self.name}{window}, {sets} and {self.rows_left:,} rows left,"
             f" {self.rows_per_second:,.0f} rows/s, {self.seconds_left:.0f} s to go"
         )
 
 
-def make_status(phase: Phase, plan: EpochPlan, progress: Progress) -> Status:
+def make_status(phase: Phase, progress: Progress) -> Status:
     """Describe the batch that was handed out last.
 
     Args:
         phase: What it is used for.
-        plan: The plan of its epoch.
         progress: How far the epoch has come; at least one batch.
 
     Returns:
         The status.
     """
+    plan = progress.plan
     batch = plan[progress.num_batches - 1]
     sets_left = plan.sets_from(progress.num_rows)
     unfinished = set(sets_left)
@@ -80,4 +83,5 @@ def make_status(phase: Phase, plan: EpochPlan, progress: Progress) -> Status:
         rows_left=rows_left,
         rows_per_second=speed,
         seconds_left=rows_left / speed if speed > 0 else inf,
+        window=batch.window,
     )

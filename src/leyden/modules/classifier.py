@@ -11,16 +11,20 @@ from torchmetrics.classification import MulticlassAccuracy
 from typing_extensions import override
 
 from leyden.errors import ConfigError
+from leyden.lifecycle import Window, find_window
 from leyden.modules.lifecycle import LifecycleModule
 from leyden.modules.networks import CNN, MLP
 from leyden.modules.optimization import configure
+from leyden.modules.recurrent import LSTM
+from leyden.modules.weighting import weighted_loss
 from leyden.recipes import Recipe, build, is_plain
 from leyden.types import Phase
 
 __all__ = ["ClassifierModule"]
 
 _Batch: TypeAlias = Tensor | Sequence[Tensor]
-_NETWORKS: dict[str, Callable[..., Any]] = {"cnn": CNN, "mlp": MLP}
+_NETWORKS: dict[str, Callable[..., Any]] = {"cnn": CNN, "lstm": LSTM, "mlp": MLP}
+_SO_FAR = "probabilities_so_far"  # key of a checkpoint
 
 
 class ClassifierModule(LifecycleModule):
@@ -30,17 +34,32 @@ class ClassifierModule(LifecycleModule):
     what is needed to build the network again without the data; only what was given as an object
     (a finished network, a factory, a loss) has to be given to ``load_from_checkpoint`` again.
 
+    A batch is inputs and classes, or inputs, classes and weights ``(batch,)``: its loss is then the
+    mean of each sample's loss times its weight.
+
+    Where the data module serves batches in time windows, the loss is the mean over the windows.
+    Outside training, a batch's prediction is the weighted mean of its windows' probabilities:
+    ``predict_step`` returns, for each window, that of the windows so far, so the one returned for
+    the last window is the batch's; and the accuracy counts each sample once, by the batch's
+    prediction. The accuracy in training is the mean over the windows.
+
     Args:
-        network: Recipe of the network: a name (``"cnn"``, ``"mlp"``), a dictionary
+        network: Recipe of the network: a name (``"cnn"``, ``"lstm"``, ``"mlp"``), a dictionary
             ``{"type": name or import path, **arguments}``, or a factory; what it names is called
             with the input shape and the number of classes. Or a finished ``nn.Module``. It maps
             ``(batch, *input_shape)`` to scores ``(batch, num_classes)``.
         optimizer: Recipe of the optimizer.
         scheduler: Recipe of the learning-rate schedule; ``None`` for a constant rate.
         loss: Called with scores ``(batch, num_classes)`` and classes ``(batch,)``; ``None`` for the
-            cross entropy.
+            cross entropy. With weights it needs an attribute ``reduction``, as torch's losses have.
+        prediction_weights: Weights of the first and of the last window in a batch's prediction,
+            above zero; those of the others lie evenly between them. ``None`` for equal weights.
         input_shape: Shape of one sample; ``None`` to take it from the data module.
         num_classes: How many classes there are; ``None`` to take it from the data module.
+
+    Raises:
+        ConfigError: If the network cannot be built, or ``prediction_weights`` are not two positive
+            numbers.
 
     Example:
         >>> module = ClassifierModule("mlp", input_shape=(8, 8), num_classes=10)
@@ -55,13 +74,16 @@ class ClassifierModule(LifecycleModule):
         optimizer: Recipe = "adam",
         scheduler: Recipe | None = None,
         loss: Callable[[Tensor, Tensor], Tensor] | None = None,
+        prediction_weights: Sequence[float] | None = None,
         input_shape: Sequence[int] | None = None,
         num_classes: int | None = None,
     ) -> None:
         super().__init__()
         recipes = {"network": network, "optimizer": optimizer, "scheduler": scheduler}
         plain = {name: recipe for name, recipe in recipes.items() if is_plain(recipe)}
-        self.save_hyperparameters(plain)
+        self._prediction_weights = _checked(prediction_weights or (1.0, 1.0))
+        self._so_far: Tensor | None = None  # of the windows of an unfinished batch
+        self.save_hyperparameters(plain | {"prediction_weights": list(self._prediction_weights)})
         self._optimizer, self._scheduler = optimizer, scheduler
         self._recipe = (network,)  # in a tuple, lest a finished network is saved twice
         self.loss = loss or nn.CrossEntropyLoss()
@@ -115,50 +137,99 @@ class ClassifierModule(LifecycleModule):
 
     @override
     def training_step(self, batch: _Batch, batch_idx: int) -> Tensor:
-        return self._step(Phase.TRAIN, batch)
+        scores, classes, loss = self._score(batch)
+        self._log(Phase.TRAIN, loss, scores, classes)
+        return loss
 
     @override
     def validation_step(self, batch: _Batch, batch_idx: int) -> Tensor:
-        return self._step(Phase.VAL, batch)
+        return self._evaluate(Phase.VAL, batch, batch_idx)
 
     @override
     def test_step(self, batch: _Batch, batch_idx: int) -> Tensor:
-        return self._step(Phase.TEST, batch)
+        return self._evaluate(Phase.TEST, batch, batch_idx)
 
     @override
     def predict_step(self, batch: _Batch, batch_idx: int) -> dict[str, Tensor]:
         inputs = batch if isinstance(batch, Tensor) else batch[0]
-        probabilities = torch.softmax(self(inputs), dim=1)
+        probabilities = self._combine(self._window(batch_idx), self(inputs))
         return {"classes": probabilities.argmax(dim=1), "probabilities": probabilities}
 
     @override
     def configure_optimizers(self) -> OptimizerLRScheduler:
         return configure(self.parameters(), self._optimizer, self._scheduler)
 
-    def _step(self, phase: Phase, batch: _Batch) -> Tensor:
+    @override
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        if self._so_far is not None:
+            checkpoint[_SO_FAR] = self._so_far
+
+    @override
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self._so_far = checkpoint.get(_SO_FAR)
+
+    def _evaluate(self, phase: Phase, batch: _Batch, batch_idx: int) -> Tensor:
+        scores, classes, loss = self._score(batch)
+        window = self._window(batch_idx)
+        probabilities = self._combine(window, scores)
+        self._log(phase, loss, probabilities if window.is_last else None, classes)
+        return loss
+
+    def _score(self, batch: _Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """Give the scores, the classes and the loss of a batch."""
         if isinstance(batch, Tensor):
             problem = "Expected batches of inputs and labels, but got inputs alone"
             raise ConfigError(f"{problem}. Put the labels beside the shards, or pass `labels`.")
-        inputs, classes = batch
+        inputs, classes, weights = batch if len(batch) == 3 else (*batch, None)
         scores, classes = self(inputs), classes.long()
         if classes.ndim != scores.ndim - 1:
             expected = (*scores.shape[:1], *scores.shape[2:])
             problem = f"Expected numbers of classes as labels, of shape {expected}"
             remedy = "Save one number for each sample."
             raise ConfigError(f"{problem}, but got {tuple(classes.shape)}. {remedy}")
-        loss = self.loss(scores, classes)
-        accuracy = self._metric(phase)
-        accuracy(scores, classes)
+        if weights is None:
+            return scores, classes, self.loss(scores, classes)
+        return scores, classes, weighted_loss(self.loss, scores, classes, weights)
+
+    def _window(self, batch_idx: int) -> Window:
+        try:
+            trainer = self.trainer
+        except RuntimeError:  # called by hand
+            return Window()
+        return find_window(trainer, batch_idx)
+
+    def _combine(self, window: Window, scores: Tensor) -> Tensor:
+        """Average the probabilities of this window and of those before it in the batch."""
+        probabilities = torch.softmax(scores, dim=1)
+        if self._so_far is not None and not window.is_first:
+            before = self._so_far.to(probabilities)
+            share = window.share(self._prediction_weights)
+            probabilities = torch.lerp(before, probabilities, share)
+        self._so_far = None if window.is_last else probabilities
+        return probabilities
+
+    def _log(self, phase: Phase, loss: Tensor, guess: Tensor | None, classes: Tensor) -> None:
+        """Log the loss, and the accuracy of scores or probabilities if there are any."""
         log = partial(self.log, on_step=False, on_epoch=True, batch_size=len(classes))
         log(f"{phase}/loss", loss, prog_bar=True)
-        log(f"{phase}/accuracy", accuracy, prog_bar=phase is not Phase.TRAIN)
-        return loss
+        if guess is not None:
+            accuracy = self._metric(phase)
+            accuracy(guess, classes)
+            log(f"{phase}/accuracy", accuracy, prog_bar=phase is not Phase.TRAIN)
 
     def _metric(self, phase: Phase) -> MulticlassAccuracy:
         assert self.metrics is not None  # noqa: S101 - forward has raised if it is
         metric = self.metrics[f"{phase}_accuracy"]
         assert isinstance(metric, MulticlassAccuracy)  # noqa: S101 - made by _build
         return metric
+
+
+def _checked(weights: Sequence[float]) -> tuple[float, float]:
+    if len(weights) != 2 or not min(weights) > 0:
+        problem = "Expected `prediction_weights` to be two positive numbers"
+        raise ConfigError(f"{problem}, but got {weights!r}. Pass (0.5, 1.5), say, or None.")
+    first, last = weights
+    return float(first), float(last)
 
 
 def _explain(data: object, shape: object, classes: object) -> str:

@@ -6,6 +6,8 @@ from typing import Any
 from lightning import Callback, LightningModule, Trainer
 from typing_extensions import override
 
+from leyden.modules.resetting import attach_state_reset
+
 __all__ = ["LifecycleModule"]
 
 _CALLED_HOOKS = (
@@ -40,6 +42,9 @@ class LifecycleModule(LightningModule):
         on_start_test_batch, on_end_test_batch                      around each test step
 
     The sanity check before training calls none of them. An *item* is ``(batch_idx, batch)``.
+
+    Parts that have a method ``reset_state()``, such as recurrent ones, are reset where a batch
+    begins and where it ends, which may be several time windows later.
     """
 
     def __init__(self) -> None:
@@ -53,6 +58,7 @@ class LifecycleModule(LightningModule):
         if not self._is_built:
             self.build_model()
             self._is_built = True
+        attach_state_reset(self)
 
     @override
     def configure_callbacks(self) -> Sequence[Callback]:

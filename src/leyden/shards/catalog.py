@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,9 @@ class Shard:
 class Catalog:
     """The numbered sets of a folder or file, and what one row of them looks like.
 
+    Where inputs were named, ``fields`` has a catalogue for each, and what this one says of
+    inputs, it says of the first.
+
     Args:
         path: The folder or file.
         shards: The sets, ascending by number.
@@ -52,6 +55,8 @@ class Catalog:
         label_dtype: Element type of the labels; ``None`` without labels.
         facts: How it was inferred, as (topic, finding) pairs.
         reader: Opens the files instead of the formats that their extensions name.
+        fields: A catalogue of the same sets, without labels, for each input that was named, in
+            the order given; empty if none was.
     """
 
     path: Path
@@ -62,6 +67,7 @@ class Catalog:
     label_dtype: np.dtype[Any] | None = None
     facts: tuple[tuple[str, str], ...] = ()
     reader: OpenFile | None = None
+    fields: Mapping[str, "Catalog"] = field(default_factory=dict, hash=False)
 
     @cached_property
     def set_numbers(self) -> tuple[int, ...]:
@@ -99,12 +105,17 @@ class Catalog:
     @cached_property
     def fingerprint(self) -> str:
         """Digest of names, lengths, shapes and dtypes: equal for data of equal make."""
-        facts = {
+        facts: dict[str, object] = {
             "names": [shard.data.path.name for shard in self.shards],
             "lengths": list(self.lengths.items()),
             "sample": [list(self.sample_shape), str(self.dtype)],
             "label": [list(self.label_shape or ()), str(self.label_dtype)],
         }
+        if self.fields:
+            facts["fields"] = [
+                [name, found.shards[0].data.key, found.fingerprint]
+                for name, found in self.fields.items()
+            ]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
     def shard(self, set_number: int) -> Shard:
@@ -138,7 +149,9 @@ class Catalog:
         kept = tuple(self.shard(number) for number in sorted(set(set_numbers)))
         if not kept:
             raise DataError(f"Expected at least one set of {self.path} to be kept, but got none.")
-        return replace(self, shards=kept)
+        numbers = [shard.set_number for shard in kept]
+        fields = {name: found.select(numbers) for name, found in self.fields.items()}
+        return replace(self, shards=kept, fields=fields)
 
     def check(self) -> None:
         """Make sure that every file is the one that was found; reads none of them.
@@ -153,13 +166,14 @@ class Catalog:
     @cached_property
     def _files(self) -> tuple[tuple[int, Piece], ...]:
         """One set and one piece of each file."""
-        pieces = [(s.set_number, piece) for s in self.shards for piece in (s.data, s.labels)]
+        shards = [s for found in (self, *self.fields.values()) for s in found.shards]
+        pieces = [(s.set_number, piece) for s in shards for piece in (s.data, s.labels)]
         # By identity: pieces of one file share its path, and hashing one takes longer than stat.
         found = {id(piece.path): (number, piece) for number, piece in reversed(pieces) if piece}
         return tuple(reversed(found.values()))
 
     def open_data(self, set_number: int) -> OpenPiece:
-        """Open the inputs of one set."""
+        """Open the inputs of one set; the first of them, where there are several."""
         return OpenPiece(self.shard(set_number).data, set_number, self.reader)
 
     def open_labels(self, set_number: int) -> OpenPiece:
@@ -189,12 +203,18 @@ class Catalog:
             *self.facts,
             ("sets", f"{len(self.shards)}: {_ranges(self.set_numbers)}"),
             ("rows", f"{self.num_samples:,} ({rows} in a set)"),
-            ("sample", f"{self.dtype} {self.sample_shape}"),
+            *self._samples,
             ("label", label),
             ("fingerprint", self.fingerprint),
         ]
         width = max(len(topic) for topic, _ in lines)
         return "\n".join(f"{topic:<{width}}  {finding}" for topic, finding in lines)
+
+    @property
+    def _samples(self) -> list[tuple[str, str]]:
+        """What one row looks like: of the inputs, or of each that was named."""
+        makes = {f"input {name}": found for name, found in self.fields.items()} or {"sample": self}
+        return [(topic, f"{found.dtype} {found.sample_shape}") for topic, found in makes.items()]
 
 
 def _ranges(numbers: Iterable[int]) -> str:

@@ -1,10 +1,12 @@
 """Sets within one file: an array for each of them, or one table of rows that is cut into sets."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 from leyden.errors import ConfigError, ShardError
+from leyden.shards.fields import Fields, check_rows
 from leyden.shards.formats import OpenFile, format_of
 from leyden.shards.headers import Headers
 from leyden.shards.labels import LABEL_NAMES
@@ -24,16 +26,26 @@ class FoundSets:
     """Where the rows of each set are, and labels that lie in the same files.
 
     Args:
-        data: The inputs, by set number, ascending.
+        inputs: Each input, by set number, ascending; all have the same sets.
         inside: Labels found beside them, by set number.
         rule: How they were found, for people.
         left_out: Names of what is neither.
     """
 
-    data: dict[int, Piece] = field(default_factory=dict)
+    inputs: tuple[dict[int, Piece], ...]
     inside: dict[int, Piece] = field(default_factory=dict)
     rule: str = ""
     left_out: tuple[str, ...] = ()
+
+    @property
+    def data(self) -> dict[int, Piece]:
+        """The first input, by set number."""
+        return self.inputs[0]
+
+    @property
+    def lengths(self) -> dict[int, int]:
+        """Rows of each set, by set number."""
+        return {number: piece.num_rows for number, piece in self.data.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +110,13 @@ class Cut:
 
 
 def find_in_file(
-    path: Path, cut: Cut, headers: Headers, *, reader: OpenFile | None, with_labels: bool
+    path: Path,
+    cut: Cut,
+    headers: Headers,
+    *,
+    fields: Fields,
+    reader: OpenFile | None,
+    with_labels: bool,
 ) -> FoundSets:
     """Find the sets of a dataset file.
 
@@ -106,29 +124,35 @@ def find_in_file(
         path: The file.
         cut: How one array is cut into sets.
         headers: Asks the file.
+        fields: The arrays or columns that are the inputs; none to find the only one.
         reader: Opens the file instead of the format that its extension names.
         with_labels: Whether to look for labels in it.
 
     Returns:
-        An array for each key that is a number, where the file has such keys; else parts of its
-        one array.
+        An array for each key that is a number, where the file has such keys and no inputs are
+        named; else parts of its arrays.
 
     Raises:
+        ConfigError: If inputs are named in a file of one array.
         DiscoveryError: If two keys are one number.
         ShardError: If the file is broken.
         FormatError: If its extension is not known.
     """
-    if reader is None and not format_of(path).is_table:
+    if reader is None and not fields and not format_of(path).is_table:
         names = headers.keys(path)
         if numbered := number_keys(path, [name for name in names if name.isdecimal()]):
             cut.refuse_sets(path, "numbered arrays")
             others = tuple(name for name in names if not name.isdecimal())
             data = {n: _open_numbered(n, path, key, headers) for n, key in numbered.items()}
-            return FoundSets(data, rule=f"numbered arrays of {path.name}", left_out=others)
-    whole, labels = open_shard(path, headers, reader=reader, with_labels=with_labels)
+            return FoundSets((data,), rule=f"numbered arrays of {path.name}", left_out=others)
+    wholes, labels = open_shard(
+        path, headers, fields=fields, reader=reader, with_labels=with_labels
+    )
+    inputs = tuple(cut(whole) for whole in wholes)
+    check_rows(fields, wholes, num_axes=2 if cut.leading_axis == "sets" else 1)
     how = f"{cut.rows_per_set} rows each" if cut.leading_axis == "rows" else "along its first axis"
     inside = cut(labels) if labels else {}
-    return FoundSets(cut(whole), inside, rule=f"parts of {path.name}, {how}")
+    return FoundSets(inputs, inside, rule=f"parts of {path.name}, {how}")
 
 
 def _open_numbered(number: int, path: Path, key: str, headers: Headers) -> Piece:
@@ -137,28 +161,38 @@ def _open_numbered(number: int, path: Path, key: str, headers: Headers) -> Piece
 
 
 def open_shard(
-    path: Path, headers: Headers, *, reader: OpenFile | None, with_labels: bool
-) -> tuple[Piece, Piece | None]:
+    path: Path,
+    headers: Headers,
+    *,
+    fields: Fields,
+    reader: OpenFile | None,
+    with_labels: bool,
+) -> tuple[list[Piece], Piece | None]:
     """Find the inputs in a file, and labels beside them.
 
     Args:
         path: The file.
         headers: Asks the file.
+        fields: The arrays or columns that are the inputs; none to find the only one.
         reader: Opens the file instead of the format that its extension names.
         with_labels: Whether to look for labels in it.
 
     Raises:
-        ShardError: If the file is broken, or it is not plain what is what.
+        ConfigError: If inputs are named in a file of one array.
+        ShardError: If the file is broken, lacks an input, or it is not plain what is what.
         FormatError: If its extension is not known.
     """
     remedy = "Remove the file."
-    if reader:
-        return _with_rows(measure(path, reader=reader), remedy), None
-    data_key, label_key = _choose_keys(path, headers)
-    data = _with_rows(headers.measure(path, data_key), remedy)
+    if fields:
+        keys, label_key = _named_keys(path, headers, fields, with_labels=with_labels)
+    elif reader:
+        return [_with_rows(measure(path, reader=reader), remedy)], None
+    else:
+        keys, label_key = _choose_keys(path, headers)
+    inputs = [_with_rows(headers.measure(path, key), remedy) for key in keys]
     if label_key is None or not with_labels:
-        return data, None
-    return data, headers.measure(path, label_key)
+        return inputs, None
+    return inputs, headers.measure(path, label_key)
 
 
 def _with_rows(piece: Piece, remedy: str) -> Piece:
@@ -167,30 +201,57 @@ def _with_rows(piece: Piece, remedy: str) -> Piece:
     return piece
 
 
-def _choose_keys(path: Path, headers: Headers) -> tuple[Key, str | None]:
+def _named_keys(
+    path: Path, headers: Headers, fields: Fields, *, with_labels: bool
+) -> tuple[list[Key], str | None]:
+    """Take the inputs that are named, and choose the array or column of labels beside them.
+
+    Raises:
+        ConfigError: If the file holds one array, or columns are named that are no columns.
+        ShardError: If there are several arrays of labels.
+    """
+    form = format_of(path)
+    if form.keys is None:
+        problem = f"Expected no `inputs` for a file of one array, but got {list(fields)} for {path}"
+        raise ConfigError(f"{problem}. Keep each input in a folder, and name the folders.")
+    used: set[str] = set()
+    for name, source in fields.items():
+        if not (form.is_table or isinstance(source, str)):
+            problem = f"Expected one array for {name!r} in `inputs`, but got {list(source)!r}"
+            raise ConfigError(f"{problem} for {path}. Lists are for columns of tables.")
+        used.update([source] if isinstance(source, str) else source)
+    others = [name for name in headers.keys(path) if name not in used] if with_labels else []
+    return list(fields.values()), _label_name(path, others)
+
+
+def _label_name(path: Path, names: Iterable[str]) -> str | None:
+    found = [name for name in names if name.lower() in LABEL_NAMES]
+    if len(found) > 1:
+        problem = f"Expected one array of labels in a shard, but got {list_some(found)}."
+        raise ShardError(f"{problem} Keep one of them.", path=path)
+    return found[0] if found else None
+
+
+def _choose_keys(path: Path, headers: Headers) -> tuple[list[Key], str | None]:
     """Choose the arrays or columns of a shard: those of the inputs, and that of the labels.
 
     Raises:
         ShardError: If there is not one array of each.
     """
     names = headers.keys(path)
-    label_names = [name for name in names if name.lower() in LABEL_NAMES]
-    inputs = tuple(name for name in names if name not in label_names)
-    if len(label_names) > 1:
-        problem = f"Expected one array of labels in a shard, but got {list_some(label_names)}."
-        raise ShardError(f"{problem} Keep one of them.", path=path)
-    label_name = label_names[0] if label_names else None
+    label_name = _label_name(path, names)
+    inputs = tuple(name for name in names if name != label_name)
     if not names:
-        return None, None
+        return [None], None
     if not inputs:
         problem = f"Expected an array of inputs beside {label_name!r}, but there is none."
         raise ShardError(problem, path=path)
     if format_of(path).is_table:
-        return inputs, label_name
+        return [inputs], label_name
     if len(inputs) > 1:
         problem = f"Expected one array of inputs in a shard, but got {list_some(inputs)}."
-        remedy = "Keep one; name labels 'y'."
+        remedy = "Pass `inputs` with the names of those wanted; labels are called 'y'."
         if all(name.isdecimal() for name in inputs):
             remedy = "If the file holds all sets, pass its own path."
         raise ShardError(f"{problem} {remedy}", path=path)
-    return inputs[0], label_name
+    return [inputs[0]], label_name

@@ -1,26 +1,23 @@
 """AutoData: from a folder of numbered files to a catalogue of its sets."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 import numpy as np
 
-from leyden.errors import (
-    ConfigError,
-    MissingPathError,
-    ShardError,
-    suggest,
-)
+from leyden.errors import ConfigError, MissingPathError, ShardError
 from leyden.shards.catalog import Catalog, Shard
-from leyden.shards.dataset_file import Cut, FoundSets, LeadingAxis, find_in_file, open_shard
-from leyden.shards.formats import OpenFile, format_of, load_reader
+from leyden.shards.dataset_file import Cut, FoundSets, LeadingAxis
+from leyden.shards.fields import Fields, Inputs, describe_fields, find_places, name_inputs
+from leyden.shards.formats import OpenFile, load_reader
 from leyden.shards.headers import Headers, is_memory, memory_of
 from leyden.shards.labels import LabelSource, check_labels, find_labels, locate_labels
-from leyden.shards.numbering import Numbered, list_some, number_files
+from leyden.shards.numbering import list_some
 from leyden.shards.pieces import Piece
-from leyden.shards.readers import reading
+from leyden.shards.search import Search, existing
 
 __all__ = ["Labels", "discover"]
 
@@ -32,6 +29,7 @@ def discover(
     path: str | os.PathLike[str],
     *,
     labels: Labels = "auto",
+    inputs: Inputs = None,
     pattern: str | None = None,
     reader: OpenFile | str | None = None,
     rows_per_set: int = 32,
@@ -47,6 +45,13 @@ def discover(
     or table of rows, which is cut into sets that are numbered from 1. Labels are looked for in the
     table itself, in ``<stem>_labels.*`` and in ``labels.*`` beside the file.
 
+    Several inputs of one row are named with ``inputs``, and ``Catalog.fields`` has each. If any of
+    the names is that of a folder or file in ``path``, then all are: each of these is discovered by
+    the rules above, and all must have the same sets, with as many rows. Else they are arrays of
+    each shard, or columns of a table: a list of columns makes a row of float64, a column by itself
+    a number of its own type. What is named is no label; labels are looked for in the shards as
+    above, then by the rules for ``path``, and then by those for each of the folders or files.
+
     Where reading the headers takes long, what they say is remembered in a hidden file in the
     folder, and used for as long as sizes and times of the files stay what they are.
 
@@ -54,6 +59,9 @@ def discover(
         path: The folder, or the file.
         labels: ``"auto"`` for the search above; a path; ``"inputs"`` to predict the inputs
             themselves; ``None`` for no labels.
+        inputs: Names of the inputs, ``["image", "meta"]``; or a mapping from names in a batch,
+            ``{"image": "img", "meta": ["age", "weight"]}`` or ``{"image": "images/"}``; ``None``
+            for the only array, which then needs no name.
         pattern: A glob for the names of the shards, such as ``"x_*.npy"``; or a regular expression
             for the name without extension that has a group ``(?P<number>...)``.
         reader: Opens the files instead of the format that their extension names; or its import
@@ -73,67 +81,57 @@ def discover(
         MissingExtraError: If a format needs a package that is not installed.
         ShardError: If a file is broken, or its rows are unlike those of the others.
     """
-    place, opener, cut = (
-        _existing(Path(path)),
-        load_reader(reader) if reader else None,
-        Cut(rows_per_set, leading_axis),
+    place, fields = existing(Path(path), "path"), name_inputs(inputs)
+    named, headers = _named_source(labels, fields), Headers(memory_of(place))
+    search = Search(
+        headers,
+        pattern=pattern,
+        reader=load_reader(reader) if reader else None,
+        cut=Cut(rows_per_set, leading_axis),
+        skip=(named.path,) if named else (),
+        with_labels=labels == "auto",
     )
-    named, headers = _named_source(labels), Headers(memory_of(place))
-    if place.is_dir():
-        cut.refuse_sets(place, "a folder of shards")
-        numbered = number_files(
-            place,
-            pattern=pattern,
-            any_extension=opener is not None,
-            skip=[named.path] if named else [],
-        )
-        sets = _open_all(numbered, headers, reader=opener, with_labels=labels == "auto")
-    else:
-        _check_file(place, pattern, opener)
-        sets = find_in_file(place, cut, headers, reader=opener, with_labels=labels == "auto")
-    found, rule = _find_pieces(place, labels, named, sets, headers)
+    places = find_places(place, fields)
+    sets = search.find_each(place, places) if places else search.find(place, fields)
+    found, rule = _find_pieces(place, places.values(), labels, named, sets, headers)
     headers.save()
-    _check_alike("rows", sets.data, by_key=place.is_dir())
+    for what, pieces in zip(map(repr, fields) if fields else ["rows"], sets.inputs, strict=True):
+        _check_alike(what, pieces, by_key=_in_many_files(pieces))
     _check_alike("labels", found, by_key=False)
     facts = [("shards", sets.rule), ("labels from", rule)]
-    if others := _list_others(place, sets.left_out, found.values()):
+    if fields:
+        facts.insert(1, ("inputs from", describe_fields(fields)))
+    used = [*places.values(), *(piece.path for piece in found.values())]
+    if others := _list_others(place, sets.left_out, used):
         facts.append(("left out", list_some(others)))
-    first, first_label = next(iter(sets.data.values())), next(iter(found.values()), None)
-    return Catalog(
-        path=place,
-        shards=tuple(
-            Shard(number, piece, found.get(number)) for number, piece in sets.data.items()
-        ),
-        sample_shape=first.row_shape,
-        dtype=np.dtype(first.dtype),
+    first, *_ = catalogs = [_catalog(place, pieces, search.reader) for pieces in sets.inputs]
+    first_label = next(iter(found.values()), None)
+    return replace(
+        first,
+        shards=tuple(replace(s, labels=found.get(s.set_number)) for s in first.shards),
         label_shape=first_label.row_shape if first_label else None,
         label_dtype=first_label.dtype if first_label else None,
         facts=tuple(facts),
-        reader=opener,
+        fields=dict(zip(fields, catalogs, strict=False)),
     )
 
 
-def _existing(path: Path) -> Path:
-    if path.exists():
-        return path
-    parent = path.parent
-    problem = f"Expected `path` to exist, but got {str(path)!r}."
-    if not parent.is_dir():
-        raise MissingPathError(f"{problem} There is no {str(parent)!r} either.")
-    folders = [entry.name for entry in parent.iterdir() if entry.is_dir() or path.suffix]
-    near = suggest(path.name, (name for name in folders if not name.startswith(".")))
-    raise MissingPathError(f"{problem} {near}")
+def _catalog(path: Path, pieces: Mapping[int, Piece], reader: OpenFile | None) -> Catalog:
+    """Make the catalogue of one array, without labels."""
+    first = next(iter(pieces.values()))
+    return Catalog(
+        path=path,
+        shards=tuple(Shard(number, piece) for number, piece in pieces.items()),
+        sample_shape=first.row_shape,
+        dtype=np.dtype(first.dtype),
+        reader=reader,
+    )
 
 
-def _check_file(path: Path, pattern: str | None, reader: OpenFile | None) -> None:
-    if pattern is not None:
-        problem = f"Expected no `pattern` for a single file, but got {pattern!r} for {path}."
-        raise ConfigError(f"{problem} Pass the folder that holds it.")
-    if reader is None:
-        format_of(path)
-
-
-def _named_source(labels: object) -> LabelSource | None:
+def _named_source(labels: object, fields: Fields) -> LabelSource | None:
+    if isinstance(labels, str) and labels == "inputs" and len(fields) > 1:
+        problem = f"Expected one of `inputs` for labels='inputs', but got {list(fields)}"
+        raise ConfigError(f"{problem}. Name one, or pass other `labels`.")
     if labels is None or (isinstance(labels, str) and labels in ("auto", "inputs")):
         return None
     if not isinstance(labels, (str, os.PathLike)):
@@ -144,19 +142,6 @@ def _named_source(labels: object) -> LabelSource | None:
         problem = f"Expected `labels` to exist, but got {str(labels)!r}."
         raise MissingPathError(f"{problem} Pass 'auto', 'inputs', None or the path of the labels.")
     return source
-
-
-def _open_all(
-    numbered: Numbered, headers: Headers, *, reader: OpenFile | None, with_labels: bool
-) -> FoundSets:
-    """Open the shards of a folder: where their rows are, and where labels inside them are."""
-    data, inside = {}, {}
-    for number, path in numbered.paths.items():
-        with reading(path, set_number=number):
-            data[number], found = open_shard(path, headers, reader=reader, with_labels=with_labels)
-        if found is not None:
-            inside[number] = found
-    return FoundSets(data, inside, numbered.rule, numbered.left_out)
 
 
 def _check_alike(what: str, pieces: Mapping[int, Piece], *, by_key: bool) -> None:
@@ -173,32 +158,43 @@ def _check_alike(what: str, pieces: Mapping[int, Piece], *, by_key: bool) -> Non
         raise ShardError("\n".join([problem, *makes.values()]))
 
 
+def _in_many_files(pieces: Mapping[int, Piece]) -> bool:
+    """Say whether each set has a file of its own; arrays of one file differ in their names."""
+    paths = [piece.path for piece in pieces.values()]
+    return paths[0] != paths[-1]
+
+
 def _find_pieces(
     path: Path,
+    places: Collection[Path],
     labels: Labels,
     named: LabelSource | None,
     sets: FoundSets,
     headers: Headers,
 ) -> tuple[dict[int, Piece], str]:
     """Apply the rules for labels: where each set's are, and by which rule."""
-    lengths = {number: piece.num_rows for number, piece in sets.data.items()}
     if labels is None:
         return {}, "nowhere, as asked"
     if labels == "inputs":
         return sets.data, "the inputs themselves, as asked"
     if named is None and sets.inside:
         source = LabelSource(path, "the shards themselves" if path.is_dir() else "the same file")
-        return check_labels(source, sets.inside, lengths), f"{source.rule}"
-    source_found = named or find_labels(path)
+        return check_labels(source, sets.inside, sets.lengths), f"{source.rule}"
+    source_found = named or _search_labels(path, places)
     if source_found is None:
         return {}, "nowhere: none found"
-    return locate_labels(source_found, lengths, headers), source_found.rule
+    return locate_labels(source_found, sets.lengths, headers), source_found.rule
 
 
-def _list_others(place: Path, names: Iterable[str], used: Iterable[Piece]) -> list[str]:
+def _search_labels(path: Path, places: Collection[Path]) -> LabelSource | None:
+    """Look for labels beside a folder or file, then beside those of its inputs."""
+    found = (find_labels(place) for place in (path, *places))
+    return next((source for source in found if source and source.path not in places), None)
+
+
+def _list_others(place: Path, names: Iterable[str], used: Iterable[Path]) -> list[str]:
     """List the files, or arrays of the file, that hold neither rows nor labels."""
-    files = {piece.path for piece in used}
-    paths = {path.resolve() for path in files}
+    paths = {path.resolve() for path in set(used)}
     return [
         name
         for name in names

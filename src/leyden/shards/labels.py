@@ -20,6 +20,7 @@ __all__ = [
     "find_labels",
     "locate_labels",
     "read_label_file",
+    "shorten",
 ]
 
 LABEL_NAMES = ("y", "label", "labels", "target", "targets")
@@ -208,7 +209,7 @@ def check_labels(
         if number in pieces and pieces[number].num_rows != rows
     )
     if problems:
-        listing = "\n".join(_shorten(problems))
+        listing = "\n".join(shorten(problems))
         raise DiscoveryError(
             f"Expected one label for every row, but in {source.path}:\n{listing}\n"
             "Mend the files, or pass `labels` (a path, or None for no labels)."
@@ -216,7 +217,13 @@ def check_labels(
     return {number: pieces[number] for number in lengths}
 
 
-def _shorten(lines: Iterable[str], limit: int = 50) -> list[str]:
+def shorten(lines: Iterable[str], limit: int = 50) -> list[str]:
+    """Keep the first of many lines for a message, and say how many more there are.
+
+    Example:
+        >>> shorten(["a", "b", "c"], limit=1)
+        ['a', '... and 2 more']
+    """
     texts = list(lines)
     more = [f"... and {len(texts) - limit} more"] if len(texts) > limit else []
     return texts[:limit] + more

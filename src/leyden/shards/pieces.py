@@ -2,7 +2,7 @@
 
 from collections.abc import Hashable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from leyden.errors import ShardError
 from leyden.shards.formats import OpenFile, count_rows, open_array
-from leyden.shards.readers import FileState, reading, state_of
+from leyden.shards.readers import LARGE, ArrayReader, FileState, reading, state_of, unload
 from leyden.types import Array, Key, Reader, Rows
 
 __all__ = ["OpenPiece", "Piece", "measure"]
@@ -106,6 +106,62 @@ class OpenPiece:
             if piece.shape and (shape, dtype) != (piece.shape, piece.dtype):
                 problem = f"Expected {piece.dtype} {piece.shape}, as it was when it was found"
                 raise ShardError(f"{problem}, but got {dtype} {shape}. {_CHANGED}", path=piece.path)
+
+    @property
+    def num_rows(self) -> int:
+        """Rows of this set."""
+        return self._piece.num_rows
+
+    def check(self) -> None:
+        """Make sure that the file is the one that was found; costs microseconds.
+
+        Raises:
+            ShardError: If it is missing, or has been written since.
+        """
+        try:
+            self._piece.check()
+        except ShardError as error:
+            error.set_number = self._set_number
+            raise
+
+    @cached_property
+    def array(self) -> Array | None:
+        """All rows of this set, not to be written to, ``(rows, ...)``.
+
+        They are mapped or loaded, and in the byte order and the order of axes that NumPy has by
+        default; ``None`` for files that are read row by row. Check the file before reading from it:
+        a mapped file that became shorter would end the process.
+
+        Raises:
+            ShardError: If the file turns out broken, or has been written since it was found.
+        """
+        piece = self._piece
+        if not isinstance(self._reader, ArrayReader) or not self._reader.reads_array:
+            return None
+        with reading(piece.path, set_number=self._set_number):
+            piece.check()
+            whole = self._reader.array
+        if whole.dtype != self._reader.dtype or not whole.flags.c_contiguous:
+            return None
+        if piece.by_set:
+            one_set: Array = whole[piece.start // piece.num_rows]
+            return one_set
+        return whole[piece.start : piece.start + piece.num_rows]
+
+    @property
+    def is_mapped(self) -> bool:
+        """Whether the rows stay in the file until they are used."""
+        return isinstance(self._reader, ArrayReader) and self._reader.is_mapped
+
+    @property
+    def has_descriptor(self) -> bool:
+        """Whether the file counts as open for as long as it is mapped."""
+        return self.is_mapped and (self._piece.state or (0, 0))[1] >= LARGE
+
+    def unload(self) -> None:
+        """Give back the memory that rows of a mapped file took up; they can be read again."""
+        if self.is_mapped and self.array is not None:
+            unload(self.array)
 
     def read(self, rows: Rows) -> Array:
         """Copy rows of this set out.

@@ -1,6 +1,6 @@
 """Formats of arrays and tables: from a file to an open array."""
 
-from leyden.shards.readers.base import FileState, reading, state_of
+from leyden.shards.readers.base import LARGE, ArrayReader, FileState, reading, state_of, unload
 from leyden.shards.readers.compressed import Lz4Reader, ZstdReader
 from leyden.shards.readers.hdf5 import Hdf5Reader, hdf5_keys
 from leyden.shards.readers.npy import NpyReader
@@ -15,6 +15,8 @@ from leyden.shards.readers.tables import (
 )
 
 __all__ = [
+    "LARGE",
+    "ArrayReader",
     "CsvReader",
     "FileState",
     "Hdf5Reader",
@@ -32,4 +34,5 @@ __all__ = [
     "reading",
     "safetensors_keys",
     "state_of",
+    "unload",
 ]

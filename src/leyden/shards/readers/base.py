@@ -1,6 +1,7 @@
 """What readers have in common: one kind of array, and one kind of error."""
 
 import math
+import mmap
 import os
 import struct
 import zipfile
@@ -12,11 +13,14 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 
 from leyden.errors import LeydenError, ShardError, suggest
 from leyden.types import Array, Key, Rows
 
 __all__ = [
+    "LARGE",
     "ArrayReader",
     "FileState",
     "check_numbers",
@@ -24,10 +28,14 @@ __all__ = [
     "map_array",
     "reading",
     "state_of",
+    "unload",
 ]
 
 FileState: TypeAlias = tuple[int, int]
 """When a file was last written, in nanoseconds, and its size in bytes."""
+
+LARGE = 64 << 20
+"""Bytes from which a mapped file holds a descriptor."""
 
 _DAMAGE = (
     *(ValueError, LookupError, EOFError, OverflowError, RuntimeError),
@@ -123,12 +131,24 @@ class ArrayReader:
         shape: Its shape.
         stored: Its element type as it is stored; rows come in the byte order of the machine.
         load: Maps or loads it.
+        is_mapped: Whether it is mapped, so that only rows that are read take up memory.
     """
 
     def __init__(
-        self, shape: tuple[int, ...], stored: np.dtype[Any], load: Callable[[], Array]
+        self,
+        shape: tuple[int, ...],
+        stored: np.dtype[Any],
+        load: Callable[[], Array],
+        *,
+        is_mapped: bool = False,
     ) -> None:
         self.shape, self.dtype, self._load = shape, stored.newbyteorder("="), load
+        self.is_mapped = is_mapped
+
+    @property
+    def reads_array(self) -> bool:
+        """Whether rows are those of ``array``; readers made of this one may do more."""
+        return type(self).read is ArrayReader.read
 
     @cached_property
     def array(self) -> Array:
@@ -159,5 +179,43 @@ def map_array(
     """
     if math.prod(shape) == 0:  # nothing cannot be mapped
         return np.empty(shape, stored)
+    content = _map(path, offset + math.prod(shape) * stored.itemsize)
     order: Literal["F", "C"] = "F" if is_fortran else "C"
-    return np.memmap(path, stored, "r", offset, shape, order).view(np.ndarray)
+    array: Array = content[offset:].view(stored).reshape(shape, order=order)
+    return array
+
+
+def _map(path: Path, size: int) -> NDArray[np.uint8]:
+    """Map the first bytes of a file; only maps of large files hold a descriptor."""
+    if size >= LARGE:  # torch's would ask the system for as much memory as the file is long
+        with path.open("rb") as file:
+            large = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
+        return np.frombuffer(large, np.uint8)
+    content: NDArray[np.uint8] = torch.from_file(
+        str(path), shared=False, size=size, dtype=torch.uint8
+    ).numpy()
+    content.flags.writeable = False
+    return content
+
+
+def unload(part: Array) -> None:
+    """Take a part of a large mapped file out of memory; it can be read again as before.
+
+    Args:
+        part: Rows next to each other of what ``map_array`` returned; of small files nothing is
+            done.
+    """
+    whole: Any = part
+    while isinstance(whole, np.ndarray):
+        whole = whole.base
+    if not isinstance(whole, mmap.mmap) or not hasattr(whole, "madvise"):
+        return
+    begin = _address(part) - _address(np.frombuffer(whole, np.uint8))
+    pages = range(-(-begin // mmap.PAGESIZE), (begin + part.nbytes) // mmap.PAGESIZE)
+    if pages:
+        whole.madvise(mmap.MADV_DONTNEED, pages.start * mmap.PAGESIZE, len(pages) * mmap.PAGESIZE)
+
+
+def _address(array: Array) -> int:
+    address: int = array.__array_interface__["data"][0]
+    return address

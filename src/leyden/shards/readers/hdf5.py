@@ -54,7 +54,8 @@ class Hdf5Reader(ArrayReader):
         if offset is None:
             super().__init__(shape, dtype, partial(_load, path, name))
         else:
-            super().__init__(shape, dtype, partial(map_array, path, dtype, shape, offset))
+            load = partial(map_array, path, dtype, shape, offset)
+            super().__init__(shape, dtype, load, is_mapped=True)
 
 
 def hdf5_keys(path: Path) -> tuple[str, ...]:

@@ -62,7 +62,7 @@ class NpyReader(ArrayReader):
             problem = f"Expected {expected} bytes, as the header says, but got {size}: truncated."
             raise ShardError(problem, path=path)
         load = partial(map_array, path, stored, shape, offset, is_fortran=is_fortran)
-        super().__init__(shape, stored, load)
+        super().__init__(shape, stored, load, is_mapped=True)
 
 
 def npy_header(file: _Readable, path: Path) -> NpyHeader:

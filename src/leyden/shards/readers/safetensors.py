@@ -76,7 +76,7 @@ class SafetensorsReader(ArrayReader):
         if dtype_name == _BFLOAT16:
             super().__init__(shape, np.dtype(np.float32), lambda: _from_bfloat16(load()))
         else:
-            super().__init__(shape, stored, load)
+            super().__init__(shape, stored, load, is_mapped=True)
 
 
 def safetensors_keys(path: Path) -> tuple[str, ...]:

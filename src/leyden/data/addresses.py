@@ -1,0 +1,128 @@
+"""Copy rows out of many arrays at once, wherever these arrays are in memory.
+
+A set is mapped or loaded at an address of its own. NumPy and torch gather rows from one array only,
+so that a batch of rows from eight sets takes eight gathers and eight scatters. But every row is at
+a known address, and an array can be made that begins near zero and spans all addresses: its rows
+overlap, one begins at every multiple of a few bytes. Gathering from it by address is one call, and
+reads none but the rows asked for. ``take_rows`` does so where it can, and array by array elsewhere.
+"""
+
+import sys
+from collections.abc import Sequence
+from functools import cache, lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from leyden.types import Array, Rows
+
+__all__ = ["address_of", "take_rows"]
+
+_BEGIN = 1 << 16  # below any array; zero would be taken for no address at all
+_END = 1 << 47  # above any array, unless an address has more bits than most systems use
+_UNITS = {1: np.uint8, 2: np.int16, 4: np.int32, 8: np.int64, 16: np.complex128}
+_SERIAL = 1 << 15  # elements that torch gathers without asking other threads to help
+
+
+def address_of(array: Array) -> int:
+    """Tell where the first element of an array is in memory, in bytes."""
+    address: int = array.__array_interface__["data"][0]
+    return address
+
+
+def take_rows(
+    arrays: Sequence[Array], places: NDArray[np.intp], rows: Rows, addresses: Sequence[int] = ()
+) -> Array:
+    """Copy rows out of several arrays.
+
+    Args:
+        arrays: Arrays ``(rows, ...)`` in C order, alike but for the number of their rows.
+        places: Which of the arrays each row is from, ``(n,)``.
+        rows: Its index within that array, ``(n,)``.
+        addresses: Where the arrays are, if that is known already.
+
+    Returns:
+        The rows in that order, ``(n, ...)``.
+
+    Raises:
+        IndexError: If an array has no such row.
+    """
+    lengths = np.fromiter(map(len, arrays), np.intp, len(arrays))
+    if len(rows) and not (rows.min() >= 0 and np.all(rows < lengths[places])):
+        raise IndexError("Expected rows that the arrays have, but got others.")
+    known = np.array(addresses or [address_of(array) for array in arrays], np.intp)
+    is_in_reach = int(known.min()) >= _BEGIN and int(known.max()) < _END
+    if is_in_reach and arrays[0][:1].nbytes > 0 and len(rows) and _is_possible():
+        return _take_by_address(arrays[0], known, places, rows)
+    return _take_one_by_one(arrays, places, rows)
+
+
+def _take_one_by_one(arrays: Sequence[Array], places: NDArray[np.intp], rows: Rows) -> Array:
+    result = np.empty((len(rows), *arrays[0].shape[1:]), arrays[0].dtype)
+    for place, array in enumerate(arrays):
+        mine = np.flatnonzero(places == place)
+        result[mine] = array[rows[mine]]
+    return result
+
+
+def _take_by_address(
+    like: Array, addresses: NDArray[np.intp], places: NDArray[np.intp], rows: Rows
+) -> Array:
+    shape, row_bytes = like.shape[1:], like[:1].nbytes
+    bits = int(np.bitwise_or.reduce(addresses)) | row_bytes | max(_UNITS)
+    unit = bits & -bits  # the largest that divides them all
+    index = torch.from_numpy((addresses[places] + rows * row_bytes - _BEGIN) // unit)
+    memory = _memory(unit, row_bytes // unit)
+    if torch.get_num_threads() == 1:
+        taken = memory.index_select(0, index)
+    else:
+        taken = _take_alone(memory, index)
+    result: Array = taken.numpy().view(like.dtype).reshape(len(rows), *shape)
+    return result
+
+
+def _take_alone(memory: Tensor, index: Tensor) -> Tensor:
+    """Gather in pieces small enough that no other thread helps: they may be busy elsewhere."""
+    taken = torch.empty((len(index), *memory.shape[1:]), dtype=memory.dtype)
+    at_once = max(1, _SERIAL // taken[:1].numel())
+    for part, into in zip(torch.split(index, at_once), torch.split(taken, at_once), strict=True):
+        torch.index_select(memory, 0, part, out=into)
+    return taken
+
+
+class _Memory:
+    """All of the memory as an array whose rows begin at every unit; nothing of it is read."""
+
+    def __init__(self, unit: int, units_per_row: int) -> None:
+        dtype = np.dtype(_UNITS[unit])
+        count = (_END - _BEGIN) // unit
+        shape = (count,) if units_per_row == 1 else (count, units_per_row)
+        strides = (unit,) if units_per_row == 1 else (unit, unit)
+        self.__array_interface__: dict[str, Any] = {
+            "version": 3,
+            "typestr": dtype.str,
+            "shape": shape,
+            "strides": strides,
+            "data": (_BEGIN, False),
+        }
+
+
+@lru_cache(maxsize=64)
+def _memory(unit: int, units_per_row: int) -> Tensor:
+    return torch.from_numpy(np.asarray(_Memory(unit, units_per_row)))
+
+
+@cache
+def _is_possible() -> bool:
+    """Try it on two small arrays."""
+    if sys.platform not in ("linux", "darwin") or sys.maxsize < _END:
+        return False
+    arrays = [np.arange(6, dtype=np.int64).reshape(2, 3), -np.arange(6).reshape(2, 3)]
+    places, rows = np.array([1, 0, 1]), np.array([1, 0, 0])
+    addresses = np.array([address_of(array) for array in arrays])
+    return np.array_equal(
+        _take_by_address(arrays[0], addresses, places, rows), _take_one_by_one(arrays, places, rows)
+    )

@@ -1,0 +1,148 @@
+"""A block of batches: its rows read, prepared and weighed at once."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import repeat
+from typing import NamedTuple, Protocol, TypeAlias
+
+import torch
+from torch import Tensor
+
+from leyden.data.gather import ShardStore
+from leyden.data.picks import Picks
+from leyden.data.weights import RowWeights
+from leyden.types import Array
+
+__all__ = ["Assembler", "Block", "Inputs", "Job", "Prepare"]
+
+Inputs: TypeAlias = Tensor | dict[str, Tensor]
+"""Rows ``(rows, ...)``; or several arrays of them, by name."""
+
+
+class Prepare(Protocol):
+    """Makes what a model is given of rows as they are on disk."""
+
+    def __call__(
+        self, name: str, inputs: Array, picks: Picks, epoch: int, *, augments: bool
+    ) -> Tensor:
+        """Prepare rows.
+
+        Args:
+            name: Which array of inputs, if there are several; else ``""``.
+            inputs: As they are on disk, ``(rows, ...)``.
+            picks: Which rows they are.
+            epoch: Their epoch.
+            augments: Whether they are to be augmented.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A block to be made.
+
+    Args:
+        picks: Its rows.
+        epoch: Their epoch, from zero.
+    """
+
+    picks: Picks
+    epoch: int
+
+
+class Block(NamedTuple):
+    """Rows of one batch or several.
+
+    Args:
+        inputs: What a model is given.
+        labels: Its labels, ``(rows, ...)``, if there are any.
+        weights: What each row counts for, ``(rows,)``, if they have weights.
+    """
+
+    inputs: Inputs
+    labels: Tensor | None
+    weights: Tensor | None
+
+    def split(self, sizes: Sequence[int]) -> "Iterator[Block]":
+        """Cut the block into batches, which are views of it.
+
+        Args:
+            sizes: Rows of each.
+        """
+        parts = (self.labels, self.weights)
+        labels, weights = (
+            repeat(None) if part is None else iter(torch.split_with_sizes(part, sizes))
+            for part in parts
+        )
+        return map(Block, _split(self.inputs, sizes), labels, weights)
+
+    def pin(self) -> "Block":
+        """Copy it to memory from which it goes to a GPU faster."""
+        inputs, labels, weights = self
+        if isinstance(inputs, Tensor):
+            pinned: Inputs = inputs.pin_memory()
+        else:
+            pinned = {name: array.pin_memory() for name, array in inputs.items()}
+        return Block(
+            pinned,
+            None if labels is None else labels.pin_memory(),
+            None if weights is None else weights.pin_memory(),
+        )
+
+
+def _split(inputs: Inputs, sizes: Sequence[int]) -> Iterator[Inputs]:
+    if isinstance(inputs, Tensor):
+        return iter(torch.split_with_sizes(inputs, sizes))
+    parts = [torch.split_with_sizes(array, sizes) for array in inputs.values()]
+    return (dict(zip(inputs, part, strict=True)) for part in zip(*parts, strict=True))
+
+
+class Assembler:
+    """Makes blocks.
+
+    Args:
+        store: Reads the rows.
+        prepare: Makes what a model is given of them; ``None`` to hand them on as they are.
+        weights: What rows count for; ``None`` if all count the same.
+        augments: Whether inputs are augmented.
+    """
+
+    def __init__(
+        self,
+        store: ShardStore,
+        prepare: Prepare | None = None,
+        weights: RowWeights | None = None,
+        *,
+        augments: bool = False,
+    ) -> None:
+        self.store, self._prepare, self._weights = store, prepare, weights
+        self._augments = augments
+
+    def __call__(self, job: Job) -> Block:
+        """Make a block.
+
+        Raises:
+            ShardError: If a shard is missing or broken.
+        """
+        picks, store = job.picks, self.store
+        read = store.inputs(picks)
+        inputs = {
+            name: self._prepared(name, array, job, augments=self._augments)
+            for name, array in read.items()
+        }
+        labels, weights = None, None
+        if store.labels_are_inputs:
+            ((name, array),) = store.inputs(picks).items()
+            labels = self._prepared(name, array, job, augments=False)
+        elif store.has_labels:
+            found = store.labels(picks)
+            labels = torch.from_numpy(found)
+            weights = None if self._weights is None else self._weights.of(found)
+        if weights is None and self._weights is not None:
+            weights = torch.ones(len(picks))
+        return Block(inputs if store.has_fields else inputs[""], labels, weights)
+
+    def _prepared(self, name: str, inputs: Array, job: Job, *, augments: bool) -> Tensor:
+        if self._prepare is None:
+            return torch.from_numpy(inputs)
+        return self._prepare(name, inputs, job.picks, job.epoch, augments=augments)

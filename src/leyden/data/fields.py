@@ -1,0 +1,111 @@
+"""The preparation of several arrays of inputs, each by its name."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+from torch import Tensor
+
+from leyden.data.augment import Augmentation
+from leyden.data.picks import Picks
+from leyden.data.preparation import Preparation
+from leyden.data.preprocess import Preprocessing
+from leyden.errors import ConfigError, suggest
+from leyden.shards import Catalog
+from leyden.types import Array
+
+__all__ = ["Augmentors", "FieldPreparation", "Preprocessors"]
+
+Preprocessors: TypeAlias = Sequence[Any] | Preprocessing | Mapping[str, Any]
+"""What ``Preprocessing`` takes; where inputs have names, by these names."""
+
+Augmentors: TypeAlias = Sequence[Any] | Augmentation | Mapping[str, Any]
+"""What ``Augmentation`` takes; where inputs have names, by these names."""
+
+
+class FieldPreparation:
+    """What is done to each array of inputs on its way to the model.
+
+    Args:
+        names: The arrays' names; ``()`` if there is one only, without a name.
+        preprocessors: See ``Preprocessing``.
+        augmentors: See ``Augmentation``. A row has the same randomness in all its arrays, so that
+            the same augmentors move an image and its mask alike.
+        seed: Decides what augmentors do.
+
+    Raises:
+        ConfigError: If a preprocessor, an augmentor or a name is not known.
+    """
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        preprocessors: Preprocessors,
+        augmentors: Augmentors,
+        *,
+        seed: int,
+    ) -> None:
+        fitted = _by_name("preprocessors", preprocessors, names)
+        drawn = _by_name("augmentors", augmentors, names)
+        self._parts = {
+            name: Preparation(fitted.get(name, ()), drawn.get(name, ()), seed=seed)
+            for name in names or ("",)
+        }
+        self._has_names = bool(names)
+
+    def __bool__(self) -> bool:
+        """Say whether there are preprocessors, which have a state."""
+        return any(self._parts.values())
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether the training rows have been seen."""
+        return all(part.is_fitted for part in self._parts.values())
+
+    @property
+    def sample_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of one row of each array, as the model is given it."""
+        return {name: part.sample_shape for name, part in self._parts.items()}
+
+    def fit(self, train: Catalog) -> None:
+        """Learn from the training rows; see ``Preparation.fit``."""
+        for name, part in self._parts.items():
+            part.fit(train.fields[name] if self._has_names else train)
+
+    def apply(
+        self, name: str, inputs: Array, picks: Picks, epoch: int, *, augments: bool
+    ) -> Tensor:
+        """Prepare rows of one array; see ``Preparation.apply``."""
+        return self._parts[name].apply(inputs, picks, epoch, augments=augments)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Write down what was learned."""
+        if not self._has_names:
+            return self._parts[""].state_dict()
+        return {name: part.state_dict() for name, part in self._parts.items() if part}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over what was learned, instead of fitting.
+
+        Raises:
+            ResumeError: If it is of other preprocessors, or of none.
+        """
+        for name, part in self._parts.items():
+            if part:
+                part.load_state_dict(state_dict.get(name, {}) if self._has_names else state_dict)
+
+
+def _by_name(what: str, given: Any, names: Sequence[str]) -> Mapping[str, Any]:
+    if not names:
+        if isinstance(given, Mapping):
+            problem = f"Expected `{what}` to be a list, but got {dict(given)!r}."
+            raise ConfigError(f"{problem} Only inputs with names take them by name.")
+        return {"": given}
+    if not isinstance(given, Mapping):
+        if not isinstance(given, Preprocessing | Augmentation) and len(given) == 0:
+            return {}
+        problem = f"Expected `{what}` by the names of the inputs, but got {given!r}."
+        raise ConfigError(f"{problem} Pass such as {{{names[0]!r}: [...]}}.")
+    if unknown := [str(name) for name in given if name not in names]:
+        problem = f"Expected `{what}` by the names of the inputs, but got {unknown[0]!r}."
+        raise ConfigError(f"{problem} {suggest(unknown[0], names)}")
+    return given

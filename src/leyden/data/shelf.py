@@ -1,0 +1,121 @@
+"""Sets that are kept open, and how much memory they may take up."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from leyden.data.addresses import address_of
+from leyden.shards import OpenPiece
+from leyden.types import Array, Rows
+
+__all__ = ["OpenSet", "Shelf"]
+
+Opener: TypeAlias = Callable[[], OpenPiece]
+
+_LIMIT = 256 << 20  # bytes, of all phases together
+_MOST_SETS = 4096  # the system has a limit for maps, of tens of thousands
+_DESCRIPTOR = 1 << 20  # bytes that an open file counts for: a process may have some hundreds
+_AROUND = 1 << 16  # bytes that the system maps around each that is touched
+
+
+@dataclass(slots=True)
+class OpenSet:
+    """One array of one set, open.
+
+    Args:
+        piece: Reads it.
+        array: Its rows in memory or mapped; ``None`` where they are read one by one.
+        address: Where ``array`` begins, in bytes.
+        num_bytes: What it may take up of memory by now.
+    """
+
+    piece: OpenPiece
+    array: Array | None
+    address: int
+    num_bytes: int
+
+    @classmethod
+    def of(cls, piece: OpenPiece) -> "OpenSet":
+        """Map or load a set."""
+        array = piece.array
+        if array is None:
+            return cls(piece, None, 0, 0)
+        least = _DESCRIPTOR if piece.has_descriptor else 0
+        num_bytes = least if piece.is_mapped else array.nbytes
+        return cls(piece, array, address_of(array), num_bytes)
+
+    @classmethod
+    def holding(cls, piece: OpenPiece, rows: Array) -> "OpenSet":
+        """Keep the rows of a set that have been read."""
+        return cls(piece, rows, address_of(rows), rows.nbytes)
+
+    def read(self, rows: Rows) -> Array:
+        """Copy rows out, ``(n, ...)``."""
+        return self.piece.read(rows) if self.array is None else self.array[rows]
+
+
+class Shelf:
+    """The sets that were read from last, open; those not used for longest are closed first.
+
+    Pages of a mapped file count as memory of the process once they are touched, so that sets that
+    stay open forever would seem to fill the memory.
+
+    Args:
+        limit: Bytes that open sets may take up.
+    """
+
+    def __init__(self, limit: int = _LIMIT) -> None:
+        self._limit = limit
+        self._open: OrderedDict[Hashable, OpenSet] = OrderedDict()
+        self.num_bytes = 0
+
+    def __len__(self) -> int:
+        """Count the open sets."""
+        return len(self._open)
+
+    def __contains__(self, key: Hashable) -> bool:
+        """Say whether a set is open."""
+        return key in self._open
+
+    def get(self, key: Hashable, opener: Opener) -> OpenSet:
+        """Fetch a set, and open it if it is not; others are not closed before ``tidy``.
+
+        Args:
+            key: What tells sets and their arrays apart.
+            opener: Opens it.
+
+        Raises:
+            ShardError: If its file is missing or broken, or has been written since it was found.
+        """
+        found = self._open.get(key)
+        if found is None:
+            found = self._open[key] = OpenSet.of(opener())
+            self.num_bytes += found.num_bytes
+        else:
+            self._open.move_to_end(key)
+            found.piece.check()
+        return found
+
+    def count(self, opened: OpenSet, num_rows: int) -> None:
+        """Note that rows of a set were read.
+
+        Args:
+            opened: The set.
+            num_rows: How many.
+        """
+        array = opened.array
+        if array is not None and opened.num_bytes < array.nbytes:
+            touched = num_rows * (array.nbytes // max(1, len(array)) + _AROUND)
+            more = min(touched, array.nbytes - opened.num_bytes)
+            opened.num_bytes += more
+            self.num_bytes += more
+
+    def tidy(self) -> None:
+        """Close what does not fit; the set that was used last stays."""
+        while len(self._open) > 1 and (
+            self.num_bytes > self._limit or len(self._open) > _MOST_SETS
+        ):
+            _, closed = self._open.popitem(last=False)
+            self.num_bytes -= closed.num_bytes
+            closed.piece.unload()

@@ -1,0 +1,114 @@
+"""Worker processes that make blocks, for preprocessing that takes long."""
+
+import multiprocessing
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeAlias
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+from typing_extensions import override
+
+from leyden.data.assembly import Assembler, Block, Job
+from leyden.errors import LeydenError
+
+__all__ = ["BlockMaker", "Workers", "make_blocks"]
+
+BlockMaker: TypeAlias = Callable[[Iterable[Job]], Iterator[Block]]
+"""Makes blocks, in the order in which they are asked for."""
+
+
+def make_blocks(
+    assembler: Assembler, *, num_workers: int = 0, persistent: bool = True, pin_memory: bool = False
+) -> BlockMaker:
+    """Choose where blocks are made: in this process, or in others.
+
+    Args:
+        assembler: Makes a block.
+        num_workers: How many processes; 0 for this one.
+        persistent: Whether processes live on from one epoch to the next.
+        pin_memory: Whether blocks are put where they go to a GPU from faster, if there is one.
+
+    Returns:
+        Makes blocks, in the order in which they are asked for.
+    """
+    pins = pin_memory and torch.cuda.is_available()
+    if num_workers:
+        return Workers(assembler, num_workers, persistent=persistent, pin_memory=pins).make
+    if pins:
+        return lambda jobs: (assembler(job).pin() for job in jobs)
+    return lambda jobs: map(assembler, jobs)
+
+
+class Workers:
+    """Makes blocks in worker processes, in the order in which they are asked for.
+
+    Which rows are in a block is decided here and sent to the workers, so that neither their number
+    nor how far ahead they are has any influence on the batches.
+
+    Args:
+        assembler: Makes a block.
+        num_workers: How many processes.
+        persistent: Whether they live on from one epoch to the next.
+        pin_memory: Whether blocks are copied to memory from which they go to a GPU faster.
+    """
+
+    def __init__(
+        self, assembler: Assembler, num_workers: int, *, persistent: bool, pin_memory: bool
+    ) -> None:
+        self._jobs = _Jobs()
+        # Forked processes share what is in memory already: preloaded sets, and fitted objects.
+        forks = "fork" in multiprocessing.get_all_start_methods()
+        self._loader: DataLoader[Block | LeydenError] = DataLoader(
+            _Blocks(assembler),
+            batch_size=None,
+            sampler=self._jobs,
+            num_workers=num_workers,
+            persistent_workers=persistent,
+            pin_memory=pin_memory,
+            collate_fn=_as_it_is,
+            multiprocessing_context="fork" if forks else None,
+            generator=torch.Generator(),  # else it would draw from the one of the training
+        )
+
+    def make(self, jobs: Iterable[Job]) -> Iterator[Block]:
+        """Make blocks; a few of them ahead of time.
+
+        Args:
+            jobs: Which ones, in order.
+
+        Raises:
+            LeydenError: What a worker raised, as if it had been raised here.
+        """
+        self._jobs.are = jobs
+        for made in self._loader:
+            if isinstance(made, LeydenError):
+                raise made
+            yield made
+
+
+class _Jobs:
+    """The jobs of the moment, where a loader takes the rows of a sampler."""
+
+    def __init__(self) -> None:
+        self.are: Iterable[Job] = ()
+
+    def __iter__(self) -> Iterator[Job]:
+        return iter(self.are)
+
+
+class _Blocks(Dataset[Block | LeydenError]):
+    """Makes a block of a job, where a loader takes a row of an index."""
+
+    def __init__(self, assembler: Assembler) -> None:
+        self._assembler = assembler
+
+    @override
+    def __getitem__(self, job: Any) -> Block | LeydenError:
+        try:
+            return self._assembler(job)
+        except LeydenError as error:  # raised where it is used, with all that it knows
+            return error
+
+
+def _as_it_is(made: Any) -> Any:
+    return made

@@ -1,0 +1,69 @@
+"""Windows of time: a batch of long series is served as several, one for each stretch of time."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+__all__ = ["Window", "find_window"]
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Which stretch of a batch's time a step is given.
+
+    Args:
+        index: Its place among the windows of its batch, from zero.
+        count: How many windows a batch has; one if it is not cut.
+    """
+
+    index: int = 0
+    count: int = 1
+
+    @property
+    def is_first(self) -> bool:
+        """Whether a batch begins with it."""
+        return self.index == 0
+
+    @property
+    def is_last(self) -> bool:
+        """Whether a batch ends with it."""
+        return self.index == self.count - 1
+
+    def share(self, weights: tuple[float, float]) -> float:
+        """Tell how much this window counts in the weighted mean of all up to it.
+
+        That mean is the one before, moved by this fraction towards the value of this window.
+
+        Args:
+            weights: Weights of the first and of the last window, above zero; those of the others
+                lie evenly between them.
+
+        Returns:
+            A fraction; 1 for the first window.
+
+        Example:
+            >>> Window(1, 2).share((0.5, 1.5))  # 1.5 / (0.5 + 1.5)
+            0.75
+        """
+        weights_so_far = np.linspace(*weights, self.count)[: self.index + 1]
+        return float(weights_so_far[-1] / weights_so_far.sum())
+
+
+def find_window(trainer: Any, batch_index: int) -> Window:
+    """Tell which window of its batch the trainer's present step is given.
+
+    Args:
+        trainer: A Lightning trainer. A data module that serves windows has the method
+            ``num_windows(phase, epoch)``; without it, a batch is one window.
+        batch_index: Place of the step among those of its epoch, from zero.
+
+    Returns:
+        The window.
+    """
+    num_windows = getattr(trainer.datamodule, "num_windows", None)
+    if num_windows is None:
+        return Window()
+    phase = trainer.state.stage.dataloader_prefix  # train, val, test or predict
+    count = num_windows(phase, trainer.current_epoch)
+    return Window(batch_index % count, count)
