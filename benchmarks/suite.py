@@ -1,7 +1,6 @@
 """The whole benchmark: every contestant on every kind of data, then the further figures."""
 
 import argparse
-import gc
 import json
 import logging
 import time
@@ -20,6 +19,7 @@ from benchmarks.measuring import (
     median_ratio,
     medians,
     rows_per_second,
+    stop_workers,
     take_turns,
 )
 from benchmarks.peers import Setting, contestants, installed, left_out
@@ -96,13 +96,13 @@ def _measure(arguments: argparse.Namespace, folder: Path, progress: Progress) ->
         facts = _name(one, setting)
         progress.update(task, description=" ".join(str(value) for value in facts.values()))
         speeds.append(facts | _race(one, setting, arguments.rounds))
-        gc.collect()  # loaders that are left would be shut down by the next workers, with a noise
+        stop_workers()
         progress.advance(task)
     further: dict[str, dict[str, Any]] = {}
     for topic, name, measure in extras:
         progress.update(task, description=f"{topic} {name}")
         further.setdefault(topic, {})[name] = measure()
-        gc.collect()
+        stop_workers()
         progress.advance(task)
     data = [asdict(one.shape) for one in stored.values()]
     return {"datasets": data, "speeds": speeds, "figures": further}

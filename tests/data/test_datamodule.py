@@ -237,7 +237,7 @@ def test_a_schedule_of_nothing_or_of_unknown_sets_is_refused(folder: Path) -> No
         data.schedule("train", [])
     with pytest.raises(DataError, match=r"Expected a set number of .*, but got 999"):
         data.schedule("train", [999])
-    assert data.state_dict() == {}
+    assert data.state_dict() == {"version": 1}
 
 
 def test_status_follows_the_loader_that_handed_out_last(folder: Path) -> None:
@@ -262,13 +262,13 @@ def test_status_follows_the_loader_that_handed_out_last(folder: Path) -> None:
 def test_a_place_in_the_middle_is_kept_beside_the_loaders(folder: Path) -> None:
     data, other = make_data(folder), make_data(folder)
     batches = iter(data.train_dataloader())
-    assert data.state_dict() == {}
+    assert data.state_dict() == {"version": 1}
     next(batches)
     other.load_state_dict(data.state_dict())
     assert lists(other.train_dataloader()) == fetched(data, "train", 0)[1:]
     assert lists(other.train_dataloader()) == fetched(data, "train", 0)
     list(batches)
-    assert data.state_dict() == {}
+    assert data.state_dict() == {"version": 1}
 
 
 def test_one_file_of_named_sets_is_split_by_set(tmp_path: Path) -> None:

@@ -427,8 +427,20 @@ def test_preprocessors_of_the_checkpoint_that_are_not_passed_are_an_error(
     scaled_checkpoint: Path, make_trainer: MakeTrainer
 ) -> None:
     data = AutoDataModule(scaled_checkpoint.parent / "d")
-    with pytest.raises(ResumeError, match=r"[Pp]reprocessors"):
+    with pytest.raises(ResumeError, match="without a state of preprocessors, but it has one"):
         trained(make_trainer, data, ckpt_path=scaled_checkpoint)
+
+
+def test_preprocessors_of_one_of_several_inputs_that_are_not_passed_are_an_error(
+    tmp_path: Path,
+) -> None:
+    np.savez(tmp_path / "a1.npz", u=np.arange(6.0).reshape(3, 2), v=np.arange(3.0)[:, None])
+    scaled, half = {"u": ["standard_scaler"], "v": ["standard_scaler"]}, {"u": ["standard_scaler"]}
+    source = AutoDataModule(tmp_path, inputs=["u", "v"], preprocessors=scaled)
+    data = AutoDataModule(tmp_path, inputs=["u", "v"], preprocessors=half)
+    source.setup("fit")
+    with pytest.raises(ResumeError, match=r"[Pp]reprocessors"):
+        data.load_state_dict(source.state_dict())
 
 
 def test_preprocessors_that_the_checkpoint_lacks_are_an_error(

@@ -2,5 +2,6 @@
 
 from leyden.callbacks.batch_monitor import BatchMonitor
 from leyden.callbacks.history_figure import HistoryFigure
+from leyden.callbacks.state_reset import StateReset
 
-__all__ = ["BatchMonitor", "HistoryFigure"]
+__all__ = ["BatchMonitor", "HistoryFigure", "StateReset"]

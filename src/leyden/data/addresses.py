@@ -9,7 +9,8 @@ reads none but the rows asked for. ``take_rows`` does so where it can, and array
 
 import sys
 from collections.abc import Sequence
-from functools import cache, lru_cache
+from functools import cache, lru_cache, reduce
+from operator import or_
 from typing import Any
 
 import numpy as np
@@ -50,14 +51,20 @@ def take_rows(
     Raises:
         IndexError: If an array has no such row.
     """
-    lengths = np.fromiter(map(len, arrays), np.intp, len(arrays))
-    if len(rows) and not (rows.min() >= 0 and np.all(rows < lengths[places])):
-        raise IndexError("Expected rows that the arrays have, but got others.")
-    known = np.array(addresses or [address_of(array) for array in arrays], np.intp)
-    is_in_reach = int(known.min()) >= _BEGIN and int(known.max()) < _END
-    if is_in_reach and arrays[0][:1].nbytes > 0 and len(rows) and _is_possible():
+    if len(rows):
+        _check_rows([len(array) for array in arrays], places, rows)
+    known = list(addresses) or [address_of(array) for array in arrays]
+    is_in_reach = min(known) >= _BEGIN and max(known) < _END
+    if is_in_reach and len(rows) and arrays[0].strides[0] > 0 and _is_possible():
         return _take_by_address(arrays[0], known, places, rows)
     return _take_one_by_one(arrays, places, rows)
+
+
+def _check_rows(lengths: list[int], places: NDArray[np.intp], rows: Rows) -> None:
+    highest = rows.max()
+    in_all = highest < min(lengths)
+    if rows.min() < 0 or not (in_all or np.all(rows < np.array(lengths)[places])):
+        raise IndexError(f"Expected rows that the arrays have, but got some up to {highest}.")
 
 
 def _take_one_by_one(arrays: Sequence[Array], places: NDArray[np.intp], rows: Rows) -> Array:
@@ -69,12 +76,13 @@ def _take_one_by_one(arrays: Sequence[Array], places: NDArray[np.intp], rows: Ro
 
 
 def _take_by_address(
-    like: Array, addresses: NDArray[np.intp], places: NDArray[np.intp], rows: Rows
+    like: Array, addresses: list[int], places: NDArray[np.intp], rows: Rows
 ) -> Array:
-    shape, row_bytes = like.shape[1:], like[:1].nbytes
-    bits = int(np.bitwise_or.reduce(addresses)) | row_bytes | max(_UNITS)
+    shape, row_bytes = like.shape[1:], like.strides[0]
+    bits = reduce(or_, addresses) | row_bytes | max(_UNITS)
     unit = bits & -bits  # the largest that divides them all
-    index = torch.from_numpy((addresses[places] + rows * row_bytes - _BEGIN) // unit)
+    begins = np.array([(address - _BEGIN) // unit for address in addresses])
+    index = torch.from_numpy(begins[places] + rows * (row_bytes // unit))
     memory = _memory(unit, row_bytes // unit)
     if torch.get_num_threads() == 1:
         taken = memory.index_select(0, index)
@@ -122,7 +130,7 @@ def _is_possible() -> bool:
         return False
     arrays = [np.arange(6, dtype=np.int64).reshape(2, 3), -np.arange(6).reshape(2, 3)]
     places, rows = np.array([1, 0, 1]), np.array([1, 0, 0])
-    addresses = np.array([address_of(array) for array in arrays])
+    addresses = [address_of(array) for array in arrays]
     return np.array_equal(
         _take_by_address(arrays[0], addresses, places, rows), _take_one_by_one(arrays, places, rows)
     )

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import torch
 from torch import Tensor
@@ -13,10 +13,15 @@ from leyden.data.picks import Picks
 from leyden.data.weights import RowWeights
 from leyden.types import Array
 
-__all__ = ["Assembler", "Block", "Inputs", "Job", "Prepare"]
+__all__ = ["Assembler", "Batch", "Block", "Inputs", "Job", "Prepare"]
 
 Inputs: TypeAlias = Tensor | dict[str, Tensor]
 """Rows ``(rows, ...)``; or several arrays of them, by name."""
+
+
+Batch: TypeAlias = Inputs | tuple[Inputs, Tensor] | tuple[Inputs, Tensor | None, Tensor]
+"""Inputs; with labels ``(batch, ...)`` if there are any; with what each row counts for,
+``(batch,)``, if rows have weights."""
 
 
 class Prepare(Protocol):
@@ -75,6 +80,27 @@ class Block(NamedTuple):
             for part in parts
         )
         return map(Block, _split(self.inputs, sizes), labels, weights)
+
+    def batches(self, sizes: Sequence[int]) -> "Iterator[Batch]":
+        """Cut the block into batches as they are handed out.
+
+        Args:
+            sizes: Rows of each.
+        """
+        inputs, labels, weights = self
+        parts: list[Any] = [_split(inputs, sizes)]
+        if labels is not None or weights is not None:
+            parts.append(repeat(None) if labels is None else torch.split_with_sizes(labels, sizes))
+        if weights is not None:
+            parts.append(torch.split_with_sizes(weights, sizes))
+        return iter(parts[0]) if len(parts) == 1 else zip(*parts, strict=False)
+
+    def as_batch(self) -> "Batch":
+        """Give one batch as it is handed out."""
+        inputs, labels, weights = self
+        if weights is not None:
+            return inputs, labels, weights
+        return inputs if labels is None else (inputs, labels)
 
     def pin(self) -> "Block":
         """Copy it to memory from which it goes to a GPU faster."""

@@ -7,26 +7,24 @@ from pathlib import Path
 from typing import Any
 
 from lightning import LightningDataModule
+from lightning.pytorch.utilities import CombinedLoader
 from typing_extensions import override
 
-from leyden.data.assembly import Assembler
-from leyden.data.cut import WindowCut
-from leyden.data.empty import NoLoaders
+from leyden.data.assembly import Batch
 from leyden.data.fields import Augmentors, FieldPreparation, Preprocessors
-from leyden.data.gather import ShardStore
-from leyden.data.loader import Batch, BatchLoader, Progress
+from leyden.data.loader import BatchLoader
+from leyden.data.material import Material
 from leyden.data.order import check_whole, name_shuffle
 from leyden.data.origin import BatchOrigin
-from leyden.data.parts import Part, split_parts
+from leyden.data.parts import Part
 from leyden.data.plan import Begin, EpochPlan
 from leyden.data.preload import Preload, Preloader
 from leyden.data.schedule import Schedule
-from leyden.data.shelf import Shelf
 from leyden.data.status import Status, make_status
 from leyden.data.weights import ClassWeights, RowWeights
 from leyden.data.windows import TimeWindows
 from leyden.data.workers import make_blocks
-from leyden.errors import ConfigError, DataError, ResumeError, suggest
+from leyden.errors import ConfigError, ResumeError, suggest
 from leyden.shards import Catalog, Inputs, Labels, LeadingAxis, OpenFile, discover
 from leyden.types import Phase
 
@@ -130,27 +128,13 @@ class AutoDataModule(LightningDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        self._path = Path(path)
-        self._parts: dict[Phase, Part] = {
+        parts: dict[Phase, Part] = {
             Phase.TRAIN: train,
             Phase.VAL: val,
             Phase.TEST: test,
             Phase.PREDICT: predict,
         }
-        check_whole("num_workers", num_workers, 0)
-        names = tuple(inputs or ())
-        self._preparation = FieldPreparation(names, preprocessors, augmentors, seed=seed)
-        self._windows = TimeWindows.of(windows)
-        self._weights = RowWeights(class_weights, window_weights)
-        self._shelf, self._stores = Shelf(), dict[int, ShardStore]()
-        self._preloader = Preloader(preload)
-        self._make_blocks = partial(
-            make_blocks,
-            num_workers=num_workers,
-            persistent=persistent_workers,
-            pin_memory=pin_memory,
-        )
-        self._find = partial(
+        find = partial(
             discover,
             labels=labels,
             inputs=inputs,
@@ -159,6 +143,24 @@ class AutoDataModule(LightningDataModule):
             rows_per_set=rows_per_set,
             leading_axis=leading_axis,
         )
+        names = tuple(inputs or ())
+        self._material = Material(
+            Path(path),
+            parts,
+            find,
+            seed=seed,
+            preparation=FieldPreparation(names, preprocessors, augmentors, seed=seed),
+            weights=RowWeights(class_weights, window_weights),
+            windows=TimeWindows.of(windows),
+            preloader=Preloader(preload),
+        )
+        self._make_blocks = partial(
+            make_blocks,
+            num_workers=num_workers,
+            persistent=persistent_workers,
+            pin_memory=pin_memory,
+        )
+        check_whole("num_workers", num_workers, 0)
         check_whole("batch_size", batch_size, 1)
         check_whole("seed", seed, 0)
         self.batch_size, self.seed = batch_size, seed
@@ -168,9 +170,9 @@ class AutoDataModule(LightningDataModule):
         self._plans: dict[Phase, EpochPlan] = {}  # of each phase, the one asked for last
         self._reload_every = 0  # epochs, as the trainer was told
         self._place: dict[str, Any] | None = None  # where the next training loader begins
-        self._last: tuple[Phase, Progress] | None = None  # as of the last batch
+        self._last: tuple[Phase, BatchLoader] | None = None  # that handed out a batch
 
-    @cached_property
+    @property
     def catalogs(self) -> Mapping[Phase, Catalog]:
         """The sets of each phase; looked for once, when first asked for.
 
@@ -179,27 +181,13 @@ class AutoDataModule(LightningDataModule):
             DiscoveryError: If a folder cannot be read as numbered shards.
             DataError: If the parts contradict each other.
         """
-        found = split_parts(self._path, self._parts, self._find, seed=self.seed)
-        if Phase.PREDICT not in found and Phase.TEST in found:
-            found[Phase.PREDICT] = found[Phase.TEST]
-        return found
+        return self._material.catalogs
 
     @property
     def sample_shape(self) -> tuple[int, ...] | dict[str, tuple[int, ...]]:
         """Shape of one row of the inputs, as a model is given it; by name if they have names."""
-        shapes = self._fitted.sample_shapes
-        if self._windows is not None:
-            shapes = self._windows.shapes(shapes)
+        shapes = self._material.sample_shapes
         return shapes.get("", shapes)
-
-    @property
-    def _fitted(self) -> FieldPreparation:
-        """The preparation, fitted when it is first asked for."""
-        if not self._preparation.is_fitted:
-            train = self.catalogs[Phase.TRAIN]
-            self._weights.fit(train)
-            self._preparation.fit(train)
-        return self._preparation
 
     def num_windows(self, phase: Phase | str, epoch: int) -> int:
         """Count the windows that each batch of an epoch is handed out in; 1 without windows.
@@ -212,16 +200,7 @@ class AutoDataModule(LightningDataModule):
             ConfigError: If there is no such phase.
             DataError: If the rows are shorter than a window.
         """
-        windows = self._windows_of(_phase(phase))
-        if windows is None:
-            return 1
-        shape = next(iter(self._fitted.sample_shapes.values()))
-        return windows.count(shape[0] if shape else 0, epoch)
-
-    def _windows_of(self, phase: Phase) -> TimeWindows | None:
-        if self._windows is None or phase is Phase.TRAIN:
-            return self._windows
-        return self._windows.alike
+        return self._material.num_windows(_phase(phase), epoch)
 
     @property
     def label_shape(self) -> tuple[int, ...] | None:
@@ -241,7 +220,7 @@ class AutoDataModule(LightningDataModule):
 
     @override
     def setup(self, stage: str) -> None:
-        _ = self._fitted
+        _ = self._material.fitted
         self._plans, self._place, self._last = {}, None, None
         self._reload_every = getattr(self.trainer, _RELOAD, 0)
         _, num_ranks = self._ranks
@@ -250,6 +229,11 @@ class AutoDataModule(LightningDataModule):
                 problem = f"Expected at least one `{phase}` row for each of {num_ranks} processes"
                 remedy = "Pass `devices` with fewer."
                 raise ConfigError(f"{problem}, but got {catalog.num_samples}. {remedy}")
+
+    @override
+    def teardown(self, stage: str) -> None:
+        for loader in self._loaders.values():
+            loader.close()
 
     def _announce_lengths(self) -> None:
         """Have Lightning, which asks a loader for its length once, ask again if one will change."""
@@ -270,8 +254,8 @@ class AutoDataModule(LightningDataModule):
         return loader
 
     @override
-    def val_dataloader(self) -> BatchLoader | NoLoaders:
-        return self._new_loader(Phase.VAL) if self.has(Phase.VAL) else NoLoaders()
+    def val_dataloader(self) -> "BatchLoader | _NoLoaders":
+        return self._new_loader(Phase.VAL) if self.has(Phase.VAL) else _NoLoaders()
 
     @override
     def test_dataloader(self) -> BatchLoader:
@@ -305,7 +289,7 @@ class AutoDataModule(LightningDataModule):
         trains = phase is Phase.TRAIN
         shuffles = trains and getattr(self.trainer, "overfit_batches", 0) == 0
         return EpochPlan(
-            self._catalog(phase).lengths,
+            self._material.catalog(phase).lengths,
             batch_size=self.batch_size,
             shuffle=(shuffle or self._shuffle) if shuffles else "none",
             seed=self.seed,
@@ -339,7 +323,7 @@ class AutoDataModule(LightningDataModule):
             DataError: If the phase has no data, or no such set.
         """
         phase = _phase(phase)
-        catalog = self._catalog(phase)
+        catalog = self._material.catalog(phase)
         if set_numbers is not None:
             if not set_numbers:
                 problem = "Expected `set_numbers` to name a set at least, but got none."
@@ -403,7 +387,9 @@ class AutoDataModule(LightningDataModule):
     @property
     def status(self) -> Status | None:
         """What is being fit right now; ``None`` before the first batch."""
-        return None if self._last is None else make_status(*self._last)
+        phase, loader = self._last or (Phase.TRAIN, None)
+        progress = loader and loader.latest
+        return make_status(phase, progress) if progress else None
 
     @override
     def state_dict(self) -> dict[str, Any]:
@@ -414,8 +400,8 @@ class AutoDataModule(LightningDataModule):
         """
         loader = self._loaders.get(Phase.TRAIN)
         state: dict[str, Any] = {"version": _STATE_VERSION}  # Lightning loads no empty state
-        if self._preparation:
-            state["preparation"] = self._fitted.state_dict()
+        if self._material.preparation:
+            state["preparation"] = self._material.fitted.state_dict()
         if any(schedule.entries for schedule in self._schedules.values()):
             named = self._schedules.items()
             state["schedules"] = {str(phase): schedule.entries for phase, schedule in named}
@@ -434,11 +420,11 @@ class AutoDataModule(LightningDataModule):
             ResumeError: If it was made with other preprocessors.
         """
         prepared = state_dict.get("preparation", {})
-        if prepared and not self._preparation:
+        if prepared and not self._material.preparation:
             problem = "Expected a checkpoint without a state of preprocessors, but it has one."
             raise ResumeError(f"{problem} Pass the `preprocessors` that it was made with.")
-        if self._preparation:
-            self._fitted.load_state_dict(prepared)
+        if self._material.preparation:
+            self._material.fitted.load_state_dict(prepared)
         for phase, entries in state_dict.get("schedules", {}).items():
             self._schedules[_phase(phase)] = Schedule(entries)
         self._place = state_dict.get("train")
@@ -451,22 +437,6 @@ class AutoDataModule(LightningDataModule):
             f"[{phase}]\n{catalog.describe()}" for phase, catalog in self.catalogs.items()
         )
 
-    def _catalog(self, phase: Phase) -> Catalog:
-        if phase not in self.catalogs:
-            problem = f"Expected data for `{phase}`, but {self._path} has none."
-            raise DataError(f"{problem} Pass `{phase}` with set numbers or a path.")
-        return self.catalogs[phase]
-
-    def _store(self, phase: Phase) -> ShardStore:
-        """What reads the sets of a phase; where two phases have the same sets, it is the same."""
-        catalog = self._catalog(phase)
-        if id(catalog) not in self._stores:
-            if not self._stores:
-                self._preloader.check(self.catalogs.values())
-            store = self._stores[id(catalog)] = ShardStore(catalog, self._shelf)
-            self._preloader.fill(store)
-        return self._stores[id(catalog)]
-
     def _loader(self, phase: Phase) -> BatchLoader:
         return self._loaders[phase] if phase in self._loaders else self._new_loader(phase)
 
@@ -474,27 +444,38 @@ class AutoDataModule(LightningDataModule):
         trains = phase is Phase.TRAIN
 
         def note(loader: BatchLoader) -> None:
-            self._last = (phase, loader.progress)
-            if trains and loader.is_at_end:
-                self._announce_lengths()
+            self._last = phase, loader
 
-        store, windows = self._store(phase), self._windows_of(phase)
-        weights = self._weights if trains and self._weights else None
-        assembler = Assembler(store, self._fitted.apply, weights, augments=trains)
-        cuts_labels = store.labels_are_inputs
-        cut = WindowCut(windows, weights, cuts_labels=cuts_labels) if windows else None
+        assembler = self._material.assembler(phase)
         self._loaders[phase] = BatchLoader(
             assembler,
             partial(self.plan, phase),
-            fingerprint=store.catalog.fingerprint,
+            fingerprint=assembler.store.catalog.fingerprint,
             every_epoch_alike=not trains,
-            cut=cut,
+            cut=self._material.cut(phase),
             make_blocks=self._make_blocks(assembler),
             on_batch=note,
+            on_end=lambda _: self._announce_lengths() if trains else None,
         )
         # Lightning asks for the length before it says which epoch comes.
         self._loaders[phase].set_epoch(getattr(self.trainer, "current_epoch", 0))
         return self._loaders[phase]
+
+
+class _NoLoaders(CombinedLoader):
+    """No loaders at all; for an empty list, Lightning would warn of a loader without batches."""
+
+    def __init__(self) -> None:
+        super().__init__([], "sequential")
+
+    @property  # type: ignore[explicit-override] # mypy overlooks it on what can be set
+    @override
+    def flattened(self) -> list[Any]:
+        return []
+
+    @flattened.setter
+    def flattened(self, flattened: list[Any]) -> None:
+        assert not flattened  # noqa: S101 - Lightning puts back what it was given
 
 
 def _phase(name: Phase | str) -> Phase:

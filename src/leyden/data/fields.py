@@ -90,8 +90,9 @@ class FieldPreparation:
             ResumeError: If it is of other preprocessors, or of none.
         """
         for name, part in self._parts.items():
-            if part:
-                part.load_state_dict(state_dict.get(name, {}) if self._has_names else state_dict)
+            saved = state_dict.get(name, {}) if self._has_names else state_dict
+            if part or saved:
+                part.load_state_dict(saved)
 
 
 def _by_name(what: str, given: Any, names: Sequence[str]) -> Mapping[str, Any]:

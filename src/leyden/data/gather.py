@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterable
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from leyden.types import Array
 
 __all__ = ["ShardStore"]
 
+_MOMENT = 0.01  # seconds; a file that was there before is taken to be there still
 _CHECK_EVERY = 0.5  # seconds
 _CHECK_SHARE = 50  # as many times longer than a check takes, it is until the next
 
@@ -126,8 +127,10 @@ class _Arrays:
     def __init__(self, shelf: Shelf, open_set: Callable[[int], OpenPiece]) -> None:
         self._shelf, self._open_set = shelf, open_set
         self._preloaded: dict[int, OpenSet] = {}
+        self._last: tuple[tuple[int, ...], float, list[OpenSet]] = ((), -1.0, [])
 
     def preload(self, set_number: int) -> None:
+        """Read a set into memory."""
         piece = self._open_set(set_number)
         rows = piece.read(np.arange(piece.num_rows))
         self._preloaded[set_number] = OpenSet.holding(piece, rows)
@@ -136,21 +139,32 @@ class _Arrays:
         """Say whether a set is open already."""
         return set_number in self._preloaded or (self, set_number) in self._shelf
 
-    def _open(self, set_number: int) -> OpenSet:
-        if set_number in self._preloaded:
-            return self._preloaded[set_number]
-        return self._shelf.get((self, set_number), lambda: self._open_set(set_number))
+    def _open(self, sets: tuple[int, ...]) -> list[OpenSet]:
+        """Open sets, and check their files, unless that was done a moment ago."""
+        now = time.monotonic()
+        last, checked, opened = self._last
+        if sets is last and now - checked < _MOMENT:
+            return opened
+        opened = [
+            self._preloaded.get(number)
+            or self._shelf.get((self, number), partial(self._open_set, number))
+            for number in sets
+        ]
+        self._last = (sets, now, opened)
+        return opened
 
     def read(self, picks: Picks) -> Array:
-        opened = [self._open(number) for number in picks.sets]
+        """Read rows, ``(rows, ...)``."""
+        opened = self._open(picks.sets)
         arrays = [one.array for one in opened if one.array is not None]
         if len(arrays) == len(opened):
             addresses = [one.address for one in opened]
             rows = take_rows(arrays, picks.places, picks.rows, addresses)
         else:
             rows = _read_one_by_one(opened, picks)
-        for one, num_rows in zip(opened, picks.counts, strict=True):
-            self._shelf.count(one, num_rows)
+        if not all(one.is_counted for one in opened):
+            for one, num_rows in zip(opened, picks.counts, strict=True):
+                self._shelf.count(one, num_rows)
         self._shelf.tidy()
         return rows
 
@@ -158,8 +172,8 @@ class _Arrays:
 def _read_one_by_one(opened: list[OpenSet], picks: Picks) -> Array:
     """Read set by set, each at once, and put the rows where they belong."""
     result: Array | None = None
-    for place, one in enumerate(opened):
-        mine = np.flatnonzero(picks.places == place)
+    for place in np.unique(picks.places).tolist():
+        one, mine = opened[place], np.flatnonzero(picks.places == place)
         part = one.read(picks.rows[mine])
         if result is None:
             result = np.empty((len(picks), *part.shape[1:]), part.dtype)

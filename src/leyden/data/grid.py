@@ -92,6 +92,24 @@ class BatchGrid:
         start, stop = int(bounds[rank]), int(bounds[rank + 1])
         return (start, stop) if start < stop else (stop - 1, stop)
 
+    def spans(self, first: int, stop: int, rank: int = 0) -> NDArray[np.intp]:
+        """Find the positions of consecutive batches.
+
+        Args:
+            first: Index of the first batch.
+            stop: Index after the last.
+            rank: Whose.
+
+        Returns:
+            First position of each, and the one after its last, ``(batches, 2)``.
+        """
+        steps = np.arange(self._step(first), self._step(stop))
+        begins = self._begin + (steps * self.num_ranks + rank) * self.batch_size
+        spans = np.stack([begins, begins + self.batch_size], axis=1)
+        for place in np.flatnonzero((steps < 0) | (steps >= self._steps)).tolist():
+            spans[place] = self.span(first + place, rank)
+        return spans
+
     def is_repeated(self, batch_index: int, rank: int = 0) -> bool:
         """Say whether a batch holds nothing but a row that belongs to another rank."""
         step = self._step(batch_index)

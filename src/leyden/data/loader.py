@@ -2,28 +2,28 @@
 
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from itertools import islice, product
+from typing import Any, NamedTuple, Protocol
+from weakref import finalize
 
 import numpy as np
-from torch import Tensor
 from torch.utils.data import Sampler, SequentialSampler
 
-from leyden.data.assembly import Assembler, Block, Inputs, Job
+from leyden.data.assembly import Assembler, Batch, Block, Job
 from leyden.data.cut import WindowCut
+from leyden.data.gather import ShardStore
 from leyden.data.origin import BatchOrigin
 from leyden.data.picks import Picks
 from leyden.data.plan import Begin, EpochPlan
-from leyden.data.workers import BlockMaker
+from leyden.data.workers import BlockMaker, Workers
 from leyden.errors import ResumeError
 
 __all__ = ["Batch", "BatchLoader", "Progress"]
 
-Batch: TypeAlias = Inputs | tuple[Inputs, Tensor] | tuple[Inputs, Tensor | None, Tensor]
-"""Inputs ``(batch, ...)``; with labels ``(batch, ...)`` if there are any; with what each row counts
-for, ``(batch,)``, if rows have weights."""
-
 _STATE_VERSION = 2
 _BLOCK_BYTES = 1 << 20  # a block of batches fits the cache of a core
+_PLANNED_ROWS = 2048  # worked out at a time
+_PLANNED_BLOCKS = 16  # likewise, at most
 _AHEAD_BYTES = 64 << 20  # read before they are needed
 
 
@@ -96,6 +96,7 @@ class BatchLoader:
         cut: Cuts windows of time out of batches; ``None`` to hand them out whole.
         make_blocks: Has the assembler make blocks elsewhere, in the same order.
         on_batch: Called with the loader whenever it hands out a batch.
+        on_end: Called with the loader when it hands out the last batch of an epoch.
     """
 
     def __init__(
@@ -108,16 +109,20 @@ class BatchLoader:
         cut: WindowCut | None = None,
         make_blocks: BlockMaker | None = None,
         on_batch: Callable[["BatchLoader"], None] = _ignore,
+        on_end: Callable[["BatchLoader"], None] = _ignore,
     ) -> None:
         self._assembler, self._make_plan, self._fingerprint = assembler, make_plan, fingerprint
         self._store, self._cut = assembler.store, cut
         self._make_blocks = make_blocks or (lambda jobs: map(assembler, jobs))
-        self._every_epoch_alike, self._on_batch = every_epoch_alike, on_batch
+        if isinstance(make_blocks, Workers):  # which do not end well with the garbage
+            finalize(self, make_blocks.close)
+        self._every_epoch_alike, self._on_batch, self._on_end = every_epoch_alike, on_batch, on_end
         self._plan = make_plan(0)
         self._done = 0  # batches handed out in this epoch
         self._resume_at = 0  # batches to skip when the epoch is next begun
         self._clock = (time.perf_counter(), 0)  # when this process began the epoch, and where
         self._now = self._clock[0]  # when it handed out the last batch
+        self._latest: Progress | None = None  # as of the last batch of another pass
 
     def __len__(self) -> int:
         """Count the batches of an epoch."""
@@ -132,45 +137,30 @@ class BatchLoader:
         is_over = start == 0 and self.is_at_end and not self._every_epoch_alike
         self._go_to(self._plan.epoch + is_over, start)
         self._store.check()  # before the first row, rather than when a broken shard's turn comes
-        plan = self._plan
+        plan, num_batches = self._plan, len(self._plan)
         first, skipped = divmod(start, plan.windows)
         sizes: list[list[int]] = []  # of the blocks that are being made
-        for block in self._make_blocks(self._jobs(plan, first, sizes)):
+        for block in self._make_blocks(_jobs(self._store, plan, first, sizes)):
             self._store.check_if_due()
-            for batch in block.split(sizes.pop(0)):
-                for window in range(skipped, plan.windows):
-                    self._done += 1
-                    self._now = time.perf_counter()
-                    self._on_batch(self)
-                    yield self._hand_out(batch, plan.epoch, window)
-                skipped = 0
+            for batch in self._cut_up(block, sizes.pop(0), skipped):
+                self._done += 1
+                self._now = time.perf_counter()
+                self._on_batch(self)
+                if self._done == num_batches:
+                    self._on_end(self)
+                yield batch
+            skipped = 0
 
-    def _jobs(self, plan: EpochPlan, first: int, sizes: list[list[int]]) -> Iterator[Job]:
-        """Work out one block after another, and note the sizes of its batches."""
-        num_batches, asked = len(plan.grid), 0
-        at_once = max(1, _BLOCK_BYTES // (plan.batch_size * self._store.row_bytes))
-        for start in range(first, num_batches, at_once):
-            stop = min(start + at_once, num_batches)
-            picks, rows = plan.block(start, stop)
-            asked = self._read_ahead(plan, plan.grid.rows_before(stop), asked)
-            sizes.append(rows)
-            yield Job(picks, plan.epoch)
-
-    def _read_ahead(self, plan: EpochPlan, position: int, asked: int) -> int:
-        """Have the sets read whose turn comes soon; count those that were asked for."""
-        soon = position + _AHEAD_BYTES // self._store.row_bytes
-        stop = plan.order.visits_until(min(soon, plan.num_rows))
-        if stop > asked:
-            self._store.read_ahead(plan.order.visited_sets[asked:stop].tolist())
-        return stop
-
-    def _hand_out(self, batch: Block, epoch: int, window: int) -> Batch:
-        if self._cut is not None:
-            batch = self._cut(batch, epoch, window)
-        inputs, labels, weights = batch
-        if weights is not None:
-            return inputs, labels, weights
-        return inputs if labels is None else (inputs, labels)
+    def _cut_up(self, block: Block, sizes: list[int], skipped: int) -> Iterator[Batch]:
+        """Cut a block into batches, and these into windows, of which some may be left out."""
+        if self._cut is None:
+            return block.batches(sizes)
+        plan, cut = self._plan, self._cut
+        pairs = product(block.split(sizes), range(plan.windows))
+        return (
+            cut(batch, plan.epoch, window).as_batch()
+            for batch, window in islice(pairs, skipped, None)
+        )
 
     def fetch(self, origin: BatchOrigin) -> Batch:
         """Read the rows of a batch.
@@ -187,7 +177,9 @@ class BatchLoader:
         numbers = np.repeat(origin.set_numbers, [len(piece.rows) for piece in origin.slices])
         rows = np.concatenate([piece.rows for piece in origin.slices])
         block = self._assembler(Job(Picks.of(numbers, rows), origin.epoch))
-        return self._hand_out(block, origin.epoch, origin.window.index if origin.window else 0)
+        if self._cut is not None:
+            block = self._cut(block, origin.epoch, origin.window.index if origin.window else 0)
+        return block.as_batch()
 
     batch_sampler = None  # Lightning looks at it wherever there is a sampler
 
@@ -210,10 +202,16 @@ class BatchLoader:
             self._resume_at = 0
 
     def _go_to(self, epoch: int, num_batches: int) -> None:
+        self._latest = self.latest
         if epoch != self._plan.epoch or num_batches < self._plan.first_index:
             self._plan = self._make_plan(epoch)
         self._now = time.perf_counter()
         self._done, self._clock = num_batches, (self._now, num_batches)
+
+    def close(self) -> None:
+        """End the worker processes, if there are any; the next epoch has new ones."""
+        if isinstance(self._make_blocks, Workers):
+            self._make_blocks.close()
 
     def renew(self) -> None:
         """Make the plan of the current epoch anew; only before its first batch."""
@@ -229,6 +227,12 @@ class BatchLoader:
         """How far the current epoch has come."""
         began, first = self._clock
         return Progress(self._plan, self._done, first, began, self._now)
+
+    @property
+    def latest(self) -> Progress | None:
+        """How far things had come with the last batch handed out; ``None`` before the first."""
+        has_begun = self._done > self._clock[1]
+        return self.progress if has_begun else self._latest
 
     @property
     def is_at_end(self) -> bool:
@@ -288,6 +292,32 @@ class BatchLoader:
         keys = ("version", "fingerprint", "seed", *(() if both_blocks else ("shuffle",)))
         for key in keys:
             _same(key, state_dict.get(key), mine[key])
+
+
+def _jobs(store: ShardStore, plan: EpochPlan, first: int, sizes: list[list[int]]) -> Iterator[Job]:
+    """Work out one block after another, several in one go, and note their batches' sizes."""
+    num_batches, asked = len(plan.grid), 0
+    at_once = max(1, _BLOCK_BYTES // (plan.batch_size * store.row_bytes))
+    num_blocks = min(max(1, _PLANNED_ROWS // (at_once * plan.batch_size)), _PLANNED_BLOCKS)
+    for start in range(first, num_batches, num_blocks * at_once):
+        stop = min(start + num_blocks * at_once, num_batches)
+        picks, rows = plan.block(start, stop)
+        asked = _read_ahead(store, plan, plan.grid.rows_before(stop), asked)
+        begin = 0
+        for block in range(0, stop - start, at_once):
+            sizes.append(rows[block : block + at_once])
+            end = begin + sum(sizes[-1])
+            yield Job(picks.part(begin, end), plan.epoch)
+            begin = end
+
+
+def _read_ahead(store: ShardStore, plan: EpochPlan, position: int, asked: int) -> int:
+    """Have the sets read whose turn comes soon; count those that were asked for."""
+    soon = position + _AHEAD_BYTES // store.row_bytes
+    stop = plan.order.visits_until(min(soon, plan.num_rows))
+    if stop > asked:
+        store.read_ahead(plan.order.visited_sets[asked:stop].tolist())
+    return stop
 
 
 def _fits(plan: EpochPlan, rows: int, batches: int, step_rows: int) -> bool:

@@ -291,13 +291,15 @@ class EpochOrder:
     def _make_group(self, index: int) -> _Group:
         first = index * self._group_size
         last = min(first + self._group_size, len(self._order)) - 1
-        begin, end = int(self._ends[first] - self.visited_lengths[first]), int(self._ends[last])
-        visits, rows = self._rows_unshuffled(begin, end)
+        lengths = self.visited_lengths[first : last + 1]
+        visits = np.repeat(np.arange(first, last + 1), lengths)
+        rows = np.arange(len(visits)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
         random, block = self._random(1 + index), self._mode.block
+        num_blocks = len(rows) // block
         # What is left of a set after its whole blocks stays at the set's end.
-        blocks, rest = np.split(np.arange(len(rows)), [len(rows) // block * block])
-        order = np.concatenate([random.permutation(blocks.reshape(-1, block)).ravel(), rest])
-        return _Group(begin, visits[order], rows[order])
+        order = (random.permutation(num_blocks)[:, np.newaxis] * block + np.arange(block)).ravel()
+        order = np.concatenate([order, np.arange(num_blocks * block, len(rows))])
+        return _Group(int(self._ends[first] - lengths[0]), visits[order], rows[order])
 
 
 def _look_up(sets: Sequence[int], lengths: Mapping[int, int]) -> NDArray[np.intp]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
+from numbers import Integral
 from os import PathLike
 from pathlib import Path
 from typing import TypeAlias
@@ -69,7 +70,7 @@ def _choose_folders(path: Path, parts: Mapping[Phase, Part]) -> dict[Phase, Path
 
 
 def _check_kind(phase: Phase, part: object) -> None:
-    numbers = isinstance(part, Sequence) and all(isinstance(number, int) for number in part)
+    numbers = isinstance(part, Sequence) and all(isinstance(number, Integral) for number in part)
     fraction = isinstance(part, float) and phase is not Phase.TRAIN
     if not (part is None or numbers or fraction or isinstance(part, str | PathLike)):
         kinds = "set numbers, the path of a folder or None"

@@ -19,7 +19,7 @@ class Picks:
     """Which rows of which sets, in order.
 
     Args:
-        sets: Set numbers, none of them without a row.
+        sets: Set numbers.
         places: Which of these each row is from, ``(rows,)``.
         rows: Its index within that set, ``(rows,)``.
     """
@@ -44,6 +44,10 @@ class Picks:
         sets, places = np.unique(np.asarray(set_numbers, np.int64), return_inverse=True)
         return cls(tuple(sets.tolist()), places.reshape(-1), np.asarray(rows, np.intp))
 
+    def part(self, begin: int, end: int) -> "Picks":
+        """Take the rows from one to another."""
+        return Picks(self.sets, self.places[begin:end], self.rows[begin:end])
+
     def __len__(self) -> int:
         """Count the rows."""
         return len(self.rows)
@@ -53,7 +57,7 @@ class Picks:
         """The set of each row, ``(rows,)``."""
         return np.array(self.sets, np.int64)[self.places]
 
-    @cached_property
+    @property
     def counts(self) -> list[int]:
         """How many rows are from each of the sets."""
         counted: list[int] = np.bincount(self.places, minlength=len(self.sets)).tolist()

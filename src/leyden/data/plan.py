@@ -178,20 +178,20 @@ class EpochPlan:
         Returns:
             The rows of all batches, in their order, and how many each batch has.
         """
-        spans = [self.grid.span(index, self.rank) for index in range(first, stop)]
-        sizes = [end - begin for begin, end in spans]
-        if sum(sizes) == spans[-1][1] - spans[0][0]:
-            visits, rows = self.order.rows(spans[0][0], spans[-1][1])
+        spans = self.grid.spans(first, stop, self.rank)
+        begin, end = int(spans[0, 0]), int(spans[-1, 1])
+        sizes: list[int] = (spans[:, 1] - spans[:, 0]).tolist()
+        if sum(sizes) == end - begin:
+            visits, rows = self.order.rows(begin, end)
         else:
-            pairs = [self.order.rows(*span) for span in spans]
+            pairs = [self.order.rows(*span) for span in spans.tolist()]
             visits, rows = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
-        if self.order.is_interleaved:
-            batches = np.repeat(np.arange(len(sizes)), sizes)
-            places = np.lexsort((visits, batches))  # stable: each batch set by set
-            visits, rows = visits[places], rows[places]
         present, places = _tell_apart(visits)
-        sets = self.order.visited_sets[present].tolist()
-        return Picks(tuple(sets), places, rows), sizes
+        sets = tuple(self.order.visited_sets[present].tolist())
+        if self.order.is_interleaved:
+            order = _set_by_set(places, len(sets), sizes)
+            places, rows = places[order], rows[order]
+        return Picks(sets, places, rows), sizes
 
     def rows_before(self, batch_index: int) -> int:
         """Count the rows that all ranks have had, with all their windows, before a batch."""
@@ -225,6 +225,14 @@ def _tell_apart(visits: Visits) -> tuple[Visits, NDArray[np.intp]]:
     places = np.empty(present[-1] + 1, np.intp)
     places[present] = np.arange(len(present))
     return present + first, places[visits - first]
+
+
+def _set_by_set(places: NDArray[np.intp], num_sets: int, sizes: Sequence[int]) -> NDArray[np.intp]:
+    """Sort the rows of each batch by their sets, and leave the batches in their order."""
+    keys = np.repeat(np.arange(len(sizes)) * num_sets, sizes) + places
+    if len(sizes) * num_sets <= np.iinfo(np.uint16).max:
+        keys = keys.astype(np.uint16)  # which NumPy sorts without comparing
+    return np.argsort(keys, kind="stable")
 
 
 def _count_parts(visits: Visits, cells: NDArray[np.intp]) -> NDArray[np.intp]:

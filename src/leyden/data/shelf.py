@@ -50,6 +50,11 @@ class OpenSet:
         """Keep the rows of a set that have been read."""
         return cls(piece, rows, address_of(rows), rows.nbytes)
 
+    @property
+    def is_counted(self) -> bool:
+        """Whether all that it may take up of memory has been counted."""
+        return self.array is None or self.num_bytes >= self.array.nbytes
+
     def read(self, rows: Rows) -> Array:
         """Copy rows out, ``(n, ...)``."""
         return self.piece.read(rows) if self.array is None else self.array[rows]
@@ -105,7 +110,7 @@ class Shelf:
             num_rows: How many.
         """
         array = opened.array
-        if array is not None and opened.num_bytes < array.nbytes:
+        if num_rows and array is not None and opened.num_bytes < array.nbytes:
             touched = num_rows * (array.nbytes // max(1, len(array)) + _AROUND)
             more = min(touched, array.nbytes - opened.num_bytes)
             opened.num_bytes += more

@@ -2,6 +2,7 @@
 
 import multiprocessing
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any, TypeAlias
 
 import torch
@@ -33,7 +34,7 @@ def make_blocks(
     """
     pins = pin_memory and torch.cuda.is_available()
     if num_workers:
-        return Workers(assembler, num_workers, persistent=persistent, pin_memory=pins).make
+        return Workers(assembler, num_workers, persistent=persistent, pin_memory=pins)
     if pins:
         return lambda jobs: (assembler(job).pin() for job in jobs)
     return lambda jobs: map(assembler, jobs)
@@ -58,7 +59,8 @@ class Workers:
         self._jobs = _Jobs()
         # Forked processes share what is in memory already: preloaded sets, and fitted objects.
         forks = "fork" in multiprocessing.get_all_start_methods()
-        self._loader: DataLoader[Block | LeydenError] = DataLoader(
+        self._make_loader: Callable[[], DataLoader[Block | LeydenError]] = partial(
+            DataLoader,
             _Blocks(assembler),
             batch_size=None,
             sampler=self._jobs,
@@ -69,8 +71,9 @@ class Workers:
             multiprocessing_context="fork" if forks else None,
             generator=torch.Generator(),  # else it would draw from the one of the training
         )
+        self._loader: DataLoader[Block | LeydenError] | None = None
 
-    def make(self, jobs: Iterable[Job]) -> Iterator[Block]:
+    def __call__(self, jobs: Iterable[Job]) -> Iterator[Block]:
         """Make blocks; a few of them ahead of time.
 
         Args:
@@ -80,10 +83,17 @@ class Workers:
             LeydenError: What a worker raised, as if it had been raised here.
         """
         self._jobs.are = jobs
-        for made in self._loader:
-            if isinstance(made, LeydenError):
-                raise made
-            yield made
+        if self._loader is None:
+            self._loader = self._make_loader()
+        try:
+            yield from map(_or_raise, self._loader)
+        except Exception:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """End the processes; the next blocks are made by new ones."""
+        self._loader = None
 
 
 class _Jobs:
@@ -108,6 +118,12 @@ class _Blocks(Dataset[Block | LeydenError]):
             return self._assembler(job)
         except LeydenError as error:  # raised where it is used, with all that it knows
             return error
+
+
+def _or_raise(made: Block | LeydenError) -> Block:
+    if isinstance(made, LeydenError):
+        raise made
+    return made
 
 
 def _as_it_is(made: Any) -> Any:

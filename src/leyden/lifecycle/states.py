@@ -47,36 +47,36 @@ class StateResetting:
         super().__init__()
         self._parts: list[Any] | None = None  # once looked for
 
-    def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
+    def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:  # noqa: ARG002
         """Forget the module of an earlier run."""
         self._parts = None
 
     def on_train_batch_start(
-        self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int
+        self, trainer: Any, pl_module: Any, _batch: Any, batch_idx: int
     ) -> None:
         """Reset before the first window."""
         self._begin(trainer, pl_module, batch_idx)
 
     def on_train_batch_end(
-        self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+        self, trainer: Any, _pl_module: Any, _outputs: Any, _batch: Any, batch_idx: int
     ) -> None:
         """Reset after the last window."""
         self._end(trainer, batch_idx)
 
     def on_validation_batch_start(
-        self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
+        self, trainer: Any, pl_module: Any, _batch: Any, batch_idx: int, _dataloader_idx: int = 0
     ) -> None:
         """Reset before the first window."""
         self._begin(trainer, pl_module, batch_idx)
 
-    def on_validation_batch_end(  # noqa: PLR0913 - Lightning's arguments
+    def on_validation_batch_end(
         self,
         trainer: Any,
-        pl_module: Any,
-        outputs: Any,
-        batch: Any,
+        _pl_module: Any,
+        _outputs: Any,
+        _batch: Any,
         batch_idx: int,
-        dataloader_idx: int = 0,
+        _dataloader_idx: int = 0,
     ) -> None:
         """Reset after the last window."""
         self._end(trainer, batch_idx)

@@ -36,18 +36,19 @@ class Window:
         That mean is the one before, moved by this fraction towards the value of this window.
 
         Args:
-            weights: Weights of the first and of the last window, above zero; those of the others
-                lie evenly between them.
+            weights: Weights of the first and of the last window, from zero; those of the others lie
+                evenly between them.
 
         Returns:
-            A fraction; 1 for the first window.
+            A fraction; 1 for the first window, and as long as all weights are zero.
 
         Example:
             >>> Window(1, 2).share((0.5, 1.5))  # 1.5 / (0.5 + 1.5)
             0.75
         """
         weights_so_far = np.linspace(*weights, self.count)[: self.index + 1]
-        return float(weights_so_far[-1] / weights_so_far.sum())
+        total = float(weights_so_far.sum())
+        return float(weights_so_far[-1]) / total if total else 1.0
 
 
 def find_window(trainer: Any, batch_index: int) -> Window:

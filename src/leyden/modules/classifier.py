@@ -16,6 +16,7 @@ from leyden.modules.lifecycle import LifecycleModule
 from leyden.modules.networks import CNN, MLP
 from leyden.modules.optimization import configure
 from leyden.modules.recurrent import LSTM
+from leyden.modules.resetting import trainer_of
 from leyden.modules.weighting import weighted_loss
 from leyden.recipes import Recipe, build, is_plain
 from leyden.types import Phase
@@ -53,13 +54,12 @@ class ClassifierModule(LifecycleModule):
         loss: Called with scores ``(batch, num_classes)`` and classes ``(batch,)``; ``None`` for the
             cross entropy. With weights it needs an attribute ``reduction``, as torch's losses have.
         prediction_weights: Weights of the first and of the last window in a batch's prediction,
-            above zero; those of the others lie evenly between them. ``None`` for equal weights.
+            from zero; those of the others lie evenly between them. ``None`` for equal weights.
         input_shape: Shape of one sample; ``None`` to take it from the data module.
         num_classes: How many classes there are; ``None`` to take it from the data module.
 
     Raises:
-        ConfigError: If the network cannot be built, or ``prediction_weights`` are not two positive
-            numbers.
+        ConfigError: If the network cannot be built, or ``prediction_weights`` are no weights.
 
     Example:
         >>> module = ClassifierModule("mlp", input_shape=(8, 8), num_classes=10)
@@ -180,23 +180,20 @@ class ClassifierModule(LifecycleModule):
         if isinstance(batch, Tensor):
             problem = "Expected batches of inputs and labels, but got inputs alone"
             raise ConfigError(f"{problem}. Put the labels beside the shards, or pass `labels`.")
-        inputs, classes, weights = batch if len(batch) == 3 else (*batch, None)
-        scores, classes = self(inputs), classes.long()
+        inputs, labels, *weights = batch
+        scores, classes = self(inputs), labels.long()
         if classes.ndim != scores.ndim - 1:
             expected = (*scores.shape[:1], *scores.shape[2:])
             problem = f"Expected numbers of classes as labels, of shape {expected}"
             remedy = "Save one number for each sample."
             raise ConfigError(f"{problem}, but got {tuple(classes.shape)}. {remedy}")
-        if weights is None:
+        if not weights:
             return scores, classes, self.loss(scores, classes)
-        return scores, classes, weighted_loss(self.loss, scores, classes, weights)
+        return scores, classes, weighted_loss(self.loss, scores, classes, *weights)
 
     def _window(self, batch_idx: int) -> Window:
-        try:
-            trainer = self.trainer
-        except RuntimeError:  # called by hand
-            return Window()
-        return find_window(trainer, batch_idx)
+        trainer = trainer_of(self)
+        return Window() if trainer is None else find_window(trainer, batch_idx)
 
     def _combine(self, window: Window, scores: Tensor) -> Tensor:
         """Average the probabilities of this window and of those before it in the batch."""
@@ -225,8 +222,8 @@ class ClassifierModule(LifecycleModule):
 
 
 def _checked(weights: Sequence[float]) -> tuple[float, float]:
-    if len(weights) != 2 or not min(weights) > 0:
-        problem = "Expected `prediction_weights` to be two positive numbers"
+    if len(weights) != 2 or not (min(weights) >= 0 and 0 < max(weights) < float("inf")):
+        problem = "Expected `prediction_weights` to be weights of the first and the last window"
         raise ConfigError(f"{problem}, but got {weights!r}. Pass (0.5, 1.5), say, or None.")
     first, last = weights
     return float(first), float(last)

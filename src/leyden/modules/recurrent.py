@@ -118,8 +118,9 @@ class LSTM(nn.Module):
     ) -> None:
         super().__init__()
         if len(input_shape) not in (1, 2):
-            problem = "Expected samples of shape (time, channels) or (time,) for a recurrent network"
-            raise ConfigError(f"{problem}, but got {tuple(input_shape)}. Reshape the shards.")
+            problem = "Expected samples of shape (time, channels) or (time,) for an LSTM"
+            got = f"but got {tuple(input_shape)}"
+            raise ConfigError(f"{problem}, {got}. Use model=mlp, or reshape the shards.")
         if cell not in _CELLS:
             problem = f"Expected `cell` to be a kind of recurrent layer, but got {cell!r}."
             raise ConfigError(f"{problem} {suggest(cell, _CELLS)}")

@@ -46,9 +46,7 @@ def weighted_loss(
     return (weights * of_samples).mean()
 
 
-def _unreduced(
-    loss: Callable[[Tensor, Tensor], Tensor], scores: Tensor, targets: Tensor
-) -> Tensor:
+def _unreduced(loss: Callable[[Tensor, Tensor], Tensor], scores: Tensor, targets: Tensor) -> Tensor:
     reduction = getattr(loss, "reduction", None)
     if reduction is None:
         raise ConfigError(_explain(loss))

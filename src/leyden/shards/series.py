@@ -22,7 +22,7 @@ _TEST_FRACTION = 0.25
 _INTERVAL = 16.0  # time steps from one beat to the next
 _WAVES = (  # of a beat: time after its peak, width, height on each lead
     (-3.0, 1.0, (0.2, 0.1)),
-    (0.0, 0.6, (1.0, -0.7)),
+    (0.0, 0.9, (1.0, -0.7)),
     (4.0, 1.5, (0.3, 0.4)),
 )
 

@@ -1,0 +1,134 @@
+"""The rows of every phase, and what is done to them on their way to a batch."""
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+
+from leyden.data.assembly import Assembler
+from leyden.data.cut import WindowCut
+from leyden.data.fields import FieldPreparation
+from leyden.data.gather import ShardStore
+from leyden.data.parts import Part, split_parts
+from leyden.data.preload import Preloader
+from leyden.data.shelf import Shelf
+from leyden.data.weights import RowWeights
+from leyden.data.windows import TimeWindows
+from leyden.errors import DataError
+from leyden.shards import Catalog
+from leyden.types import Phase
+
+__all__ = ["Material"]
+
+
+class Material:
+    """Finds the sets of every phase, and makes blocks of their rows.
+
+    Args:
+        path: The folder or file.
+        parts: What was asked for each phase.
+        find: Makes the catalogue of a folder.
+        seed: Decides which sets a fraction gets.
+        preparation: What is done to inputs; fitted when it is first needed.
+        weights: What training rows count for; likewise.
+        windows: How rows are cut along time, if they are.
+        preloader: Reads sets into memory.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        parts: Mapping[Phase, Part],
+        find: Callable[[Path], Catalog],
+        *,
+        seed: int,
+        preparation: FieldPreparation,
+        weights: RowWeights,
+        windows: TimeWindows | None,
+        preloader: Preloader,
+    ) -> None:
+        self._path, self._parts, self._find, self._seed = path, parts, find, seed
+        self.preparation = preparation
+        self._weights, self._windows, self._preloader = weights, windows, preloader
+        self._shelf = Shelf()
+        self._stores: dict[int, ShardStore] = {}
+
+    @cached_property
+    def catalogs(self) -> Mapping[Phase, Catalog]:
+        """The sets of each phase that has any; looked for once, when first asked for."""
+        found = split_parts(self._path, self._parts, self._find, seed=self._seed)
+        if Phase.PREDICT not in found and Phase.TEST in found:
+            found[Phase.PREDICT] = found[Phase.TEST]
+        return found
+
+    def catalog(self, phase: Phase) -> Catalog:
+        """Look up the sets of a phase.
+
+        Raises:
+            DataError: If there are none.
+        """
+        if phase not in self.catalogs:
+            problem = f"Expected data for `{phase}`, but {self._path} has none."
+            raise DataError(f"{problem} Pass `{phase}` with set numbers or a path.")
+        return self.catalogs[phase]
+
+    @property
+    def fitted(self) -> FieldPreparation:
+        """The preparation, fitted on the training rows."""
+        if not self.preparation.is_fitted:
+            train = self.catalogs[Phase.TRAIN]
+            self._weights.fit(train)
+            self.preparation.fit(train)
+        return self.preparation
+
+    @property
+    def sample_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of one row of each array of inputs, as a model is given it."""
+        shapes = self.fitted.sample_shapes
+        return shapes if self._windows is None else self._windows.shapes(shapes)
+
+    def num_windows(self, phase: Phase, epoch: int) -> int:
+        """Count the windows of each batch of an epoch.
+
+        Raises:
+            DataError: If the rows are shorter than a window.
+        """
+        windows = self._windows_of(phase)
+        if windows is None:
+            return 1
+        shape = next(iter(self.fitted.sample_shapes.values()))
+        return windows.count(shape[0] if shape else 0, epoch)
+
+    def _windows_of(self, phase: Phase) -> TimeWindows | None:
+        if self._windows is None or phase is Phase.TRAIN:
+            return self._windows
+        return self._windows.alike
+
+    def assembler(self, phase: Phase) -> Assembler:
+        """Make what makes the blocks of a phase."""
+        return Assembler(
+            self._store(phase),
+            self.fitted.apply,
+            self._weights_of(phase),
+            augments=phase is Phase.TRAIN,
+        )
+
+    def cut(self, phase: Phase) -> WindowCut | None:
+        """Make what cuts windows out of the batches of a phase, if there are windows."""
+        windows = self._windows_of(phase)
+        if windows is None:
+            return None
+        cuts_labels = self._store(phase).labels_are_inputs
+        return WindowCut(windows, self._weights_of(phase), cuts_labels=cuts_labels)
+
+    def _weights_of(self, phase: Phase) -> RowWeights | None:
+        return self._weights if phase is Phase.TRAIN and self._weights else None
+
+    def _store(self, phase: Phase) -> ShardStore:
+        """What reads the sets of a phase; where two phases have the same sets, it is the same."""
+        catalog = self.catalog(phase)
+        if id(catalog) not in self._stores:
+            if not self._stores:
+                self._preloader.check(self.catalogs.values())
+            store = self._stores[id(catalog)] = ShardStore(catalog, self._shelf)
+            self._preloader.fill(store)
+        return self._stores[id(catalog)]
