@@ -1,6 +1,6 @@
 """Figures of the pages, drawn from the code that they show whenever the pages are made."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib as mpl
@@ -11,8 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path as Outline
 
-from leyden.data import EpochPlan
+from leyden.data import BatchOrigin, EpochPlan
 
+CUT_LENGTHS = {1: 7, 2: 5, 3: 9, 4: 4}  # rows of each set where batches are cut
+CUT_SIZE = 6  # rows of a batch there
 LENGTHS = dict.fromkeys(range(1, 9), 8)  # rows of each set
 BATCH_SIZE = 10
 NUM_EPOCHS = 3
@@ -29,9 +31,45 @@ def draw_all(folder: Path) -> None:
         folder: Where to; made if it does not exist.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    figure = draw_order(SHUFFLES)
+    figures = {"order": draw_order(SHUFFLES), "batches": draw_batches(("none", "rows"))}
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "leyden"}):
-        figure.savefig(folder / "order.svg", metadata={"Date": None})
+        for name, figure in figures.items():
+            figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
+
+
+def draw_batches(shuffles: Sequence[str]) -> Figure:
+    """Draw a few sets, and the batches that are cut from them with each shuffle."""
+    figure = Figure(figsize=(8, 0.75 * (1 + len(shuffles))), facecolor="white")
+    FigureCanvasAgg(figure)
+    figure.subplots_adjust(left=0.02, right=0.98, top=0.99, bottom=0.02)
+    ax = figure.subplots()
+    rows = {number: [(number, row) for row in range(n)] for number, n in CUT_LENGTHS.items()}
+    _draw_line(ax, 0, "sets", {f"set {number}": cells for number, cells in rows.items()})
+    for line, shuffle in enumerate(shuffles, 1):
+        plan = EpochPlan(CUT_LENGTHS, batch_size=CUT_SIZE, shuffle=shuffle)
+        _draw_line(ax, line, f'shuffle="{shuffle}"', {batch.name: _rows(batch) for batch in plan})
+    ax.set_xlim(-6, sum(CUT_LENGTHS.values()) + GAP * len(plan))
+    ax.set_ylim(2.1 * (1 + len(shuffles)) - 0.4, -0.1)
+    ax.axis("off")
+    return figure
+
+
+def _rows(batch: BatchOrigin) -> list[tuple[int, int]]:
+    return [(piece.set_number, row) for piece in batch.slices for row in piece.rows.tolist()]
+
+
+def _draw_line(ax: Axes, line: int, title: str, groups: dict[str, list[tuple[int, int]]]) -> None:
+    """Draw named groups of rows, one after another."""
+    top, place = 2.1 * line, 0.0
+    ax.text(-0.4, top + 0.45, title, fontsize=9, color=INK, ha="right", va="center")
+    for name, cells in groups.items():
+        middle = place + len(cells) / 2
+        ax.text(middle, top + 1.0, name, fontsize=8, color=INK, ha="center", va="top")
+        for set_number, row in cells:
+            colour = _colour(set_number, row, CUT_LENGTHS)
+            ax.add_patch(PathPatch(_squares([(place, top)]), facecolor=colour, linewidth=0))
+            place += 1
+        place += GAP
 
 
 def draw_order(shuffles: Sequence[str]) -> Figure:
@@ -58,7 +96,9 @@ def _draw_shuffle(ax: Axes, shuffle: str) -> None:
                     place += 1
             place += GAP
     for (set_number, row), corners in cells.items():
-        ax.add_patch(PathPatch(_squares(corners), facecolor=_colour(set_number, row), linewidth=0))
+        ax.add_patch(
+            PathPatch(_squares(corners), facecolor=_colour(set_number, row, LENGTHS), linewidth=0)
+        )
     ax.set_xlim(-0.5, sum(LENGTHS.values()) + GAP * 6 + 0.5)
     ax.set_ylim(NUM_EPOCHS, -0.15)
     ax.set_yticks([epoch + 0.42 for epoch in range(NUM_EPOCHS)])
@@ -78,9 +118,9 @@ def _squares(corners: Sequence[tuple[float, float]]) -> Outline:
     return Outline.make_compound_path(*squares)
 
 
-def _colour(set_number: int, row: int) -> tuple[float, ...]:
+def _colour(set_number: int, row: int, lengths: Mapping[int, int]) -> tuple[float, ...]:
     """Colour of a set, from pale for its first row to full for its last."""
-    strength = 0.3 + 0.7 * row / (LENGTHS[set_number] - 1)
+    strength = 0.3 + 0.7 * row / (lengths[set_number] - 1)
     return tuple(1 - strength * (1 - part) for part in to_rgb(COLOURS[set_number - 1]))
 
 
@@ -95,4 +135,6 @@ def _draw_legend(figure: Figure) -> None:
         ax.text(left, 0.38, f"set {set_number}", fontsize=8, color=INK, va="bottom")
         for row in range(length):
             square = _squares([(left + 0.8 * row, 0.5)])
-            ax.add_patch(PathPatch(square, facecolor=_colour(set_number, row), linewidth=0))
+            ax.add_patch(
+                PathPatch(square, facecolor=_colour(set_number, row, LENGTHS), linewidth=0)
+            )

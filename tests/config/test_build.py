@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
 from leyden.config import build, build_data, build_group, save_config
 from leyden.data import AutoDataModule
 from leyden.errors import ConfigError, MissingPathError
+from leyden.shards import write_shards
 
 DATA = {"_target_": "leyden.data.AutoDataModule", "path": None}
 
@@ -19,6 +21,29 @@ def test_data_without_a_path_are_the_digits_packed_on_first_use(workplace: Path)
     rows = sum(catalog.num_samples for catalog in {**data.catalogs}.values())
     assert rows == 1797 + data.catalogs[list(data.catalogs)[-1]].num_samples  # predict is test
     assert (workplace / "data" / "digits" / "train" / "digits__1.npy").is_file()
+
+
+def test_the_default_data_can_be_series(workplace: Path) -> None:
+    section = DATA | {"default": "timeseries", "windows": {"size": 24}, "seed": "${seed}"}
+    config = OmegaConf.create({"data": section, "seed": 3})
+    OmegaConf.set_struct(config, value=True)
+    data = build_data(config)
+    assert (data.sample_shape, data.num_classes, data.seed) == ((24, 2), 4, 3)
+    assert [path.name for path in (workplace / "data").iterdir()] == ["timeseries"]
+    assert config.data.default == "timeseries"  # the configuration stays as it is
+
+
+def test_default_data_that_there_is_not_are_refused(workplace: Path) -> None:
+    problem = r"`data.default` to be the name of default data, but got 'digit'[.] Did you mean 'dig"
+    with pytest.raises(ConfigError, match=problem):
+        build_data(OmegaConf.create({"data": DATA | {"default": "digit"}}))
+
+
+def test_with_a_path_nothing_is_packed(workplace: Path) -> None:
+    write_shards(workplace / "mine", {1: np.zeros((4, 2), np.float32)})
+    section = DATA | {"path": "mine", "default": "timeseries"}
+    assert build_data(OmegaConf.create({"data": section})).sample_shape == (2,)
+    assert [path.name for path in workplace.iterdir()] == ["mine"]
 
 
 def test_a_path_that_does_not_exist_never_packs_the_digits(workplace: Path) -> None:

@@ -32,6 +32,12 @@ def tell(line: str) -> None:
     sys.stdout.flush()
 
 
+def inputs_of(batch: Any) -> Tensor:
+    """Leave labels out."""
+    inputs: Tensor = batch if isinstance(batch, Tensor) else batch[0]
+    return inputs
+
+
 class Telling(LightningModule):
     """Tells the phase and the first number of every batch.
 
@@ -45,8 +51,8 @@ class Telling(LightningModule):
         self.num_rows, self.most_descriptors = 0, 0
         self._step_seconds = step_seconds
 
-    def tell(self, phase: str, batch: Tensor | list[Tensor]) -> Tensor:
-        rows = batch if isinstance(batch, Tensor) else batch[0]
+    def tell(self, phase: str, batch: Any) -> Tensor:
+        rows = inputs_of(batch)
         numbers = rows.reshape(len(rows), -1)[:, :1].float()
         tell(f"{phase} {numbers[0].item():.0f}")
         time.sleep(self._step_seconds)
@@ -54,14 +60,14 @@ class Telling(LightningModule):
         return loss
 
     @override
-    def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
-        self.num_rows += len(batch[0]) if isinstance(batch, list) else len(batch)
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        self.num_rows += len(inputs_of(batch))
         if _DESCRIPTORS.is_dir():
-            self.most_descriptors = max(self.most_descriptors, len(os.listdir(_DESCRIPTORS)))
+            self.most_descriptors = max(self.most_descriptors, len(list(_DESCRIPTORS.iterdir())))
         return self.tell("train", batch)
 
     @override
-    def validation_step(self, batch: Tensor, batch_idx: int) -> None:
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
         self.tell("val", batch)
 
     @override
@@ -89,7 +95,8 @@ def train(
         descriptors: How many this process may have.
     """
     if large is not None:
-        base.LARGE = pieces.LARGE = large  # type: ignore[misc] # a constant, but for tests
+        for module in (base, pieces):
+            vars(module)["LARGE"] = large
     if descriptors is not None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
     settings: dict[str, Any] = {
@@ -122,12 +129,14 @@ def train(
 def serve(link: socket.socket) -> dict[str, Any]:
     """Fork for every run that is asked for; only the new process returns, with its arguments."""
     while True:
-        message, (out, err), _, _ = socket.recv_fds(link, 1 << 16, 2)
+        message, descriptors, _, _ = socket.recv_fds(link, 1 << 16, 2)
+        if not message:
+            sys.exit()
+        out, err = descriptors
         if (pid := os.fork()) == 0:
             os.setsid()  # what it leaves behind can be told by its session
             os.dup2(out, 1)
             os.dup2(err, 2)
-            os.closerange(3, 256)
             arguments: dict[str, Any] = json.loads(message)
             return arguments
         os.close(out)

@@ -4,9 +4,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from leyden.data.gather import ShardStore
 from leyden.data.picks import Picks
+from leyden.data.readahead import ReadAhead
+from leyden.data.shelf import Shelf
 from leyden.errors import DataError, ShardError
 from leyden.shards import discover
 from leyden.types import Array
@@ -75,3 +79,163 @@ def test_rows_of_sets_that_alternate_go_where_they_belong(write: Callable[..., P
     wanted = picks((12, [4]), (3, [2]), (12, [0, 1]), (7, [1]), (3, [0]))
     assert store.inputs(wanted)[""].tolist() == [[12, 4], [3, 2], [12, 0], [12, 1], [7, 1], [3, 0]]
     assert store.labels(wanted).tolist() == [40, 20, 0, 10, 10, 0]
+
+
+LENGTHS = {1: 3, 2: 5, 4: 1, 9: 4}
+
+
+def mixed_store(
+    factory: pytest.TempPathFactory, shelf: Shelf
+) -> tuple[ShardStore, dict[int, Array]]:
+    """Make a store of sets that are stored in ways of their own, but alike."""
+    random = np.random.default_rng(0)
+    arrays = {n: random.integers(-99, 99, (rows, 2, 3)) for n, rows in LENGTHS.items()}
+    folder = factory.getbasetemp() / "mixed"
+    if not folder.exists():
+        folder.mkdir()
+        np.save(folder / "a1.npy", arrays[1])
+        np.save(folder / "a2.npy", np.asfortranarray(arrays[2]))
+        np.save(folder / "a4.npy", arrays[4].astype(">i8"))
+        np.save(folder / "a9.npy", arrays[9])
+        np.savez(folder / "labels.npz", **{str(n): 10 * np.arange(r) for n, r in LENGTHS.items()})  # type: ignore[arg-type] # NumPy's annotation
+    return ShardStore(discover(folder), shelf), arrays
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(
+    st.sampled_from([0, 100, 1 << 20]),
+    st.lists(
+        st.lists(
+            st.sampled_from(sorted(LENGTHS)).flatmap(
+                lambda n: st.tuples(st.just(n), st.integers(0, LENGTHS[n] - 1))
+            ),
+            min_size=1,
+            max_size=12,
+        ),
+        min_size=1,
+        max_size=4,
+    ),
+    st.booleans(),
+)
+def test_rows_are_the_same_however_they_are_stored_and_however_little_stays_open(
+    tmp_path_factory: pytest.TempPathFactory,
+    limit: int,
+    batches: list[list[tuple[int, int]]],
+    preloads: bool,
+) -> None:
+    store, arrays = mixed_store(tmp_path_factory, Shelf(limit))
+    for number in (2, 9) if preloads else ():
+        store.preload(number)
+    for wanted in batches:
+        numbers, rows = zip(*wanted, strict=True)
+        chosen = Picks.of(numbers, rows)
+        expected = [arrays[number][row].tolist() for number, row in wanted]
+        assert store.inputs(chosen)[""].tolist() == expected
+        assert store.labels(chosen).tolist() == [10 * row for row in rows]
+
+
+def test_sets_that_alternate_beyond_the_limit_are_read_all_the_same(
+    write: Callable[..., Path],
+) -> None:
+    shelf = Shelf(limit=100)
+    store = ShardStore(discover(write(dict.fromkeys(range(1, 6), 10))), shelf)  # 80 bytes each
+    wanted = picks(*((number, [1, 2]) for number in range(1, 6)))
+    for begin in (0, 0, 4, 2, 0):  # parts of one block, one right after the other
+        part = wanted.part(begin, 10)
+        assert (
+            store.inputs(part)[""].tolist()
+            == [[n, row] for n in range(1, 6) for row in (1, 2)][begin:]
+        )
+        assert len(shelf) == 1
+        assert shelf.num_bytes <= 80  # what is no longer on the shelf does not count
+
+
+def test_stores_share_a_shelf(write: Callable[..., Path], tmp_path: Path) -> None:
+    shelf = Shelf(limit=100)
+    stores = [ShardStore(discover(write({1: 10}, name)), shelf) for name in ("one", "other")]
+    for store in stores:
+        assert read(store, (1, [3])).tolist() == [[1, 3]]
+        assert len(shelf) == 1
+
+
+def test_a_set_in_memory_is_not_read_again(write: Callable[..., Path], counting: Any) -> None:
+    store = ShardStore(discover(write({1: 3, 2: 3}), reader=counting))
+    store.preload(2)
+    counting.read_rows.clear()
+    assert read(store, (2, [2]), (1, [0])).tolist() == [[2, 2], [1, 0]]
+    assert counting.read_rows == [("sample__1.npy", 0)]
+
+
+class TurnedReader:
+    """Gives rows in memory, but not in the order of their axes."""
+
+    def __init__(self, path: Path) -> None:
+        self._rows = np.load(path)
+        self.shape, self.dtype = self._rows.shape, self._rows.dtype
+
+    def read(self, rows: Array) -> Array:
+        return np.asfortranarray(self._rows[rows])
+
+
+def test_what_a_reader_gives_is_kept_in_the_order_of_its_axes(write: Callable[..., Path]) -> None:
+    store = ShardStore(discover(write({1: 3, 2: 4}), reader=TurnedReader))
+    wanted = ((2, [3, 0]), (1, [1]))
+    before = read(store, *wanted).tolist()
+    for number in (1, 2):
+        store.preload(number)
+    assert read(store, *wanted).tolist() == before == [[2, 3], [2, 0], [1, 1]]
+
+
+def test_several_inputs_are_read_by_name(tmp_path: Path) -> None:
+    for number, rows in ((1, 2), (2, 3)):
+        image = np.arange(rows * 4, dtype=np.uint8).reshape(rows, 2, 2) + 100 * number
+        np.savez(tmp_path / f"a{number}.npz", image=image, meta=np.arange(rows) + number)
+    store = ShardStore(discover(tmp_path, inputs=["image", "meta"]))
+    found = store.inputs(picks((2, [2, 0]), (1, [1])))
+    assert {name: rows.tolist() for name, rows in found.items()} == {
+        "image": [[[208, 209], [210, 211]], [[200, 201], [202, 203]], [[104, 105], [106, 107]]],
+        "meta": [4, 2, 2],
+    }
+    assert store.has_fields
+    assert (store.row_bytes, store.set_bytes(2)) == (4 + 8, 3 * 12)
+    for name in ("image", "meta"):
+        assert not store._inputs[name].has(7)
+    store.preload(2)
+    assert store.inputs(picks((2, [1])))["meta"].tolist() == [3]
+
+
+def test_only_sets_that_are_not_open_are_read_ahead(
+    write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(ReadAhead, "ask", lambda _, paths: asked.extend(p.name for p in paths))
+    store = ShardStore(discover(write(dict.fromkeys((1, 2, 3, 4), 2))))
+    read(store, (2, [0]))
+    store.preload(3)
+    store.read_ahead([4, 3, 2, 1])
+    assert asked == ["sample__4.npy", "sample__1.npy"]
+
+
+def test_parts_of_one_file_are_not_read_ahead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Path] = []
+    monkeypatch.setattr(ReadAhead, "ask", lambda _, paths: asked.extend(paths))
+    np.save(tmp_path / "all.npy", np.zeros((6, 2)))
+    ShardStore(discover(tmp_path / "all.npy", rows_per_set=2)).read_ahead([1, 2])
+    assert asked == []
+
+
+def test_files_are_checked_twice_a_second(
+    write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr("leyden.data.gather.time.monotonic", lambda: now[0])
+    store = ShardStore(discover(write({1: 2, 2: 2})))
+    store.check()
+    store.catalog.shard(2).data.path.unlink()
+    now[0] += 0.49
+    store.check_if_due()
+    now[0] += 0.02
+    with pytest.raises(ShardError, match="Set 2: Expected a readable file"):
+        store.check_if_due()

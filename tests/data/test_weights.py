@@ -155,21 +155,13 @@ def test_class_weights_that_are_none_are_refused(weights: Any, shown: str) -> No
 
 
 @pytest.mark.parametrize("weights", [{}, []])
-def test_no_class_weights_at_all_are_taken_or_refused(weights: Any) -> None:
-    try:
-        found = RowWeights(weights)
-    except ConfigError:
-        return
-    assert found.of(np.array([0, 1])).tolist() == [1, 1]
+def test_where_all_classes_are_left_out_all_weigh_one(weights: Any) -> None:
+    assert RowWeights(weights).of(np.array([0, 1])).tolist() == [1, 1]
 
 
 @pytest.mark.parametrize("kind", [np.array, torch.tensor])
-def test_class_weights_that_are_an_array_are_taken_or_refused(kind: Callable[..., Any]) -> None:
-    try:
-        found = RowWeights(kind([4.0, 1.0]))
-    except ConfigError:
-        return
-    assert found.of(np.array([0, 1])).tolist() == [4, 1]
+def test_class_weights_may_be_an_array(kind: Callable[..., Any]) -> None:
+    assert RowWeights(kind([4.0, 1.0])).of(np.array([0, 1])).tolist() == [4, 1]
 
 
 @pytest.mark.parametrize("pair", [(1,), (1, 2, 3), (1, -1), ("a", "b"), 2.0, (1, float("inf"))])

@@ -1,12 +1,23 @@
 """The examples do what they say."""
 
 import importlib.util
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Keep torch from waiting for threads over networks this small."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def run(name: str) -> Any:
@@ -31,5 +42,16 @@ def test_foreign_project_has_a_row_for_every_batch(capsys: pytest.CaptureFixture
     assert "batches.parquet checkpoints history.png metrics.csv" in capsys.readouterr().out
 
 
+def test_eeg_windows_foresees_brain_waves_better_than_chance(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run("eeg_windows") > 0.56  # 0.54 of what is to be foreseen are falls
+    assert "(8, 4) is a window, 2 make a batch" in capsys.readouterr().out
+
+
 def test_every_example_is_tested() -> None:
-    assert {path.stem for path in EXAMPLES.glob("*.py")} == {"own_shards", "foreign_project"}
+    assert {path.stem for path in EXAMPLES.glob("*.py")} == {
+        "eeg_windows",
+        "foreign_project",
+        "own_shards",
+    }

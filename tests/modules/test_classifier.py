@@ -100,7 +100,9 @@ def test_shape_and_classes_that_are_given_are_kept(
 def test_metrics_are_those_of_all_rows(data: AutoDataModule, make_trainer: MakeTrainer) -> None:
     module = ClassifierModule(SMALL, input_shape=(3,), num_classes=3)
     (result,) = make_trainer().test(module, data, verbose=False)
-    batches = [data.fetch("test", 0, index) for index in range(3)]  # of 10, 10 and 5 rows
+    batches: list[Any] = [
+        data.fetch("test", 0, index) for index in range(3)
+    ]  # of 10, 10 and 5 rows
     inputs, labels = (torch.cat([batch[part] for batch in batches]) for part in (0, 1))
     scores = module.eval()(inputs)
     hits = (scores.argmax(1) == labels).float().mean()
@@ -223,8 +225,8 @@ def test_it_predicts_classes_and_probabilities(
 ) -> None:
     module = ClassifierModule(SMALL, input_shape=(3,), num_classes=3)
     found: Any = make_trainer().predict(module, data)
-    inputs, _ = data.fetch("predict", 0, 2)
-    expected = torch.softmax(module.eval()(inputs), dim=1)
+    batch: Any = data.fetch("predict", 0, 2)
+    expected = torch.softmax(module.eval()(batch[0]), dim=1)
     assert [len(batch["classes"]) for batch in found] == [10, 10, 5]
     assert torch.equal(found[2]["probabilities"], expected)
     assert torch.equal(found[2]["classes"], expected.argmax(1))

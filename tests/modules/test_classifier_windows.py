@@ -51,18 +51,18 @@ class Noting(ClassifierModule):
         return scores
 
 
-def make(data: AutoDataModule, kind: type[ClassifierModule] = Noting, **kwargs: Any) -> Any:
+def make(kind: type[ClassifierModule] = Noting, **kwargs: Any) -> Any:
     torch.manual_seed(0)
     optimizer = {"type": "sgd", "lr": kwargs.pop("lr", 0.1)}
-    shape, classes = data.sample_shape, data.num_classes
-    return kind(SMALL, optimizer=optimizer, input_shape=shape, num_classes=classes, **kwargs)
+    shape = (TIME // WINDOWS, 2)
+    return kind(SMALL, optimizer=optimizer, input_shape=shape, num_classes=2, **kwargs)
 
 
-def whole_batches(data: AutoDataModule, phase: str) -> list[tuple[Tensor, Tensor]]:
-    """Put the windows of an epoch's batches together again."""
-    steps = [data.fetch(phase, 0, step) for step in range(len(data.plan(phase, 0)))]
+def whole_batches(data: AutoDataModule, phase: str) -> list[Tensor]:
+    """Put the windows of each batch of an epoch together again."""
+    steps: list[Any] = [data.fetch(phase, 0, step) for step in range(len(data.plan(phase, 0)))]
     return [
-        (torch.cat([inputs for inputs, *_ in steps[first : first + WINDOWS]], 1), steps[first][1])
+        torch.cat([inputs for inputs, *_ in steps[first : first + WINDOWS]], 1)
         for first in range(0, len(steps), WINDOWS)
     ]
 
@@ -71,7 +71,7 @@ def whole_batches(data: AutoDataModule, phase: str) -> list[tuple[Tensor, Tensor
 def test_a_batchs_windows_end_as_its_whole_series_would(
     data: AutoDataModule, make_trainer: MakeTrainer, phase: str
 ) -> None:
-    module, trainer = make(data, lr=0.0), make_trainer(max_epochs=1, limit_val_batches=0)
+    module, trainer = make(lr=0.0), make_trainer(max_epochs=1, limit_val_batches=0)
     if phase == "train":
         trainer.fit(module, data)
     elif phase == "predict":
@@ -80,7 +80,7 @@ def test_a_batchs_windows_end_as_its_whole_series_would(
         {"val": make_trainer().validate, "test": trainer.test}[phase](module, data, verbose=False)
     batches = whole_batches(data, phase)
     assert len(module.noted) == WINDOWS * len(batches) > WINDOWS
-    for (series, _), scores in zip(batches, module.noted[WINDOWS - 1 :: WINDOWS], strict=True):
+    for series, scores in zip(batches, module.noted[WINDOWS - 1 :: WINDOWS], strict=True):
         module.network.reset_state()
         torch.testing.assert_close(scores, module.network(series))
 
@@ -90,7 +90,7 @@ def weights(module: nn.Module) -> list[Tensor]:
 
 
 def test_no_state_is_left_after_a_run(data: AutoDataModule, make_trainer: MakeTrainer) -> None:
-    module, trainer = make(data), make_trainer(max_epochs=1)
+    module, trainer = make(), make_trainer(max_epochs=1)
     trainer.fit(module, data)
     trainer.test(module, data, verbose=False)
     trainer.predict(module, data)
@@ -102,7 +102,7 @@ def test_a_validation_between_two_windows_changes_nothing(
 ) -> None:
     found = []
     for settings in ({"limit_val_batches": 0}, {"val_check_interval": 1}):
-        module = make(data)
+        module = make()
         make_trainer(max_epochs=2, **settings).fit(module, data)
         found.append(weights(module))
     assert all(map(torch.equal, *found))
@@ -122,12 +122,12 @@ def test_a_run_goes_on_in_the_middle_of_a_batch_as_if_it_had_not_stopped(
     data: AutoDataModule, tmp_path: Path, make_trainer: MakeTrainer, step: int
 ) -> None:
     keep = ModelCheckpoint(tmp_path / "kept", "{step}", every_n_train_steps=step, save_top_k=-1)
-    whole = make(data)
+    whole = make()
     make_trainer(max_epochs=2, callbacks=[keep]).fit(whole, data)
     path = tmp_path / "kept" / f"step={step}.ckpt"
     same = {}
     for kind in (Noting, Forgetful):
-        rest = make(data, kind)
+        rest = make(kind)
         make_trainer(max_epochs=2).fit(rest, data, ckpt_path=path, weights_only=True)
         assert len(rest.noted) < len(whole.noted)
         same[kind] = all(map(torch.equal, weights(rest), weights(whole)))
@@ -170,7 +170,8 @@ def test_a_prediction_is_the_weighted_mean_of_its_windows(
     module = ClassifierModule(
         AsTheyAre(), input_shape=(1,), num_classes=len(expected), prediction_weights=weights
     )
-    first, last = make_trainer().predict(module, data)  # type: ignore[misc] # one loader's
+    found: Any = make_trainer().predict(module, data)
+    first, last = found
     assert first["probabilities"][0].tolist() == pytest.approx(rows[0][0])
     assert last["probabilities"][0].tolist() == pytest.approx(expected)
     assert last["classes"].item() == np.argmax(expected)
@@ -237,7 +238,7 @@ def test_weights_of_predictions_that_are_none_are_refused(weights: Any) -> None:
 def test_weights_of_predictions_are_in_the_checkpoint(
     data: AutoDataModule, tmp_path: Path, make_trainer: MakeTrainer
 ) -> None:
-    module, trainer = make(data, prediction_weights=(0.5, 2)), make_trainer(max_epochs=1)
+    module, trainer = make(prediction_weights=(0.5, 2)), make_trainer(max_epochs=1)
     trainer.fit(module, data)
     trainer.save_checkpoint(tmp_path / "all.ckpt")
     loaded = ClassifierModule.load_from_checkpoint(tmp_path / "all.ckpt", weights_only=True)
@@ -258,11 +259,12 @@ def test_weights_of_rows_and_windows_count_in_the_training_loss(
         class_weights={1: 5.0},
         window_weights=(0.5, 1.5),
     )
-    module, trainer = make(data, lr=0.0), make_trainer(max_epochs=1, limit_val_batches=0)
+    module, trainer = make(lr=0.0), make_trainer(max_epochs=1, limit_val_batches=0)
     trainer.fit(module, data)
     expected = []
     for step, scores in enumerate(module.noted):
-        _, classes, _ = data.fetch("train", 0, step)  # type: ignore[misc] # with weights
+        batch: Any = data.fetch("train", 0, step)
+        classes = batch[1]
         window_weight = (0.5, 1.0, 1.5)[step % 3]
         losses = cross_entropy(scores, classes, reduction="none")
         expected.append((losses * (1 + 4 * classes) * window_weight).mean())

@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import Tensor, nn, tensor
 from torch.nn.functional import cross_entropy
+from typing_extensions import override
 
 from leyden.errors import ConfigError, DataError
 from leyden.modules.weighting import weighted_loss
@@ -18,6 +19,7 @@ class Squares(nn.Module):
         super().__init__()
         self.reduction = "mean"
 
+    @override
     def forward(self, scores: Tensor, targets: Tensor) -> Tensor:
         losses = (scores - targets) ** 2
         return losses if self.reduction == "none" else losses.mean()

@@ -50,7 +50,7 @@ def beats(series: Array) -> list[Array]:
 
 def test_rhythms_are_what_they_are_called() -> None:
     series, rhythms = make_heartbeats(800, np.random.default_rng(1))
-    assert (series.shape, series.dtype) == ((800, NUM_STEPS, 2), np.float32)
+    assert (series.shape, series.dtype) == ((800, NUM_STEPS, 2), np.dtype(np.float32))
     assert np.bincount(rhythms).min() > 150
     of = {name: series[rhythms == number] for number, name in enumerate(RHYTHMS)}
     counts = {name: np.mean([len(found) for found in beats(rows)]) for name, rows in of.items()}

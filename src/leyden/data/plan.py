@@ -7,6 +7,8 @@ twice, so any batch of any epoch can be asked for in any order.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +20,9 @@ from leyden.data.picks import Picks
 from leyden.types import Rows
 
 __all__ = ["Begin", "EpochPlan"]
+
+
+_ROWS_AT_ONCE = 4096  # worked out where one batch is asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,28 @@ class Begin:
     row: int = 0
     batch: int = 0
     step_rows: int = 0
+
+
+class _Stretch(NamedTuple):
+    """Consecutive batches, each of them set by set.
+
+    Args:
+        first: Index of the first batch.
+        bounds: Where each batch begins among the rows, and where the last one ends.
+        sets: The sets there are.
+        visits: Which visit each of them is.
+        places: Which of the sets each row is from, ``(rows,)``.
+        rows: Its index within that set, ``(rows,)``.
+        positions: Its position in the canonical order, ``(rows,)``.
+    """
+
+    first: int
+    bounds: list[int]
+    sets: tuple[int, ...]
+    visits: Visits
+    places: NDArray[np.intp]
+    rows: Rows
+    positions: NDArray[np.intp]
 
 
 class EpochPlan:
@@ -95,6 +122,7 @@ class EpochPlan:
             first_step=begin.step_rows,
         )
         self._parts: dict[int, NDArray[np.intp]] = {}
+        self._last_stretch: _Stretch | None = None
 
     @property
     def shuffle(self) -> str:
@@ -153,13 +181,19 @@ class EpochPlan:
             problem = f"Expected a batch index from {first} to {len(self) - 1}"
             raise IndexError(f"{problem}, but got {batch_index!r} in epoch {self.epoch}.")
         batch, window = divmod(batch_index, self.windows)
-        start, stop = self.grid.span(batch, self.rank)
-        visits, rows = self.order.rows(start, stop)
+        stretch = self._stretch_around(batch)
+        begin, end = (
+            stretch.bounds[batch - stretch.first],
+            stretch.bounds[batch - stretch.first + 1],
+        )
+        places = stretch.places[begin:end]
+        new = np.flatnonzero(places[1:] != places[:-1]) + 1
         slices = []
-        for visit in np.unique(visits).tolist():
-            places = np.flatnonzero(visits == visit)
-            part = self._part(visit, start + int(places[0]), len(places))
-            slices.append(Slice(int(self.order.visited_sets[visit]), rows[places], part_name(part)))
+        for start, stop in pairwise([begin, *(new + begin).tolist(), end]):
+            visit = int(stretch.visits[stretch.places[start]])
+            part = self._part(visit, int(stretch.positions[start]), stop - start)
+            number = stretch.sets[stretch.places[start]]
+            slices.append(Slice(number, stretch.rows[start:stop], part_name(part)))
         return BatchOrigin(
             self.epoch,
             batch_index,
@@ -178,20 +212,35 @@ class EpochPlan:
         Returns:
             The rows of all batches, in their order, and how many each batch has.
         """
+        stretch = self._stretch(first, stop)
+        sizes: list[int] = np.diff(stretch.bounds).tolist()
+        return Picks(stretch.sets, stretch.places, stretch.rows), sizes
+
+    def _stretch_around(self, batch: int) -> "_Stretch":
+        """Work out some batches at once of which one is asked for, and likely the next ones too."""
+        last = self._last_stretch
+        if last is None or not last.first <= batch < last.first + len(last.bounds) - 1:
+            stop = min(batch + max(1, _ROWS_AT_ONCE // self.batch_size), len(self.grid))
+            last = self._last_stretch = self._stretch(batch, stop)
+        return last
+
+    def _stretch(self, first: int, stop: int) -> "_Stretch":
         spans = self.grid.spans(first, stop, self.rank)
+        bounds = [0, *np.cumsum(spans[:, 1] - spans[:, 0]).tolist()]
         begin, end = int(spans[0, 0]), int(spans[-1, 1])
-        sizes: list[int] = (spans[:, 1] - spans[:, 0]).tolist()
-        if sum(sizes) == end - begin:
+        if bounds[-1] == end - begin:
+            positions = np.arange(begin, end)
             visits, rows = self.order.rows(begin, end)
         else:
+            positions = np.concatenate([np.arange(*span) for span in spans.tolist()])
             pairs = [self.order.rows(*span) for span in spans.tolist()]
             visits, rows = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
         present, places = _tell_apart(visits)
-        sets = tuple(self.order.visited_sets[present].tolist())
         if self.order.is_interleaved:
-            order = _set_by_set(places, len(sets), sizes)
-            places, rows = places[order], rows[order]
-        return Picks(sets, places, rows), sizes
+            order = _set_by_set(places, len(present), np.diff(bounds))
+            positions, places, rows = positions[order], places[order], rows[order]
+        sets = tuple(self.order.visited_sets[present].tolist())
+        return _Stretch(first, bounds, sets, present, places, rows, positions)
 
     def rows_before(self, batch_index: int) -> int:
         """Count the rows that all ranks have had, with all their windows, before a batch."""
@@ -227,7 +276,9 @@ def _tell_apart(visits: Visits) -> tuple[Visits, NDArray[np.intp]]:
     return present + first, places[visits - first]
 
 
-def _set_by_set(places: NDArray[np.intp], num_sets: int, sizes: Sequence[int]) -> NDArray[np.intp]:
+def _set_by_set(
+    places: NDArray[np.intp], num_sets: int, sizes: NDArray[np.intp]
+) -> NDArray[np.intp]:
     """Sort the rows of each batch by their sets, and leave the batches in their order."""
     keys = np.repeat(np.arange(len(sizes)) * num_sets, sizes) + places
     if len(sizes) * num_sets <= np.iinfo(np.uint16).max:

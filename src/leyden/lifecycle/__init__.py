@@ -1,6 +1,38 @@
 """Moments of a run: where a step stands among the windows of its batch, and what ends with it."""
 
+from leyden.lifecycle.every import Every
+from leyden.lifecycle.hook import Hook
+from leyden.lifecycle.hook_set import HookSet
+from leyden.lifecycle.moments import Moments
+from leyden.lifecycle.quiet import quietly
+from leyden.lifecycle.results import Fetches, Results, copy_fetches, make_feeds
+from leyden.lifecycle.run_view import Counters, RunView
+from leyden.lifecycle.stage_callback import STEPS, StageCallback, StageTimer
+from leyden.lifecycle.stages import STAGES, Stage, TraingenCallback
 from leyden.lifecycle.states import StateResetting, reset_states, stateful_parts
 from leyden.lifecycle.windows import Window, find_window
 
-__all__ = ["StateResetting", "Window", "find_window", "reset_states", "stateful_parts"]
+__all__ = [
+    "STAGES",
+    "STEPS",
+    "Counters",
+    "Every",
+    "Fetches",
+    "Hook",
+    "HookSet",
+    "Moments",
+    "Results",
+    "RunView",
+    "Stage",
+    "StageCallback",
+    "StageTimer",
+    "StateResetting",
+    "TraingenCallback",
+    "Window",
+    "copy_fetches",
+    "find_window",
+    "make_feeds",
+    "quietly",
+    "reset_states",
+    "stateful_parts",
+]
