@@ -48,7 +48,7 @@ def draw_batches(shuffles: Sequence[str]) -> Figure:
     for line, shuffle in enumerate(shuffles, 1):
         plan = EpochPlan(CUT_LENGTHS, batch_size=CUT_SIZE, shuffle=shuffle)
         _draw_line(ax, line, f'shuffle="{shuffle}"', {batch.name: _rows(batch) for batch in plan})
-    ax.set_xlim(-6, sum(CUT_LENGTHS.values()) + GAP * len(plan))
+    ax.set_xlim(-6, sum(CUT_LENGTHS.values()) + GAP * len(CUT_LENGTHS))
     ax.set_ylim(2.1 * (1 + len(shuffles)) - 0.4, -0.1)
     ax.axis("off")
     return figure

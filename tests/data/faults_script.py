@@ -95,8 +95,8 @@ def train(
         descriptors: How many this process may have.
     """
     if large is not None:
-        for module in (base, pieces):
-            vars(module)["LARGE"] = large
+        for place in (base, pieces):
+            vars(place)["LARGE"] = large
     if descriptors is not None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
     settings: dict[str, Any] = {

@@ -105,3 +105,74 @@ def test_sizes_must_be_whole_numbers(arguments: dict[str, int]) -> None:
     sizes = {"batch_size": 1, "num_ranks": 1} | arguments
     with pytest.raises(ConfigError, match="to be a whole number from 1"):
         BatchGrid(10, sizes["batch_size"], num_ranks=sizes["num_ranks"])
+
+
+@often
+@given(ROWS, SIZES, RANKS, st.data())
+def test_a_step_that_was_begun_is_finished_and_the_rest_is_cut_anew(
+    num_rows: int, batch_size: int, num_ranks: int, data: st.DataObject
+) -> None:
+    first_row = data.draw(st.integers(0, num_rows - 1))
+    first_step = data.draw(st.integers(1, num_rows - first_row))
+    grid = BatchGrid(
+        num_rows,
+        batch_size,
+        num_ranks=num_ranks,
+        first_row=first_row,
+        first_batch=7,
+        first_step=first_step,
+    )
+    begun, *others = spans(grid)
+    end = first_row + first_step
+    assert {row for start, stop in begun for row in range(start, stop)} == {*range(first_row, end)}
+    sizes = [stop - start for start, stop in begun]
+    assert max(sizes) - min(sizes) <= 1
+    repeated = [grid.is_repeated(7, rank) for rank in range(num_ranks)]
+    assert sum(sizes) == first_step + sum(repeated)
+    assert any(repeated) is (first_step < num_ranks)
+    assert (grid.rows_before(7), grid.rows_before(8)) == (first_row, end)
+    if end < num_rows:
+        rest = BatchGrid(num_rows, batch_size, num_ranks=num_ranks, first_row=end, first_batch=8)
+        assert others == spans(rest)
+        assert len(grid) == len(rest)
+        assert [grid.rows_before(step) for step in range(8, len(grid) + 1)] == [
+            rest.rows_before(step) for step in range(8, len(grid) + 1)
+        ]
+    else:
+        assert (others, len(grid)) == ([], 8)
+
+
+def test_a_step_that_was_begun_is_finished_by_hand() -> None:
+    grid = BatchGrid(20, 2, num_ranks=2, first_row=4, first_batch=3, first_step=9)
+    assert spans(grid) == [[(4, 9), (9, 13)], [(13, 15), (15, 17)], [(17, 19), (19, 20)]]
+    dropped = BatchGrid(20, 2, num_ranks=2, drop_last=True, first_row=4, first_step=9)
+    assert spans(dropped) == [[(4, 9), (9, 13)], [(13, 15), (15, 17)]]
+    assert dropped.num_rows == 17
+    only = BatchGrid(6, 4, num_ranks=2, drop_last=True, first_row=4, first_step=2)
+    assert spans(only) == [[(4, 5), (5, 6)]]
+
+
+@often
+@given(ROWS, SIZES, RANKS, st.booleans(), st.data())
+def test_batches_are_found_one_by_one_and_many_at_once(
+    num_rows: int, batch_size: int, num_ranks: int, begun: bool, data: st.DataObject
+) -> None:
+    first_row = data.draw(st.integers(0, num_rows - 1))
+    first_step = data.draw(st.integers(1, num_rows - first_row)) if begun else 0
+    grid = BatchGrid(
+        num_rows,
+        batch_size,
+        num_ranks=num_ranks,
+        first_row=first_row,
+        first_batch=7,
+        first_step=first_step,
+    )
+    first = data.draw(st.integers(7, len(grid) - 1))
+    stop = data.draw(st.integers(first + 1, len(grid)))
+    for rank in range(num_ranks):
+        expected = [grid.span(batch, rank) for batch in range(first, stop)]
+        assert [tuple(span) for span in grid.spans(first, stop, rank).tolist()] == expected
+    if num_rows - first_row - first_step >= num_ranks and first_step >= num_ranks * begun:
+        flat = [cell for step in spans(grid) for cell in step]
+        cells = [cell for cell, (start, end) in enumerate(flat) for _ in range(start, end)]
+        assert grid.cells(range(num_rows)).tolist() == [-1] * first_row + cells

@@ -4,7 +4,7 @@ from string import ascii_lowercase
 import numpy as np
 import pytest
 
-from leyden.data.origin import BatchOrigin, Slice, part_name
+from leyden.data.origin import BatchOrigin, Slice, Window, part_name
 
 
 def test_parts_are_lettered_as_columns_of_a_spreadsheet_are() -> None:
@@ -56,3 +56,25 @@ def test_slices_with_equal_rows_are_equal() -> None:
 )
 def test_slices_that_differ_are_not_equal(other: object) -> None:
     assert Slice(1, np.array([2, 0]), "a") != other
+
+
+@pytest.mark.parametrize(
+    ("index", "is_first", "is_last"), [(0, True, False), (1, False, False), (2, False, True)]
+)
+def test_a_window_knows_whether_a_batch_begins_or_ends_with_it(
+    index: int, is_first: bool, is_last: bool
+) -> None:
+    window = Window(index, 3)
+    assert (window.is_first, window.is_last) == (is_first, is_last)
+
+
+def test_the_only_window_is_first_and_last() -> None:
+    assert (Window(0, 1).is_first, Window(0, 1).is_last) == (True, True)
+
+
+def test_windows_tell_batches_of_the_same_rows_apart() -> None:
+    slices = (Slice(1, np.arange(2)),)
+    one, other = (BatchOrigin(0, 3, slices, window=Window(index, 2)) for index in (0, 1))
+    assert one != other
+    assert one.name == other.name == "1"
+    assert BatchOrigin(0, 3, slices).window is None

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leyden.data.order import Shuffle, parse_shuffle
-from leyden.data.plan import EpochPlan
+from leyden.data.origin import Window
+from leyden.data.plan import Begin, EpochPlan
 from leyden.errors import ConfigError, DataError
 
 Case: TypeAlias = tuple[dict[int, int], dict[str, Any]]
@@ -357,3 +358,58 @@ def test_a_block_is_its_batches_one_after_another(case: Case, data: st.DataObjec
     numbers = [piece.set_number for piece in slices for _ in piece.rows]
     assert picks.set_numbers.tolist() == numbers
     assert sorted(set(picks.places.tolist())) == list(range(len(picks.sets)))
+
+
+@often
+@given(cases(), st.integers(1, 5))
+def test_each_window_of_a_batch_counts_as_one(case: Case, windows: int) -> None:
+    lengths, arguments = case
+    whole = EpochPlan(lengths, **arguments)
+    plan = EpochPlan(lengths, **arguments, windows=windows)
+    assert len(plan) == len(whole) * windows
+    assert plan.num_rows == whole.num_rows
+    for index, origin in enumerate(plan):
+        batch, window = divmod(index, windows)
+        assert origin.batch_index == index
+        assert origin.slices == whole[batch].slices
+        assert origin.window == (Window(window, windows) if windows > 1 else None)
+        assert plan.rows_before(index) == whole.rows_before(batch)
+    first, second = plan.block(0, len(whole)), whole.block(0, len(whole))
+    assert first[1] == second[1]
+    assert first[0].set_numbers.tolist() == second[0].set_numbers.tolist()
+
+
+@often
+@given(cases(), st.integers(1, 3), st.data())
+def test_an_epoch_goes_on_from_any_row_with_the_rows_that_are_left(
+    case: Case, windows: int, data: st.DataObject
+) -> None:
+    lengths, arguments = case
+    total, num_ranks = sum(lengths.values()), data.draw(st.integers(1, 3))
+    row = data.draw(st.integers(0, total - 1))
+    begin = Begin(row, batch=4, step_rows=data.draw(st.integers(0, total - row)))
+    plans = [
+        EpochPlan(lengths, **arguments, begin=begin, windows=windows, ranks=(rank, num_ranks))
+        for rank in range(num_ranks)
+    ]
+    assert plans[0].first_index == 4 * windows
+    visits, rows = plans[0].rows(row, total)
+    left = [(plans[0].set_order[v], r) for v, r in zip(visits.tolist(), rows.tolist(), strict=True)]
+    found = [
+        (piece.set_number, int(each))
+        for plan in plans
+        for batch in plan
+        if not batch.is_repeated and (batch.window is None or batch.window.is_first)
+        for piece in batch.slices
+        for each in piece.rows
+    ]
+    assert sorted(found) == sorted(left)
+    if begin.step_rows:
+        begun = [plan[4 * windows] for plan in plans]
+        assert sum(each.num_rows - each.is_repeated for each in begun) == begin.step_rows
+
+
+def test_a_batch_before_the_place_where_an_epoch_goes_on_is_not_known() -> None:
+    plan = EpochPlan({1: 10}, batch_size=3, begin=Begin(4, batch=2), windows=3)
+    with pytest.raises(IndexError, match="Expected a batch index from 6 to 11, but got 5 in epoch"):
+        plan[5]

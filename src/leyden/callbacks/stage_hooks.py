@@ -75,8 +75,7 @@ class StageHooks(Callback):
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        if not self._moments.in_epoch:  # resumed from a checkpoint that knows nothing of hooks
-            self._moments.begin_epoch(trainer.current_epoch)
+        self._moments.begin_epoch(trainer.current_epoch)  # a resumed epoch may have no start
         self._moments.begin_step(batch)
 
     @override
@@ -125,6 +124,11 @@ class StageHooks(Callback):
         self._moments.end_epoch()  # if it was resumed where nothing but this was left of it
         self._moments.call("on_fit_model_end")
         self._save(trainer)
+
+    @override
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._announce_load()  # if it was resumed where there was nothing left to train
+        self._moments.end_epoch()
 
     @override
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -203,6 +203,10 @@ class EpochOrder:
         visits, rows = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
         return visits, rows
 
+    def group_of(self, visit: int) -> int:
+        """Number the groups of visits whose rows are permuted together, and find that of one."""
+        return visit // max(self._group_size, 1)
+
     def stretch_of(self, visit: int) -> tuple[int, Visits]:
         """Find the rows of a visit, and those that are permuted together with them.
 

@@ -7,7 +7,6 @@ twice, so any batch of any epoch can be asked for in any order.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -61,6 +60,30 @@ class _Stretch(NamedTuple):
     places: NDArray[np.intp]
     rows: Rows
     positions: NDArray[np.intp]
+
+
+class _Named(NamedTuple):
+    """Consecutive batches as runs of rows of one set.
+
+    Args:
+        first: Index of the first batch.
+        bounds: Index of the first run of each batch, and the one after the last.
+        starts: Where each run begins among the rows, and where the last one ends.
+        sets: The set of each run.
+        parts: Which part of it the run is.
+        rows: Indices within the sets, ``(rows,)``.
+    """
+
+    first: int
+    bounds: list[int]
+    starts: list[int]
+    sets: list[int]
+    parts: list[str]
+    rows: Rows
+
+    def rows_of(self, run: int) -> Rows:
+        """Give the rows of a run."""
+        return self.rows[self.starts[run] : self.starts[run + 1]]
 
 
 class EpochPlan:
@@ -121,8 +144,8 @@ class EpochPlan:
             first_batch=begin.batch,
             first_step=begin.step_rows,
         )
-        self._parts: dict[int, NDArray[np.intp]] = {}
-        self._last_stretch: _Stretch | None = None
+        self._parts: dict[int, tuple[int, NDArray[np.intp]]] = {}
+        self._last_named: _Named | None = None
 
     @property
     def shuffle(self) -> str:
@@ -181,23 +204,18 @@ class EpochPlan:
             problem = f"Expected a batch index from {first} to {len(self) - 1}"
             raise IndexError(f"{problem}, but got {batch_index!r} in epoch {self.epoch}.")
         batch, window = divmod(batch_index, self.windows)
-        stretch = self._stretch_around(batch)
-        begin, end = (
-            stretch.bounds[batch - stretch.first],
-            stretch.bounds[batch - stretch.first + 1],
+        named = self._named_around(batch)
+        first, stop = named.bounds[batch - named.first : batch - named.first + 2]
+        slices = tuple(
+            Slice(
+                named.sets[run], named.rows[slice(*named.starts[run : run + 2])], named.parts[run]
+            )
+            for run in range(first, stop)
         )
-        places = stretch.places[begin:end]
-        new = np.flatnonzero(places[1:] != places[:-1]) + 1
-        slices = []
-        for start, stop in pairwise([begin, *(new + begin).tolist(), end]):
-            visit = int(stretch.visits[stretch.places[start]])
-            part = self._part(visit, int(stretch.positions[start]), stop - start)
-            number = stretch.sets[stretch.places[start]]
-            slices.append(Slice(number, stretch.rows[start:stop], part_name(part)))
         return BatchOrigin(
             self.epoch,
             batch_index,
-            tuple(slices),
+            slices,
             is_repeated=self.grid.is_repeated(batch, self.rank),
             window=Window(window, self.windows) if self.windows > 1 else None,
         )
@@ -216,13 +234,37 @@ class EpochPlan:
         sizes: list[int] = np.diff(stretch.bounds).tolist()
         return Picks(stretch.sets, stretch.places, stretch.rows), sizes
 
-    def _stretch_around(self, batch: int) -> "_Stretch":
-        """Work out some batches at once of which one is asked for, and likely the next ones too."""
-        last = self._last_stretch
+    def _named_around(self, batch: int) -> "_Named":
+        """Name the parts of some batches at once of which one is asked for, and likely the next."""
+        last = self._last_named
         if last is None or not last.first <= batch < last.first + len(last.bounds) - 1:
             stop = min(batch + max(1, _ROWS_AT_ONCE // self.batch_size), len(self.grid))
-            last = self._last_stretch = self._stretch(batch, stop)
+            last = self._last_named = self._name(self._stretch(batch, stop))
         return last
+
+    def _name(self, stretch: "_Stretch") -> "_Named":
+        num_rows = len(stretch.rows)
+        begins = np.zeros(num_rows, np.bool_)  # where a batch or another set begins
+        begins[stretch.bounds[:-1]] = True
+        begins[1:] |= np.diff(stretch.places) != 0
+        starts = np.flatnonzero(begins)
+        places = stretch.places[starts]
+        visits, sizes = stretch.visits[places], np.diff(starts, append=num_rows)
+        is_whole = sizes == self.order.visited_lengths[visits]
+        parts = [
+            part_name(None if whole else self._part(visit, position))
+            for visit, position, whole in zip(
+                visits.tolist(), stretch.positions[starts].tolist(), is_whole.tolist(), strict=True
+            )
+        ]
+        return _Named(
+            stretch.first,
+            np.searchsorted(starts, stretch.bounds).tolist(),
+            [*starts.tolist(), num_rows],
+            [stretch.sets[place] for place in places.tolist()],
+            parts,
+            stretch.rows,
+        )
 
     def _stretch(self, first: int, stop: int) -> "_Stretch":
         spans = self.grid.spans(first, stop, self.rank)
@@ -254,17 +296,17 @@ class EpochPlan:
         """Tell which sets have rows at a position or after it, in the order of their visits."""
         return self.order.sets_from(position, self.num_rows)
 
-    def _part(self, visit: int, position: int, num_rows: int) -> int | None:
-        """Count the batches before that of a position with rows of its visit; None for all."""
-        if num_rows == self.order.visited_lengths[visit]:
-            return None
-        begin, visits = self.order.stretch_of(visit)
-        if begin not in self._parts:
-            if len(self._parts) > 1:  # a batch may straddle two stretches
+    def _part(self, visit: int, position: int) -> int:
+        """Count the batches before that of a position with rows of its visit."""
+        group = self.order.group_of(visit)
+        if group not in self._parts:
+            if len(self._parts) > 1:  # a batch may straddle two groups
                 del self._parts[next(iter(self._parts))]
+            begin, visits = self.order.stretch_of(visit)
             cells = self.grid.cells(np.arange(begin, begin + len(visits)))
-            self._parts[begin] = _count_parts(visits, cells)
-        return int(self._parts[begin][position - begin])
+            self._parts[group] = begin, _count_parts(visits, cells)
+        begin, parts = self._parts[group]
+        return int(parts[position - begin])
 
 
 def _tell_apart(visits: Visits) -> tuple[Visits, NDArray[np.intp]]:

@@ -6,9 +6,9 @@ from leyden.lifecycle.hook_set import HookSet
 from leyden.lifecycle.moments import Moments
 from leyden.lifecycle.quiet import quietly
 from leyden.lifecycle.results import Fetches, Results, copy_fetches, make_feeds
-from leyden.lifecycle.run_view import Counters, RunView
+from leyden.lifecycle.run_view import Counters, RunView, Stage
 from leyden.lifecycle.stage_callback import STEPS, StageCallback, StageTimer
-from leyden.lifecycle.stages import STAGES, Stage, TraingenCallback
+from leyden.lifecycle.stages import STAGES, TraingenCallback
 from leyden.lifecycle.states import StateResetting, reset_states, stateful_parts
 from leyden.lifecycle.windows import Window, find_window
 

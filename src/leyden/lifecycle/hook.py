@@ -1,16 +1,12 @@
 """A hook on the steps and epochs of training."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from leyden.errors import ConfigError
-
-if TYPE_CHECKING:
-    from leyden.lifecycle.results import Results
-    from leyden.lifecycle.run_view import RunView
+from leyden.lifecycle.results import Results
+from leyden.lifecycle.run_view import RunView
 
 __all__ = ["Hook", "after_step_of"]
 

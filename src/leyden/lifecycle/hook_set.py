@@ -8,10 +8,9 @@ from typing import Any, Final
 from leyden.errors import ConfigError
 from leyden.lifecycle.hook import Hook, after_step_of
 from leyden.lifecycle.invoke import invoke
-from leyden.lifecycle.run_view import RunView
+from leyden.lifecycle.run_view import RunView, Stage
 from leyden.lifecycle.stage_callback import STEPS, StageCallback
 from leyden.lifecycle.stages import (
-    Stage,
     StageCall,
     TraingenCallback,
     calls_of_functions,
@@ -64,7 +63,8 @@ class HookSet:
         gymnos = _methods(part, StageCallback, _EXPERIMENT_HOOKS)
         deeptrain = _methods(part, TraingenCallback, _STAGE_HOOKS)
         bases = (Hook, StageCallback, TraingenCallback)
-        if not (edflow or gymnos or deeptrain or isinstance(part, bases)):
+        is_hook = bool(edflow or gymnos or deeptrain) or isinstance(part, bases)
+        if not is_hook or hasattr(part, "on_train_batch_start"):  # which Lightning's callbacks have
             _refuse(part)
         if "after_step" in edflow:
             edflow["after_step"] = after_step_of(name, edflow["after_step"])

@@ -8,8 +8,8 @@ from leyden.errors import ResumeError
 from leyden.lifecycle.hook_set import HookSet
 from leyden.lifecycle.quiet import quietly
 from leyden.lifecycle.results import Fetches, Results, copy_fetches, make_feeds
-from leyden.lifecycle.run_view import RunView
-from leyden.lifecycle.stages import EPOCH_VAL_END, Stage
+from leyden.lifecycle.run_view import RunView, Stage
+from leyden.lifecycle.stages import EPOCH_VAL_END
 
 __all__ = ["Moments"]
 

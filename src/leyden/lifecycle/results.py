@@ -102,7 +102,9 @@ class Results(Mapping[str, Any]):
     @override
     def get(self, key: str, default: Any = None) -> Any:
         """Read a result if there is such a path; errors of its function are not hidden."""
-        return self[key] if key in self else default
+        if key not in self:
+            return default
+        return self[key]
 
     @override
     def __iter__(self) -> Iterator[str]:

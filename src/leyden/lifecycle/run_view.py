@@ -1,19 +1,16 @@
 """What a hook is shown of the run it is part of."""
 
-from __future__ import annotations
-
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeAlias
 
 from leyden.errors import ResumeError
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+__all__ = ["Counters", "RunView", "Stage"]
 
-    from leyden.lifecycle.stages import Stage
-
-__all__ = ["Counters", "RunView"]
+Stage: TypeAlias = str | tuple[str, str]
+"""A stage, or ``("val_end", "train:epoch")``: the end of the validation that ends an epoch."""
 
 
 @dataclass(slots=True)

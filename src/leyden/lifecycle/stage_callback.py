@@ -102,7 +102,7 @@ class StageTimer:
 
     @contextmanager
     def train(self) -> Iterator[None]:
-        """Run all steps: ``on_train_begin`` before them, ``on_train_end`` after them or an error."""
+        """Run all steps: ``on_train_begin`` before, ``on_train_end`` after them or an error."""
         self._call("on_train_begin")
         try:
             with self._timed("total"):

@@ -1,29 +1,21 @@
 """The named moments at which callbacks in DeepTrain's manner are called."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from leyden.errors import ConfigError, suggest
 from leyden.lifecycle.every import Every
-
-if TYPE_CHECKING:
-    from leyden.lifecycle.run_view import Counters, RunView
+from leyden.lifecycle.run_view import Counters, RunView, Stage
 
 __all__ = [
     "STAGES",
-    "Stage",
     "StageCall",
     "StageFunctions",
     "TraingenCallback",
     "calls_of_functions",
     "calls_of_methods",
 ]
-
-Stage: TypeAlias = str | tuple[str, str]
-"""A stage, or ``("val_end", "train:epoch")``: the end of the validation that ends an epoch."""
 
 EPOCH_VAL_END: Final = ("val_end", "train:epoch")
 
@@ -166,11 +158,11 @@ def calls_of_methods(name: str, methods: Mapping[str, Callable[..., Any]]) -> li
         methods: Its methods, by their names.
     """
     return [
-        StageCall(
-            name,
-            frozenset([stage, EPOCH_VAL_END] if stage == "val_end" else [stage]),
-            lambda _, at, method=methods[method_name]: method(at),
-        )
-        for stage, method_name in _METHODS.items()
-        if method_name in methods
+        StageCall(name, _match(stage, exact=stage != "val_end"), _without_run(methods[method]))
+        for stage, method in _METHODS.items()
+        if method in methods
     ]
+
+
+def _without_run(method: Callable[[Stage], Any]) -> Callable[[RunView, Stage], Any]:
+    return lambda _, stage: method(stage)
