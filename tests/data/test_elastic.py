@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pytest
@@ -21,9 +21,9 @@ MODES = ["none", "sets", "blocks:4", "rows", "window:2", "full"]
 
 
 def loader_of(
-    folder: Path, batch_size: int, rank: int = 0, num_ranks: int = 1, **more: str
+    folder: Path, batch_size: int, rank: int = 0, num_ranks: int = 1, **more: Any
 ) -> BatchLoader:
-    data = AutoDataModule(folder, batch_size=batch_size, **more)  # type: ignore[arg-type] # shuffle
+    data = AutoDataModule(folder, batch_size=batch_size, **more)
     ranks = SimpleNamespace(world_size=num_ranks, global_rank=rank, overfit_batches=0)
     data.trainer = ranks  # type: ignore[assignment] # all that is asked of a trainer
     return data.train_dataloader()
@@ -140,3 +140,116 @@ def test_blocks_stay_together_and_whole() -> None:
         assert rows[0] % 4 == 0
     assert sorted(numbers[0] for numbers, _ in starts) == [1, 1, 2, 2, 2]
     assert [rows for _, rows in starts] != sorted(rows for _, rows in starts)
+
+
+TIME, SIZE, STRIDE, STARTS = 7, 3, 2, (0, 2)  # windows from 0, 2 and 4; or from 2 and 4
+Window: TypeAlias = tuple[int, int, int]
+"""Set number, row and first time step."""
+
+
+def series_once(factory: pytest.TempPathFactory) -> Path:
+    """Write series at the first call; they count their set, their row and the time."""
+    folder = factory.getbasetemp() / "elastic_series"
+    if not folder.exists():
+        series = {}
+        for number, rows in LENGTHS.items():
+            grids = np.meshgrid([number], np.arange(rows), np.arange(TIME), indexing="ij")
+            series[number] = np.stack(grids, -1)[0].astype(np.float32)
+        write_shards(folder, series)
+    return folder
+
+
+def take_windows(loaders: list[BatchLoader], steps: int) -> list[list[Window]]:
+    """Go through the ranks' batches, and list what each step has that is no repetition."""
+    iterators: list[Iterator[Any]] = [iter(loader) for loader in loaders]
+    found: list[list[Window]] = []
+    for _ in range(steps):
+        found.append([])
+        for loader, iterator in zip(loaders, iterators, strict=True):
+            first_steps = next(iterator)[:, 0].tolist()
+            if not loader.plan[loader.progress.num_batches - 1].is_repeated:
+                found[-1] += [(int(n), int(row), int(time)) for n, row, time in first_steps]
+    return found
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(
+    st.sampled_from(MODES),
+    st.integers(0, 1),
+    st.lists(st.tuples(st.integers(1, 9), st.integers(1, 4), st.integers(1, 11)), max_size=3),
+    st.tuples(st.integers(1, 9), st.integers(1, 4)),
+)
+def test_an_epoch_that_stops_within_a_batch_goes_on_with_the_windows_of_its_rows(
+    tmp_path_factory: pytest.TempPathFactory,
+    mode: str,
+    epoch: int,
+    stints: list[tuple[int, int, int]],
+    last: tuple[int, int],
+) -> None:
+    windows: Any = {"size": SIZE, "stride": STRIDE, "starts": STARTS}
+    seen: list[Window] = []
+    begun: list[Window] = []  # what the last step had, if it has windows to come
+    state: dict[str, Any] = {}
+    for batch_size, num_ranks, steps in [*stints, (*last, 1000)]:
+        loaders = [
+            loader_of(
+                series_once(tmp_path_factory),
+                batch_size,
+                rank,
+                num_ranks,
+                shuffle=mode,
+                windows=windows,
+            )
+            for rank in range(num_ranks)
+        ]
+        for loader in loaders:
+            loader.set_epoch(epoch)
+            if state:
+                loader.load_state_dict(state)
+        left = len(loaders[0]) - loaders[0].progress.num_batches
+        if state and left == 0:
+            break
+        found = take_windows(loaders, min(steps, left))
+        if begun:
+            rows = sorted(window[:2] for window in begun)
+            assert sorted(window[:2] for window in found[0]) == rows
+            assert {time for _, _, time in found[0]} == {begun[0][2] + STRIDE}
+        seen += [window for step in found for window in step]
+        states = [loader.state_dict() for loader in loaders]
+        assert all(one == states[0] for one in states)
+        state = states[0]
+        begun = found[-1] if state["window"] else []
+    assert Counter(seen) == {
+        (number, row, begin): 1
+        for number, rows in LENGTHS.items()
+        for row in range(rows)
+        for begin in range(STARTS[epoch], TIME - SIZE + 1, STRIDE)
+    }
+
+
+def test_the_rows_of_a_step_that_was_begun_are_divided_among_the_ranks_there_are(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    folder, windows = series_once(tmp_path_factory), {"size": SIZE, "stride": STRIDE}
+    source = loader_of(folder, 5, shuffle="none", windows=windows)
+    take_windows([source], 4)  # the second batch has two windows to come
+    loaders = [loader_of(folder, 8, rank, 2, shuffle="none", windows=windows) for rank in (0, 1)]
+    for loader in loaders:
+        loader.load_state_dict(source.state_dict())
+    sizes = [[len(batch) for batch in loader] for loader in loaders]  # of 20 rows that are left
+    assert sizes == [[3, 3, 8, 8, 8, 2, 2, 2], [2, 2, 8, 8, 8, 2, 2, 2]]
+    assert [len(loader) for loader in loaders] == [4 + 8] * 2
+
+
+def test_an_epoch_that_is_begun_anew_has_the_batches_of_a_new_one(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    folder, windows = series_once(tmp_path_factory), {"size": SIZE, "stride": STRIDE}
+    for steps in (1, 4):  # within the first batch, and within the second
+        source, loader, fresh = (
+            loader_of(folder, size, shuffle="none", windows=windows) for size in (5, 8, 8)
+        )
+        take_windows([source], steps)
+        loader.load_state_dict(source.state_dict())
+        next(iter(loader))
+        assert take_windows([loader], 12) == take_windows([fresh], 12)

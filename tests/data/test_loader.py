@@ -10,11 +10,13 @@ import torch
 from torch import Tensor
 
 from leyden.data.assembly import Assembler
+from leyden.data.cut import WindowCut
 from leyden.data.gather import ShardStore
 from leyden.data.loader import BatchLoader
 from leyden.data.plan import Begin, EpochPlan
+from leyden.data.windows import TimeWindows
 from leyden.errors import ResumeError, ShardError
-from leyden.shards import Catalog, discover
+from leyden.shards import Catalog, discover, write_shards
 
 LENGTHS = {1: 5, 2: 3, 7: 4}  # 12 rows: batches of 5, 5 and 2
 
@@ -22,7 +24,9 @@ LENGTHS = {1: 5, 2: 3, 7: 4}  # 12 rows: batches of 5, 5 and 2
 def make_loader(catalog: Catalog, **arguments: Any) -> BatchLoader:
     """Make a loader of batches of 5 rows; some arguments are of the loader, the others of plans."""
     mine = {
-        name: arguments.pop(name) for name in ("every_epoch_alike", "on_batch") if name in arguments
+        name: arguments.pop(name)
+        for name in ("every_epoch_alike", "on_batch", "on_end")
+        if name in arguments
     }
     settings = {"batch_size": 5, **arguments}
 
@@ -348,3 +352,158 @@ def test_speed_counts_from_where_this_process_began(
     assert loader.progress.rows_per_second == 3.5  # 7 rows in 2 seconds; the 5 before are others'
     loader.set_epoch(1)
     assert loader.progress.rows_per_second == 0
+
+
+TIME, SIZE, STRIDE = 8, 4, 2
+WINDOWS = TimeWindows(SIZE, stride=STRIDE, starts=(0, 3))  # 3 of a batch, and 1 in odd epochs
+
+
+def windowed_loader(folder: Path, windows: TimeWindows = WINDOWS, **arguments: Any) -> BatchLoader:
+    """Make a loader of windows of batches of 5 rows."""
+    catalog = discover(folder)
+
+    def make_plan(
+        epoch: int, *, shuffle: str | None = None, begin: Begin | None = None
+    ) -> EpochPlan:
+        settings = {"batch_size": 5, **arguments, **({"shuffle": shuffle} if shuffle else {})}
+        count = windows.count(TIME, epoch)
+        return EpochPlan(catalog.lengths, epoch=epoch, begin=begin, windows=count, **settings)
+
+    assembler = Assembler(ShardStore(catalog))
+    fingerprint = catalog.fingerprint
+    return BatchLoader(assembler, make_plan, fingerprint=fingerprint, cut=WindowCut(windows))
+
+
+@pytest.fixture
+def series(tmp_path: Path) -> Path:
+    """Series of ``100 * set number + 10 * row + time``, with labels."""
+    inputs, labels = {}, {}
+    for number, rows in LENGTHS.items():
+        row, time = np.ogrid[:rows, :TIME]
+        inputs[number] = (100 * number + 10 * row + time)[..., np.newaxis]
+        labels[number] = 10 * number + np.arange(rows)
+    write_shards(tmp_path / "series", inputs, labels=labels)
+    return tmp_path / "series"
+
+
+def windows_of(epoch: int) -> list[tuple[list[list[int]], list[int]]]:
+    """List the windows of an epoch, and their labels, worked out from the rows alone."""
+    begins = {0: (0, 2, 4), 1: (3,)}[epoch % 2]
+    return [
+        (
+            [[100 * n + 10 * row + begin + step for step in range(SIZE)] for n, row in batch],
+            [10 * n + row for n, row in batch],
+        )
+        for batch in expected(epoch)
+        for begin in begins
+    ]
+
+
+def taken_windows(
+    batches: Iterator[Any], number: int | None = None
+) -> list[tuple[list[list[int]], list[int]]]:
+    return [(x[..., 0].tolist(), y.tolist()) for x, y in islice(batches, number)]
+
+
+def test_each_batch_is_handed_out_window_by_window_with_the_labels_of_its_rows(
+    series: Path,
+) -> None:
+    loader = windowed_loader(series)
+    for epoch, length in ((0, 9), (1, 3), (2, 9)):
+        assert taken_windows(iter(loader)) == windows_of(epoch)
+        assert (len(loader), loader.progress.num_rows) == (length, 12)
+
+
+@pytest.mark.parametrize("block_bytes", [1, 1 << 20])
+def test_a_state_goes_on_with_the_very_next_window(
+    series: Path, monkeypatch: pytest.MonkeyPatch, block_bytes: int
+) -> None:
+    monkeypatch.setattr("leyden.data.loader._BLOCK_BYTES", block_bytes)
+    epochs = [windows_of(epoch) for epoch in range(4)]
+    for epoch, windows in enumerate(epochs[:2]):
+        for done in range(1, len(windows) + 1):
+            source, loader = windowed_loader(series), windowed_loader(series)
+            source.set_epoch(epoch)
+            assert taken_windows(iter(source), done) == windows[:done]
+            loader.load_state_dict(json.loads(json.dumps(source.state_dict())))
+            found = [taken_windows(iter(loader)) for _ in range(2)]
+            is_over = done == len(windows)
+            assert found[0] == (epochs[epoch + 1] if is_over else windows[done:])
+            assert found[1] == epochs[epoch + 1 + is_over]
+
+
+def test_a_state_within_a_batch_says_which_rows_were_begun(series: Path) -> None:
+    loader = windowed_loader(series, batch_size=5)
+    found = []
+    for _ in loader:
+        state = loader.state_dict()
+        found.append([state[key] for key in ("rows", "batches", "window", "step_rows", "windows")])
+    assert found == [
+        *([0, 0, 1, 5, 3], [0, 0, 2, 5, 3], [5, 1, 0, 0, 3]),
+        *([5, 1, 1, 5, 3], [5, 1, 2, 5, 3], [10, 2, 0, 0, 3]),
+        *([10, 2, 1, 2, 3], [10, 2, 2, 2, 3], [12, 3, 0, 0, 3]),
+    ]
+
+
+def test_a_state_is_small_however_large_the_data(series: Path) -> None:
+    loader = windowed_loader(series, shuffle="window:12", seed=2**40)
+    loader.set_epoch(1000)
+    taken_windows(iter(loader), 4)
+    state = loader.state_dict()
+    numbers = {"rows": 10**9, "batches": 10**7, "window": 99, "windows": 100, "step_rows": 1024}
+    assert set(numbers) <= set(state)
+    assert len(json.dumps(state | numbers)) <= 200
+
+
+@pytest.mark.parametrize("windows", [TimeWindows(SIZE), TimeWindows(1, starts=(0, 3))])
+def test_a_state_of_other_windows_is_refused(series: Path, windows: TimeWindows) -> None:
+    source, loader = windowed_loader(series), windowed_loader(series, windows)
+    taken_windows(iter(source), 1)
+    count = windows.count(TIME)
+    problem = f"the windows of this loader, but they differ[.]\nstate: 3\nloader: {count}\nGo on"
+    with pytest.raises(ResumeError, match=problem):
+        loader.load_state_dict(source.state_dict())
+    assert loader.progress.num_batches == 0
+
+
+def test_a_window_can_be_fetched_without_moving(series: Path) -> None:
+    loader = windowed_loader(series)
+    batches = iter(loader)
+    next(batches)
+    fetched = [loader.fetch(origin) for origin in loader.plan]
+    assert taken_windows(iter(fetched)) == windows_of(0)
+    assert taken_windows(batches) == windows_of(0)[1:]
+
+
+def test_rows_count_once_all_their_windows_are_handed_out(
+    series: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr("leyden.data.loader.time.perf_counter", lambda: now[0])
+    loader, told = windowed_loader(series), []
+    for _ in loader:
+        told.append((loader.progress.num_rows, loader.progress.rows_per_second))
+        now[0] += 1
+    assert told[:4] == [(0, 0), (0, 0), (5, 2.5), (5, 5 / 3)]
+    assert told[-1] == (12, 1.5)
+
+
+def test_the_end_of_an_epoch_is_told_once(catalog: Catalog) -> None:
+    ends: list[int] = []
+    loader = make_loader(catalog, on_end=lambda loader: ends.append(loader.progress.num_batches))
+    taken(iter(loader), 2)
+    assert ends == []
+    taken(iter(loader))
+    taken(iter(loader))
+    assert ends == [3, 3]
+
+
+def test_the_latest_batch_is_known_until_there_is_another(catalog: Catalog) -> None:
+    loader = make_loader(catalog)
+    assert loader.latest is None
+    taken(iter(loader), 2)
+    loader.set_epoch(7)
+    assert loader.latest is not None
+    assert (loader.latest.epoch, loader.latest.num_batches) == (0, 2)
+    taken(iter(loader), 1)
+    assert (loader.latest.epoch, loader.latest.num_batches) == (7, 1)
