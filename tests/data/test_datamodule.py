@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import torch
 from lightning import Trainer
+from lightning.pytorch.utilities import CombinedLoader
 from torch import Tensor
 
-from leyden.data import AutoDataModule
+from leyden.data import AutoDataModule, BatchLoader, Window
 from leyden.errors import ConfigError, DataError, MissingPathError
+from leyden.shards import write_shards
 from leyden.types import Phase
 
 Write: TypeAlias = Callable[..., Path]
@@ -298,3 +300,148 @@ def test_an_array_of_sets_is_read_by_its_leading_axis(tmp_path: Path) -> None:
     batch = data.fetch("train", 0, 2)
     assert isinstance(batch, Tensor)
     assert batch.tolist() == [[16, 17], [18, 19], [20, 21], [22, 23]]
+
+
+TIME = 7
+
+
+@pytest.fixture
+def series(tmp_path: Path) -> Path:
+    """Series of ``(set number, 10 * row + time)``, with labels."""
+    inputs, labels = {}, {}
+    for number, rows in LENGTHS.items():
+        row, time = np.ogrid[:rows, :TIME]
+        values = (10 * row + time).astype(np.float32)
+        inputs[number] = np.stack([np.full_like(values, number), values], -1)
+        labels[number] = np.arange(rows) % 2
+    write_shards(tmp_path / "series", inputs, labels=labels)
+    return tmp_path / "series"
+
+
+def windowed(series: Path, **arguments: Any) -> AutoDataModule:
+    """Make windows that begin at 0, 2 and 4; in odd training epochs, at 3."""
+    windows = {"size": 3, "stride": 2, "starts": [0, 3]}
+    return make_data(series, **{"windows": windows, "shuffle": "none", **arguments})
+
+
+def begins(batches: Iterable[Any]) -> list[tuple[int, int, list[int]]]:
+    """Tell of batches the first set and the first value, and the labels."""
+    return [(int(x[0, 0, 0]), int(x[0, 0, 1]), y.tolist()) for x, y in batches]
+
+
+def test_windows_come_batch_by_batch_with_the_labels_of_the_whole_rows(series: Path) -> None:
+    data = windowed(series)
+    train, val = data.train_dataloader(), data.val_dataloader()
+    rows = [(1, [0, 1, 0, 1, 0]), (2, [0, 1, 0, 0, 1]), (7, [0, 1])]
+    firsts = {1: 0, 2: 0, 7: 20}  # the third row of set 7 begins the last batch
+    for epoch, starts in enumerate([(0, 2, 4), (3,), (0, 2, 4)]):
+        expected = [(n, firsts[n] + start, labels) for n, labels in rows for start in starts]
+        assert begins(train) == expected
+        assert len(train) == len(expected) == 3 * data.num_windows("train", epoch)
+        fetched = (data.fetch("train", epoch, index) for index in range(len(expected)))
+        assert begins(fetched) == expected
+    for _ in range(2):
+        assert isinstance(val, BatchLoader)
+        assert [start for _, start, _ in begins(val)] == [0, 2, 4, 50, 52, 54]
+    assert [data.num_windows("val", epoch) for epoch in range(3)] == [3, 3, 3]
+    assert data.sample_shape == (3, 2)
+
+
+def test_without_windows_there_is_one(folder: Path) -> None:
+    data = make_data(folder)
+    assert data.num_windows("train", 0) == data.num_windows("val", 5) == 1
+    assert data.origin("train", 0, 0).window is None
+    with pytest.raises(ConfigError, match="Expected `phase` to be the name of a phase"):
+        data.num_windows("trian", 0)
+
+
+def test_origin_and_status_tell_the_window(series: Path) -> None:
+    data = windowed(series)
+    origin = data.origin("train", 0, 4)
+    assert (origin.name, origin.window) == ("2+7-a", Window(1, 3))
+    assert origin.slices == data.origin("train", 0, 3).slices
+    assert data.origin("train", 1, 0).window is None  # there is no other in this epoch
+    batches = iter(data.train_dataloader())
+    for _ in range(5):
+        next(batches)
+    status = data.status
+    assert status is not None
+    assert (status.batch, status.num_batches, status.window) == (4, 9, Window(1, 3))
+    assert (status.name, status.sets_done, status.sets_left) == ("2+7-a", (1,), (2, 7))
+    assert status.rows_left == 7
+    assert "batch 5/9: set 2+7-a, window 2/3, 2 sets and 7 rows left" in str(status)
+
+
+def test_a_place_among_windows_is_kept_beside_the_loaders(series: Path) -> None:
+    data = windowed(series, shuffle="full")
+    expected = begins(data.train_dataloader())
+    for done in range(1, 9):
+        source, other = windowed(series, shuffle="full"), windowed(series, shuffle="full")
+        batches = iter(source.train_dataloader())
+        for _ in range(done):
+            next(batches)
+        other.load_state_dict(json.loads(json.dumps(source.state_dict())))
+        assert begins(other.train_dataloader()) == expected[done:]
+
+
+def test_labels_that_are_the_inputs_are_cut_with_them(series: Path) -> None:
+    for inputs, targets in windowed(series, labels="inputs").train_dataloader():
+        assert inputs.shape[1:] == (3, 2)
+        assert torch.equal(inputs, targets)
+
+
+def test_rows_and_windows_are_weighed_together(series: Path) -> None:
+    data = windowed(series, class_weights={1: 5}, window_weights=(0.5, 1.5))
+    weights = [batch[2].tolist() for batch in data.train_dataloader()]  # type: ignore[misc] # has it
+    by_label = {0: [0.5, 1.0, 1.5], 1: [2.5, 5.0, 7.5]}
+    assert weights[-3:] == [[by_label[0][index], by_label[1][index]] for index in range(3)]
+    assert data.fetch("train", 0, 8)[2].tolist() == weights[-1]  # type: ignore[index] # has it
+    assert {len(batch) for batch in data.val_dataloader()} == {2}
+    alone = windowed(series, labels=None, window_weights=(0.5, 1.5)).fetch("train", 0, 2)
+    assert alone[1] is None
+    assert alone[2].tolist() == [1.5] * 5
+
+
+def test_window_weights_without_windows_are_refused(folder: Path) -> None:
+    with pytest.raises(ConfigError, match="Expected `windows` with `window_weights`, but got None"):
+        make_data(folder, window_weights=(0.5, 1.5))
+
+
+@pytest.mark.parametrize("starts", [[5], [0, 5], [0, 1, 9]])
+def test_windows_beyond_the_end_of_the_rows_are_refused_before_the_first_step(
+    series: Path, starts: list[int]
+) -> None:
+    data = make_data(series, windows={"size": 3, "starts": starts})
+    problem = "at least as long as a window of 3 time steps that begins at [59], but got 7"
+    with pytest.raises(DataError, match=problem):
+        data.setup("fit")
+
+
+def test_windows_are_of_what_preprocessors_make(tmp_path: Path) -> None:
+    signal = np.random.default_rng(0).random((4, 20, 2))
+    np.save(tmp_path / "a1.npy", signal)
+    spectrogram = {"type": "spectrogram", "nfft": 8, "noverlap": 4}
+    whole = AutoDataModule(tmp_path, preprocessors=[spectrogram])
+    time = whole.sample_shape[0]  # type: ignore[index] # one array of inputs
+    data = AutoDataModule(tmp_path, preprocessors=[spectrogram], windows={"size": 2})
+    assert data.num_windows("train", 0) == time // 2
+    rows: Any = whole.fetch("train", 0, 0)
+    second: Any = data.fetch("train", 0, 1)
+    assert torch.equal(second, rows[:, 2:4])
+
+
+def test_no_validation_has_no_batches_in_a_form_that_lightning_takes(folder: Path) -> None:
+    loaders = make_data(folder, val=None).val_dataloader()
+    assert isinstance(loaders, CombinedLoader)  # which Lightning wraps no further
+    assert (list(iter(loaders)), len(loaders), loaders.flattened) == ([], 0, [])
+    loaders.flattened = []
+
+
+@pytest.mark.parametrize("persistent_workers", [True, False])
+def test_workers_and_sets_in_memory_change_nothing(folder: Path, persistent_workers: bool) -> None:
+    expected = [lists(make_data(folder).train_dataloader())]
+    arguments = {"num_workers": 2, "persistent_workers": persistent_workers, "preload": "all"}
+    data = make_data(folder, pin_memory=True, **arguments)
+    assert [lists(data.train_dataloader())] == expected
+    assert lists(data.val_dataloader()) == fetched(data, "val", 0)
+    data.teardown("fit")

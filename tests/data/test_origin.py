@@ -4,7 +4,8 @@ from string import ascii_lowercase
 import numpy as np
 import pytest
 
-from leyden.data.origin import BatchOrigin, Slice, Window, part_name
+from leyden.data.origin import BatchOrigin, Slice, part_name
+from leyden.lifecycle import Window
 
 
 def test_parts_are_lettered_as_columns_of_a_spreadsheet_are() -> None:

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leyden.data.order import Shuffle, parse_shuffle
-from leyden.data.origin import Window
 from leyden.data.plan import Begin, EpochPlan
 from leyden.errors import ConfigError, DataError
+from leyden.lifecycle import Window
 
 Case: TypeAlias = tuple[dict[int, int], dict[str, Any]]
 

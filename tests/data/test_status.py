@@ -3,9 +3,9 @@ from math import inf
 import pytest
 
 from leyden.data.loader import Progress
-from leyden.data.origin import Window
 from leyden.data.plan import EpochPlan
 from leyden.data.status import Status, make_status
+from leyden.lifecycle import Window
 from leyden.types import Phase
 
 LENGTHS = {1: 48, 2: 48, 3: 48, 4: 6}  # 150 rows; batches 1+2-a, 2-b+3-a and 3-b+4, of 64, 64, 22

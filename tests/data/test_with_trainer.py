@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import numpy as np
 import pytest
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
@@ -14,6 +15,7 @@ from typing_extensions import override
 
 from leyden.data import AutoDataModule
 from leyden.errors import ResumeError
+from leyden.shards import write_shards
 
 # The runs that go on write no checkpoints, and so have no callback for it.
 pytestmark = pytest.mark.filterwarnings("ignore:Be aware that when using `ckpt_path`:UserWarning")
@@ -327,3 +329,110 @@ def test_a_schedule_of_the_validation_is_followed_to_its_end(
     assert seen(module, "val") == fetched(data, "val", 0, 1, 2)
     assert [data.plan("val", epoch).num_rows for epoch in range(3)] == [6, 18, 6]
     assert seen(module) == fetched(data, "train", 0, 1, 2)
+
+
+TIME = 7
+
+
+@pytest.fixture
+def series(tmp_path: Path) -> Path:
+    """Series of ``(set number, 10 * row + time)``."""
+    inputs = {}
+    for number, rows in LENGTHS.items():
+        row, time = np.ogrid[:rows, :TIME]
+        values = (10 * row + time).astype(np.float32)
+        inputs[number] = np.stack([np.full_like(values, number), values], -1)
+    write_shards(tmp_path / "series", inputs)
+    return tmp_path / "series"
+
+
+def windowed(series: Path, **arguments: Any) -> AutoDataModule:
+    """Three windows of each batch; one in every second training epoch."""
+    windows = {"size": 3, "stride": 2, "starts": [0, 3]}
+    return make_data(series, **{"windows": windows, **arguments})
+
+
+def test_epochs_with_other_numbers_of_windows_are_followed_to_their_end(
+    series: Path, recorder: Any, make_trainer: MakeTrainer
+) -> None:
+    module, data = recorder(), windowed(series)
+    make_trainer(max_epochs=4).fit(module, data)
+    assert [len(module.seen["train", epoch]) for epoch in range(4)] == [9, 3, 9, 3]
+    assert [len(module.seen["val", epoch]) for epoch in range(4)] == [6, 6, 6, 6]
+    assert seen(module) == fetched(data, "train", 0, 1, 2, 3)
+    assert seen(module, "val") == fetched(data, "val", 0, 1, 2, 3)
+
+
+def test_every_window_of_a_batch_comes_before_the_next_batch(
+    series: Path, recorder: Any, make_trainer: MakeTrainer
+) -> None:
+    module, data = recorder(), windowed(series, val=None, shuffle="none", batch_size=9)
+    make_trainer(max_epochs=1).fit(module, data)
+    firsts = [batch[0][0] for batch in module.seen["train", 0]]
+    starts = [0, 2, 4]
+    first, second = [[1, start] for start in starts], [[7, 10 + start] for start in starts]
+    assert firsts == first + second
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_a_checkpoint_goes_on_with_the_very_next_window(
+    series: Path, recorder: Any, make_trainer: MakeTrainer, num_workers: int
+) -> None:
+    save_every_step(series, make_trainer, recorder(), windowed(series))
+    expected = fetched(windowed(series), "train", 0, 1, 2)
+    assert len(expected) == 21
+    for step in range(1, 21) if num_workers == 0 else (4, 9):
+        module, data = recorder(), windowed(series, num_workers=num_workers)
+        path = series / "saved" / f"step={step}.ckpt"
+        make_trainer(max_epochs=3).fit(module, data, ckpt_path=path, weights_only=True)
+        assert seen(module) == expected[step:]
+
+
+def test_a_checkpoint_within_a_batch_goes_on_with_another_batch_size(
+    series: Path, recorder: Any, make_trainer: MakeTrainer
+) -> None:
+    save_every_step(series, make_trainer, recorder(), windowed(series, shuffle="none"))
+    module, data = recorder(), windowed(series, shuffle="none", batch_size=3)
+    path = series / "saved" / "step=4.ckpt"  # the second batch has two windows to come
+    make_trainer(max_epochs=2).fit(module, data, ckpt_path=path, weights_only=True)
+    found: Any = module.seen["train", 0]
+    assert [len(batch) for batch in found] == [5, 5, 2, 2, 2]
+    assert [batch[0][0][1] % 10 for batch in found] == [2, 4, 0, 2, 4]
+    assert module.seen["train", 1] == fetched(data, "train", 1)
+
+
+def test_windows_are_tested_and_predicted_from_the_first_start(
+    series: Path, recorder: Any, make_trainer: MakeTrainer
+) -> None:
+    module, data = recorder(), windowed(series, test=[1])
+    trainer = make_trainer()
+    trainer.test(module, data, verbose=False)
+    assert len(trainer.predict(module, data) or []) == 3
+    expected = [
+        [[[1, 10 * row + start + step] for step in range(3)] for row in range(5)]
+        for start in (0, 2, 4)
+    ]
+    assert seen(module, "test") == seen(module, "predict") == expected
+
+
+def test_status_tells_the_window_of_the_last_batch(
+    series: Path, recorder: Any, make_trainer: MakeTrainer
+) -> None:
+    told = []
+
+    class Asker(Callback):
+        @override
+        def on_train_batch_start(
+            self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+        ) -> None:
+            status = data.status
+            assert status is not None
+            window = status.window and (status.window.index, status.window.count)
+            told.append((status.epoch, status.batch, window))
+
+    data = windowed(series)
+    make_trainer(max_epochs=2, callbacks=[Asker()]).fit(recorder(), data)
+    assert told == [
+        *((0, index, (index % 3, 3)) for index in range(9)),
+        *((1, index, None) for index in range(3)),
+    ]

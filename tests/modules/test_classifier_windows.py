@@ -272,6 +272,21 @@ def test_weights_of_rows_and_windows_count_in_the_training_loss(
     assert found == pytest.approx(torch.stack(expected).mean().item(), rel=1e-5)
 
 
+@pytest.mark.parametrize("precision", ["64-true", "bf16-true", "bf16-mixed"])
+def test_the_state_goes_on_in_every_precision(
+    data: AutoDataModule, make_trainer: MakeTrainer, precision: str
+) -> None:
+    module, trainer = make(lr=0.0), make_trainer(max_epochs=1, precision=precision)
+    found: Any = trainer.predict(module, data)
+    trainer.fit(module, data)
+    series, _ = whole_batches(data, "predict")
+    exact = make().eval()
+    expected = exact(series)
+    scores = found[WINDOWS - 1]["probabilities"]
+    torch.testing.assert_close(module.noted[WINDOWS - 1].float(), expected, atol=0.02, rtol=0.02)
+    assert scores.isfinite().all()
+
+
 def test_recurrent_networks_have_a_name() -> None:
     arguments: Any = {"input_shape": (8, 2), "num_classes": 4}
     assert isinstance(ClassifierModule("lstm", **arguments).network, LSTM)

@@ -1,8 +1,35 @@
 """When something is done to a run: one class per file."""
 
+from leyden.callbacks.array_log import ArrayLog
 from leyden.callbacks.batch_monitor import BatchMonitor
+from leyden.callbacks.canvas import batch_to_canvas
+from leyden.callbacks.checkpoint_hook import CheckpointHook
+from leyden.callbacks.collector_hook import CollectorHook
+from leyden.callbacks.extra_loaders import ExtraLoaders
 from leyden.callbacks.history_figure import HistoryFigure
+from leyden.callbacks.interval_hook import IntervalHook
+from leyden.callbacks.layer_histograms import LayerHistograms
+from leyden.callbacks.logging_hook import LoggingHook
+from leyden.callbacks.reseeder import Reseeder
+from leyden.callbacks.restore_hook import RestoreHook
+from leyden.callbacks.runtime_input_hook import RuntimeInputHook
 from leyden.callbacks.stage_hooks import StageHooks
 from leyden.callbacks.state_reset import StateReset
 
-__all__ = ["BatchMonitor", "HistoryFigure", "StageHooks", "StateReset"]
+__all__ = [
+    "ArrayLog",
+    "BatchMonitor",
+    "CheckpointHook",
+    "CollectorHook",
+    "ExtraLoaders",
+    "HistoryFigure",
+    "IntervalHook",
+    "LayerHistograms",
+    "LoggingHook",
+    "Reseeder",
+    "RestoreHook",
+    "RuntimeInputHook",
+    "StageHooks",
+    "StateReset",
+    "batch_to_canvas",
+]

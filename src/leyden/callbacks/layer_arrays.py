@@ -40,8 +40,8 @@ class LayerArrays:
     def __post_init__(self) -> None:
         if not (self.weights or self.gradients or self.outputs):
             raise ConfigError(
-                "Expected one of `weights`, `gradients` and `outputs` to name layers, but got none. "
-                'Pass `weights="*"` for all.'
+                "Expected one of `weights`, `gradients` and `outputs` to name layers, "
+                'but got none. Pass `weights="*"` for all.'
             )
         if self.outputs and self.probe is None:
             raise ConfigError(
@@ -61,7 +61,9 @@ class LayerArrays:
             ConfigError: If there is no such layer.
         """
         parameters = dict(module.named_parameters())
-        arrays = {f"weights/{name}": parameters[name] for name in _match(self.weights, parameters)}
+        arrays = dict[str, Tensor]()
+        for name in _match(self.weights, parameters):
+            arrays[f"weights/{name}"] = parameters[name]
         for name in _match(self.gradients, parameters):
             gradient = parameters[name].grad
             if gradient is not None:

@@ -23,7 +23,7 @@ def log_figure(loggers: Iterable[Any], name: str, figure: Any, step: int) -> Non
             logger.log_figure(name, figure, step)
         elif hasattr(logger, "log_image"):
             logger.log_image(name, [figure], step)
-        elif hasattr(logger.experiment, "add_figure"):
+        elif hasattr(getattr(logger, "experiment", None), "add_figure"):
             logger.experiment.add_figure(name, figure, step, close=False)
 
 
@@ -40,5 +40,5 @@ def log_image(loggers: Iterable[Any], name: str, image: Array, step: int) -> Non
     for logger in loggers:
         if hasattr(logger, "log_image"):
             logger.log_image(name, [image], step)
-        elif hasattr(logger.experiment, "add_image"):
+        elif hasattr(getattr(logger, "experiment", None), "add_image"):
             logger.experiment.add_image(name, image, step, dataformats="HWC")

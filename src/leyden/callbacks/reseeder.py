@@ -2,7 +2,7 @@
 
 import logging
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -16,15 +16,15 @@ __all__ = ["Reseeder"]
 
 _log = logging.getLogger(__name__)
 
-_GENERATORS: Final = {
+_GENERATORS: Final[dict[str, Callable[[int], Any]]] = {
     "python": random.seed,
-    "numpy": np.random.seed,  # noqa: NPY002 - the global one is what is meant
+    "numpy": np.random.seed,
     "torch": torch.manual_seed,
 }
 
 
 class Reseeder(TraingenCallback):
-    """Raise the seeds by one, and seed the global generators, whenever a stage has come often enough.
+    """Raise the seeds by one, and seed the global generators, at every n-th time of a stage.
 
     For ``StageHooks``. A run that is resumed begins with the seeds of its checkpoint; as saving one
     is a stage at which generators are seeded, it goes on with the numbers that the other run drew.
@@ -43,7 +43,8 @@ class Reseeder(TraingenCallback):
         self, seeds: int | Mapping[str, int] = 0, every: Mapping[Stage, int] | None = None
     ) -> None:
         self.seeds = _read_seeds(seeds)
-        self._every = {"train:epoch": 2, "save": 1} if every is None else dict(every)
+        default: dict[Stage, int] = {"train:epoch": 2, "save": 1}
+        self._every = default if every is None else dict(every)
         self._counts: dict[Stage, int] = dict.fromkeys(self._every, 0)
         for stage, count in self._every.items():
             if stage not in STAGES:
@@ -64,8 +65,8 @@ class Reseeder(TraingenCallback):
         self._apply()
 
     def _count(self, stage: Stage) -> None:
-        keys = {stage, "val_end"} if isinstance(stage, tuple) else {stage}
-        for key in keys & self._every.keys():
+        keys: list[Stage] = [stage, "val_end"] if isinstance(stage, tuple) else [stage]
+        for key in self._every.keys() & keys:
             self._counts[key] += 1
             if self._counts[key] % self._every[key] == 0:
                 self.seeds = {name: seed + 1 for name, seed in self.seeds.items()}

@@ -7,9 +7,10 @@ from string import ascii_lowercase
 import numpy as np
 from typing_extensions import override
 
+from leyden.lifecycle import Window
 from leyden.types import Rows
 
-__all__ = ["BatchOrigin", "Slice", "Window", "part_name"]
+__all__ = ["BatchOrigin", "Slice", "part_name"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,29 +42,6 @@ class Slice:
     @override
     def __hash__(self) -> int:
         return hash((self.set_number, self.part, self.rows.tobytes()))
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """Which stretch of time of a batch.
-
-    Args:
-        index: Its place among the windows of the batch, from zero.
-        count: How many there are.
-    """
-
-    index: int
-    count: int
-
-    @property
-    def is_first(self) -> bool:
-        """Whether the batch begins with it."""
-        return self.index == 0
-
-    @property
-    def is_last(self) -> bool:
-        """Whether the batch ends with it."""
-        return self.index == self.count - 1
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from leyden.data.grid import BatchGrid
 from leyden.data.order import EpochOrder, Visits, check_whole, name_shuffle
-from leyden.data.origin import BatchOrigin, Slice, Window, part_name
+from leyden.data.origin import BatchOrigin, Slice, part_name
 from leyden.data.picks import Picks
+from leyden.lifecycle import Window
 from leyden.types import Rows
 
 __all__ = ["Begin", "EpochPlan"]

@@ -6,7 +6,7 @@ from math import inf
 from typing_extensions import override
 
 from leyden.data.loader import Progress
-from leyden.data.origin import Window
+from leyden.lifecycle import Window
 from leyden.types import Phase
 
 __all__ = ["Status", "make_status"]

@@ -92,6 +92,11 @@ class HookSet:
         """
         return any(moment in self._calls for moment in moments)
 
+    @property
+    def has_stages(self) -> bool:
+        """Whether there is a hook of stages or of the steps of an experiment."""
+        return bool(self._stage_calls) or self.has(*_EXPERIMENT_HOOKS)
+
     def call(self, moment: str, *arguments: Any) -> list[Any]:
         """Call all hooks of a moment.
 

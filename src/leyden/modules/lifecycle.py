@@ -1,27 +1,26 @@
 """A LightningModule with documented moments to override beside Lightning's own."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from lightning import Callback, LightningModule, Trainer
+from lightning import Callback, LightningModule
+from torch import Tensor
 from typing_extensions import override
 
-from leyden.modules.resetting import attach_state_reset
+from leyden.errors import ConfigError
+from leyden.modules.hooks import (
+    ATTRIBUTE_HOOKS,
+    CALLED_HOOKS,
+    HookCaller,
+    check_names,
+    connect_hooks,
+    is_any_overridden,
+)
+from leyden.modules.resetting import attach_state_reset, trainer_of
+from leyden.modules.weights_file import load_weights, save_weights
 
 __all__ = ["LifecycleModule"]
-
-_CALLED_HOOKS = (
-    "start_logger",
-    "on_start_training_batch",
-    "on_end_training_batch",
-    "on_evaluate_epoch_start",
-    "on_evaluate_batch_start",
-    "on_evaluate_batch_end",
-    "on_evaluate_epoch_end",
-    "on_epoch_end",
-    "on_start_test_batch",
-    "on_end_test_batch",
-)
 
 
 class LifecycleModule(LightningModule):
@@ -33,43 +32,99 @@ class LifecycleModule(LightningModule):
         define_data_attr, define_model_attr, define_train_attr, define_test_attr,
         define_log_attr, define_compute_attr, define_misc_attr      at construction
         build_model                                                 once the data is known
-        start_logger                                                as training starts
-        on_start_training_batch, on_end_training_batch              around each training step
+        start_logger                                                after on_train_start
+            on_start_training_batch, on_end_training_batch          around each training step
+        on_train_batches_end                                        after the last of an epoch
         on_evaluate_epoch_start
             on_evaluate_batch_start, on_evaluate_batch_end          around each validation step
         on_evaluate_epoch_end
         on_epoch_end                                                after training and validation
-        on_start_test_batch, on_end_test_batch                      around each test step
+        load_model                                                  before on_test_start
+            on_start_test_batch, on_end_test_batch                  around each test step
 
-    The sanity check before training calls none of them. An *item* is ``(batch_idx, batch)``.
+    Four more do Lightning's work if they are overridden: ``get_trainloader``, ``get_testloader``,
+    ``evaluate_batch`` and ``loss_backward``. In several processes, ``build_parallel_model`` and
+    ``load_parallel_model`` are called instead of their twins, which is what they do by themselves.
+
+    The sanity check before training calls none of them. An *item* is ``(batch_idx, batch)``. A
+    method whose name begins with ``on_`` or ``define_`` and is almost that of a hook is answered
+    with an error once the module is in a trainer.
 
     Parts that have a method ``reset_state()``, such as recurrent ones, are reset where a batch
     begins and where it ends, which may be several time windows later.
     """
 
+    _caller: HookCaller | None = None
+    _model_path: str | Path | None = None
+
     def __init__(self) -> None:
         super().__init__()
         self._is_built = False
-        for part in ("data", "model", "train", "test", "log", "compute", "misc"):
-            getattr(self, f"define_{part}_attr")()
+        self.init_attr()
 
     @override
-    def configure_model(self) -> None:
-        if not self._is_built:
-            self.build_model()
-            self._is_built = True
-        attach_state_reset(self)
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        connect_hooks(cls, LifecycleModule)
 
     @override
     def configure_callbacks(self) -> Sequence[Callback]:
-        mine, base = type(self), LifecycleModule
-        overridden = any(getattr(mine, name) is not getattr(base, name) for name in _CALLED_HOOKS)
-        attached = any(isinstance(callback, _HookCaller) for callback in self._trainer_callbacks())
-        return [_HookCaller()] if overridden and not attached else []
-
-    def _trainer_callbacks(self) -> Sequence[Callback]:
+        kind = type(self)
+        check_names(kind, LifecycleModule)
+        if self._caller is None and is_any_overridden(kind, LifecycleModule, *CALLED_HOOKS):
+            loads = ("load_model", "load_parallel_model")
+            loads_weights = is_any_overridden(kind, LifecycleModule, *loads)
+            self._caller = HookCaller(self, loads_weights=loads_weights)
         callbacks: Sequence[Callback] = getattr(self.trainer, "callbacks", ())
-        return callbacks
+        return [] if self._caller is None or self._caller in callbacks else [self._caller]
+
+    @override
+    def configure_model(self) -> None:
+        trainer = trainer_of(self)
+        self._check_callbacks(trainer)
+        if not self._is_built:
+            in_parallel = trainer is not None and trainer.world_size > 1
+            (self.build_parallel_model if in_parallel else self.build_model)()
+            self._is_built = True
+        attach_state_reset(self)
+
+    def _check_callbacks(self, trainer: Any) -> None:
+        """Check that a subclass which has callbacks of its own has kept those of this class."""
+        kind = type(self)
+        if trainer is None or not is_any_overridden(kind, LifecycleModule, "configure_callbacks"):
+            return
+        is_called = self._caller is not None and self._caller in trainer.callbacks
+        if not is_called and is_any_overridden(kind, LifecycleModule, *CALLED_HOOKS):
+            problem = f"Expected `configure_callbacks` of `{kind.__name__}` to keep the callback"
+            remedy = "Return `[*super().configure_callbacks(), ...]`."
+            raise ConfigError(f"{problem} that calls its hooks, but it is not there. {remedy}")
+
+    @property
+    def _epoch(self) -> int:
+        """The epoch, from one."""
+        late = None if self._caller is None else self._caller.late_epoch
+        epoch: int = self.trainer.current_epoch if late is None else late
+        return epoch + 1
+
+    @property
+    def _num_epochs(self) -> int | None:
+        """How many epochs there are."""
+        return self.trainer.max_epochs
+
+    @property
+    def _has_eval(self) -> bool:
+        """Whether there are validations."""
+        return self.trainer.enable_validation
+
+    @property
+    def _eval_interval(self) -> int | None:
+        """How many epochs there are from one validation to the next."""
+        return self.trainer.check_val_every_n_epoch
+
+    def init_attr(self) -> None:
+        """Set all attributes, by calling the hooks for them."""
+        for name in ATTRIBUTE_HOOKS:
+            getattr(self, name)()
 
     def define_data_attr(self) -> None:
         """Set attributes about the data."""
@@ -95,6 +150,16 @@ class LifecycleModule(LightningModule):
     def build_model(self) -> None:
         """Make the layers; the trainer, and through it the data, is known by now."""
 
+    def build_parallel_model(self) -> None:
+        """Make the layers in each of several processes; Lightning wraps the module itself."""
+        self.build_model()
+
+    def get_trainloader(self) -> Any:
+        """Make the loader of training batches; if overridden, as ``train_dataloader``."""
+
+    def get_testloader(self) -> Any:
+        """Make the loader of test batches; if overridden, as ``test_dataloader``."""
+
     def start_logger(self) -> None:
         """Act as training starts."""
 
@@ -104,11 +169,20 @@ class LifecycleModule(LightningModule):
     def on_end_training_batch(self) -> None:
         """Act after a training step."""
 
+    def on_train_batches_end(self) -> None:
+        """Act after an epoch's last training step, before its validation.
+
+        What is logged here is an epoch's metric, as in ``on_train_epoch_end``.
+        """
+
     def on_evaluate_epoch_start(self) -> None:
         """Act before a validation."""
 
     def on_evaluate_batch_start(self, item: tuple[int, Any]) -> None:
         """Act before a validation step."""
+
+    def evaluate_batch(self, item: tuple[int, Any]) -> Any:
+        """Evaluate a batch; if overridden, as ``validation_step``."""
 
     def on_evaluate_batch_end(self) -> None:
         """Act after a validation step."""
@@ -125,92 +199,58 @@ class LifecycleModule(LightningModule):
     def on_end_test_batch(self) -> None:
         """Act after a test step."""
 
+    def loss_backward(self, loss: Tensor) -> None:
+        """Compute gradients; if overridden, Lightning calls it wherever it does so itself.
 
-class _HookCaller(Callback):
-    """Calls the hooks of a LifecycleModule that Lightning does not know."""
+        With ``automatic_optimization = False``, call it from ``training_step``: it scales and
+        synchronizes gradients where that is needed.
 
-    @override
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        _of(pl_module).start_logger()
+        Args:
+            loss: A scalar.
+        """
+        if self.automatic_optimization:
+            super().backward(loss)
+        else:
+            self.manual_backward(loss)
 
-    @override
-    def on_train_batch_start(
-        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
-    ) -> None:
-        _of(pl_module).on_start_training_batch((batch_idx, batch))
+    def load_model(self) -> None:
+        """Load the weights in ``_model_path``; if overridden, called before a test.
 
-    @override
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        _of(pl_module).on_end_training_batch()
+        Names of weights may be those of a ``DataParallel``.
 
-    @override
-    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if not trainer.sanity_checking:
-            _of(pl_module).on_evaluate_epoch_start()
+        Raises:
+            ConfigError: If ``_model_path`` is not set.
+            MissingPathError: If there is no such file.
+        """
+        load_weights(self, self._weights_path())
 
-    @override
-    def on_validation_batch_start(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        if not trainer.sanity_checking:
-            _of(pl_module).on_evaluate_batch_start((batch_idx, batch))
+    def load_parallel_model(self) -> None:
+        """Load the weights in each of several processes."""
+        self.load_model()
 
-    @override
-    def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        if not trainer.sanity_checking:
-            _of(pl_module).on_evaluate_batch_end()
+    def save_model(self) -> None:
+        """Write the weights to ``_model_path``, as a plain state dict, from the first process.
 
-    @override
-    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if not trainer.sanity_checking:
-            _of(pl_module).on_evaluate_epoch_end()
+        Raises:
+            ConfigError: If ``_model_path`` is not set.
+        """
+        path, trainer = self._weights_path(), trainer_of(self)
+        if trainer is None or trainer.is_global_zero:
+            save_weights(self, path)
 
-    @override
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        _of(pl_module).on_epoch_end()
+    def save_parallel_model(self) -> None:
+        """Write the weights from one of several processes."""
+        self.save_model()
 
-    @override
-    def on_test_batch_start(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        _of(pl_module).on_start_test_batch()
+    def stop_train(self) -> None:
+        """End the training after this step, or after this epoch where its steps are done.
 
-    @override
-    def on_test_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        _of(pl_module).on_end_test_batch()
+        Every process has to.
+        """
+        self.trainer.should_stop = True
 
-
-_IDLE = LifecycleModule()
-
-
-def _of(pl_module: LightningModule) -> LifecycleModule:
-    # A trainer keeps its callbacks when it goes on with a module that has no such hooks.
-    return pl_module if isinstance(pl_module, LifecycleModule) else _IDLE
+    def _weights_path(self) -> Path:
+        if self._model_path is None:
+            problem = "Expected `_model_path` to be the path of a file of weights"
+            raise ConfigError(f"{problem}, but got None. Set it in `define_model_attr`.")
+        return Path(self._model_path)

@@ -8,8 +8,8 @@ from lightning import LightningModule
 from torch import Tensor
 
 from leyden.errors import ConfigError
-from leyden.modules.hook_call import call_hook
-from leyden.modules.hook_names import is_any_overridden
+from leyden.modules.hooks.call import call_hook
+from leyden.modules.hooks.names import is_any_overridden
 
 __all__ = ["connect_hooks"]
 
@@ -30,7 +30,7 @@ def connect_hooks(kind: type, base: type) -> None:
             setattr(kind, name, method)
     for hook, name in _AFTER.items():
         if is_any_overridden(kind, base, hook):
-            setattr(kind, name, _announced(getattr(kind, name)))
+            setattr(kind, name, _announced(name, getattr(kind, name)))
 
 
 def _depth(kind: type, name: str) -> int:
@@ -39,7 +39,10 @@ def _depth(kind: type, name: str) -> int:
 
 
 def _validation_step(
-    self: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    self: LightningModule,
+    batch: Any,
+    batch_idx: int,
+    dataloader_idx: int = 0,  # noqa: ARG001 - asked for by name where there are several loaders
 ) -> Any:
     return call_hook(self, "evaluate_batch", (batch_idx, batch))
 
@@ -62,9 +65,8 @@ def _loader_from(hook: str) -> Callable[[LightningModule], Any]:
     return loader
 
 
-def _announced(method: Callable[..., None]) -> Callable[..., None]:
+def _announced(name: str, method: Callable[..., None]) -> Callable[..., None]:
     """Tell the module's caller of hooks when a method is done."""
-    name = method.__name__
 
     @wraps(method)
     def announced(self: Any) -> None:

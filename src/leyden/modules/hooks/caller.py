@@ -8,8 +8,8 @@ from lightning import Callback, LightningModule, Trainer
 from typing_extensions import override
 
 from leyden.errors import ResumeError
-from leyden.modules.early_log import EarlyLog
-from leyden.modules.hook_call import call_hook, noting_hook
+from leyden.modules.hooks.call import call_hook, noting_hook
+from leyden.modules.hooks.early_log import EarlyLog
 
 __all__ = ["HookCaller", "is_last_step"]
 
@@ -46,6 +46,10 @@ class HookCaller(Callback):
         self._trainer: Trainer | None = None
         self._forget()
 
+    @override
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"_trainer": None}  # no more than Lightning keeps of it in a copy
+
     def _forget(self) -> None:
         self._open_epoch: int | None = None  # begun and not ended
         self._has_ended_batches = False
@@ -74,8 +78,6 @@ class HookCaller(Callback):
     @override
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if pl_module is self._module:
-            if self._open_epoch != trainer.current_epoch:
-                self._catch_up()
             self._begin_epoch(trainer.current_epoch)
 
     @override
@@ -83,7 +85,7 @@ class HookCaller(Callback):
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
         if pl_module is self._module:
-            if self._open_epoch is None:  # resumed from a checkpoint that knows nothing of hooks
+            if self._open_epoch != trainer.current_epoch:  # a resumed epoch may have no start
                 self._begin_epoch(trainer.current_epoch)
             call_hook(pl_module, "on_start_training_batch", (batch_idx, batch))
 
@@ -207,6 +209,8 @@ class HookCaller(Callback):
         return pl_module is self._module and not trainer.sanity_checking
 
     def _begin_epoch(self, epoch: int) -> None:
+        if self._open_epoch != epoch:
+            self._catch_up()
         self._open_epoch, self._has_ended_batches = epoch, False
         self._early_log.clear()
 
