@@ -7,7 +7,7 @@ import sys
 # networks are many times faster so. It has to be said before torch is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-from leyden.cli.train import main  # noqa: E402 - see above
+from leyden.cli.train import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -48,8 +48,8 @@ def test_there_is_a_pane_for_each_array(quick: Quick, tmp_path: Path) -> None:
     heights = [bar.get_height() for bar in weights.patches]
     counted, _ = np.histogram(module.layer.weight.detach().double().numpy(), bins=7)
     assert heights == counted.tolist()
-    image = Image.open(tmp_path / "histograms" / "val_end-train-epoch_0000003.png")
-    assert image.size == (960, 220)
+    with Image.open(tmp_path / "histograms" / "val_end-train-epoch_0000003.png") as image:
+        assert image.size == (960, 220)
 
 
 def test_where_gradients_are_gone_there_is_no_figure(quick: Quick, tmp_path: Path) -> None:

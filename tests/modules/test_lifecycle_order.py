@@ -372,7 +372,10 @@ def test_a_trainer_trains_on(make_trainer: MakeTrainer) -> None:
     assert module.calls == ["on_train_start", "start_logger", *second, "on_train_end"]
 
 
-def test_an_epoch_that_broke_off_begins_anew(make_trainer: MakeTrainer) -> None:
+@pytest.mark.parametrize("in_same_trainer", [False, True])
+def test_an_epoch_that_broke_off_begins_anew(
+    make_trainer: MakeTrainer, *, in_same_trainer: bool
+) -> None:
     class Breaking(Recorder):
         breaks = True
 
@@ -382,43 +385,43 @@ def test_an_epoch_that_broke_off_begins_anew(make_trainer: MakeTrainer) -> None:
             if self.breaks:
                 raise KeyError("broken")
 
-    module, trainer = Breaking(), make_trainer(max_epochs=1, num_sanity_val_steps=0)
+    module, trainer = Breaking(), make_trainer(max_epochs=1)
     with pytest.raises(KeyError, match="broken"):
         trainer.fit(module, batches(3), batches(2))
     module.breaks = False
     module.calls.clear()
-    make_trainer(max_epochs=1).fit(module, batches(3), batches(2))
+    trainer = trainer if in_same_trainer else make_trainer(max_epochs=1)
+    trainer.fit(module.train(), batches(3), batches(2))
     assert module.calls == training([3])
 
 
 @pytest.mark.parametrize(
-    ("moment", "val_check_interval", "num_checkpoints"),
+    ("moment", "evaluated", "num_checkpoints"),
     [
-        ({"every_n_train_steps": 2}, 1.0, 3),  # within epochs
-        ({"save_on_train_epoch_end": True}, 1.0, 2),
-        ({"save_on_train_epoch_end": True}, 1, 2),
-        ({"save_on_train_epoch_end": False}, 1.0, 3),  # at the end of evaluations
-        ({"save_on_train_epoch_end": False}, 1, 9),
+        ({"every_n_train_steps": 4}, [5], 3),  # within epochs
+        ({"save_on_train_epoch_end": True}, [5], 2),
+        ({"save_on_train_epoch_end": True}, [1, 2, 3, 4, 5], 2),
+        ({"save_on_train_epoch_end": False}, [5], 3),  # at the end of evaluations
+        ({"save_on_train_epoch_end": False}, [1, 2, 3, 4, 5], 15),
     ],
-    ids=["mid-epoch", "epoch-end", "epoch-end-3", "val-end", "val-end-3"],
 )
 def test_a_resumed_run_doubles_and_misses_no_hook(
     make_trainer: MakeTrainer,
     tmp_path: Path,
     moment: dict[str, Any],
-    val_check_interval: float,
+    evaluated: list[int],
     num_checkpoints: int,
 ) -> None:
-    options: dict[str, Any] = {"max_epochs": 3, "val_check_interval": val_check_interval}
-    checkpoints = Checkpoints(tmp_path / "checkpoints", **moment)
-    module = Recorder()
-    make_trainer(**options, callbacks=[checkpoints]).fit(module, batches(3), batches(2))
-    whole = training(*3 * [[3] if val_check_interval == 1.0 else [1, 2, 3]])
+    options: dict[str, Any] = {"max_epochs": 3, "val_check_interval": evaluated[0]}
+    checkpoints, module = Checkpoints(tmp_path / "checkpoints", **moment), Recorder()
+    make_trainer(**options, callbacks=[checkpoints]).fit(module, batches(5), batches(2))
+    whole = training(*3 * [evaluated], num_batches=5)
     assert module.calls == whole
+    # There is nothing to resume where only the end of training was left.
     resumable = {path: num for path, num in checkpoints.num_calls.items() if num < len(whole) - 1}
     for path, num_calls in resumable.items():
         resumed = Recorder()
-        make_trainer(**options).fit(resumed, batches(3), batches(2), ckpt_path=path)
+        make_trainer(**options).fit(resumed, batches(5), batches(2), ckpt_path=path)
         assert resumed.calls == ["on_train_start", "start_logger", *whole[num_calls:]]
     assert len(resumable) == num_checkpoints
 
@@ -469,8 +472,8 @@ def test_a_checkpoint_that_knows_nothing_of_hooks_is_resumed(
     (path,) = checkpoints.num_calls
     resumed = Recorder()
     make_trainer(max_epochs=1).fit(resumed, batches(3), batches(2), ckpt_path=path)
-    rest = training([3])[len(training([3])) - len(epoch(1, [3], 1, 2)) :]
-    assert resumed.calls == ["on_train_start", "start_logger", *rest]
+    last_batch = epoch(1, [1], 1, 2)[1:]
+    assert resumed.calls == ["on_train_start", "start_logger", *last_batch, "on_train_end"]
 
 
 def test_two_processes_call_every_hook_in_the_same_order(tmp_path: Path) -> None:
