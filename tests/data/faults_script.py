@@ -19,10 +19,11 @@ from lightning import LightningModule, Trainer
 from torch import Tensor, nn
 from typing_extensions import override
 
-from leyden.data import AutoDataModule
+from leyden.data import AutoDataModule, gather
 from leyden.errors import ShardError
 from leyden.shards import pieces
 from leyden.shards.readers import base
+from leyden.types import Array
 
 _DESCRIPTORS = Path("/proc/self/fd")
 
@@ -75,12 +76,25 @@ class Telling(LightningModule):
         return torch.optim.SGD(self.parameters(), 1e-6)
 
 
+def break_while_reading(path: Path) -> None:
+    """Cut a file short between the check of it and the next read."""
+    take_rows = vars(gather)["take_rows"]
+
+    def take(*arguments: Any) -> Array:
+        os.truncate(path, 4096)
+        rows: Array = take_rows(*arguments)
+        return rows
+
+    vars(gather)["take_rows"] = take
+
+
 def train(
     folder: str,
     data: dict[str, Any],
     trainer: dict[str, Any],
     *,
     step_seconds: float = 0.0,
+    breaks: str | None = None,
     large: int | None = None,
     descriptors: int | None = None,
 ) -> None:
@@ -91,9 +105,13 @@ def train(
         data: Arguments of the data module.
         trainer: Arguments of the trainer; it trains for ever unless they say otherwise.
         step_seconds: How long a step takes, as if the network were large.
+        breaks: A file that is cut short just after it was checked, when rows are read for the
+            first time.
         large: Bytes from which a mapped file holds a descriptor.
         descriptors: How many this process may have.
     """
+    if breaks is not None:
+        break_while_reading(Path(breaks))
     if large is not None:
         for place in (base, pieces):
             vars(place)["LARGE"] = large

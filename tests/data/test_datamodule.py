@@ -177,7 +177,8 @@ def test_classes_are_counted_over_all_phases(write: Write) -> None:
 def test_labels_that_are_the_inputs_are_no_classes(folder: Path) -> None:
     data = make_data(folder, labels="inputs")
     assert (data.num_classes, data.label_shape) == (None, (2,))
-    inputs, targets = data.fetch("train", 0, 0)
+    batch: Any = data.fetch("train", 0, 0)
+    inputs, targets = batch
     assert torch.equal(inputs, targets)
 
 
@@ -385,19 +386,22 @@ def test_a_place_among_windows_is_kept_beside_the_loaders(series: Path) -> None:
 
 
 def test_labels_that_are_the_inputs_are_cut_with_them(series: Path) -> None:
-    for inputs, targets in windowed(series, labels="inputs").train_dataloader():
+    batches: Any = windowed(series, labels="inputs").train_dataloader()
+    for inputs, targets in batches:
         assert inputs.shape[1:] == (3, 2)
         assert torch.equal(inputs, targets)
 
 
 def test_rows_and_windows_are_weighed_together(series: Path) -> None:
     data = windowed(series, class_weights={1: 5}, window_weights=(0.5, 1.5))
-    weights = [batch[2].tolist() for batch in data.train_dataloader()]  # type: ignore[misc] # has it
+    batches: list[Any] = list(data.train_dataloader())
+    weights = [batch[2].tolist() for batch in batches]
     by_label = {0: [0.5, 1.0, 1.5], 1: [2.5, 5.0, 7.5]}
     assert weights[-3:] == [[by_label[0][index], by_label[1][index]] for index in range(3)]
-    assert data.fetch("train", 0, 8)[2].tolist() == weights[-1]  # type: ignore[index] # has it
+    last: Any = data.fetch("train", 0, 8)
+    assert last[2].tolist() == weights[-1]
     assert {len(batch) for batch in data.val_dataloader()} == {2}
-    alone = windowed(series, labels=None, window_weights=(0.5, 1.5)).fetch("train", 0, 2)
+    alone: Any = windowed(series, labels=None, window_weights=(0.5, 1.5)).fetch("train", 0, 2)
     assert alone[1] is None
     assert alone[2].tolist() == [1.5] * 5
 
@@ -422,9 +426,9 @@ def test_windows_are_of_what_preprocessors_make(tmp_path: Path) -> None:
     np.save(tmp_path / "a1.npy", signal)
     spectrogram = {"type": "spectrogram", "nfft": 8, "noverlap": 4}
     whole = AutoDataModule(tmp_path, preprocessors=[spectrogram])
-    time = whole.sample_shape[0]  # type: ignore[index] # one array of inputs
+    shape: Any = whole.sample_shape
     data = AutoDataModule(tmp_path, preprocessors=[spectrogram], windows={"size": 2})
-    assert data.num_windows("train", 0) == time // 2
+    assert data.num_windows("train", 0) == shape[0] // 2
     rows: Any = whole.fetch("train", 0, 0)
     second: Any = data.fetch("train", 0, 1)
     assert torch.equal(second, rows[:, 2:4])

@@ -67,13 +67,13 @@ class Run:
         os.close(out)
         self.pid = int(self._link.readline())
 
-    def until(self, is_there: Callable[[str], bool]) -> float:
+    def until(self, is_there: Callable[[str], bool], patience: float = PATIENCE) -> float:
         """Wait for a line on its stdout; return the seconds that took.
 
         Lines from before are not looked at.
         """
         began = time.monotonic()
-        while not any(map(is_there, self._more(began + PATIENCE))):
+        while not any(map(is_there, self._more(began + patience))):
             pass
         return time.monotonic() - began
 
@@ -109,7 +109,7 @@ class Run:
 
     def facts(self) -> dict[str, int]:
         """Wait for it to finish, and take what it found out."""
-        self.until(lambda line: line.startswith("done"))
+        self.until(lambda line: line.startswith("done"), patience=600)
         assert self.end() == 0
         found: dict[str, int] = json.loads(self.lines[-1].removeprefix("done"))
         return found

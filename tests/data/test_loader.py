@@ -280,9 +280,8 @@ def test_a_state_of_another_version_is_refused(
 
 
 def test_labels_come_with_the_inputs_and_keep_their_dtype(write: Callable[..., Path]) -> None:
-    loader = make_loader(discover(write(LENGTHS, labels=True)))
-    for batch in loader:
-        inputs, labels = batch
+    loader: Any = make_loader(discover(write(LENGTHS, labels=True)))
+    for inputs, labels in loader:
         assert (inputs.dtype, labels.dtype) == (torch.float32, torch.int64)
         assert labels.tolist() == (10 * inputs[:, 1]).tolist()
 
@@ -291,7 +290,8 @@ def test_labels_come_with_the_inputs_and_keep_their_dtype(write: Callable[..., P
 def test_dtypes_are_those_on_disk(tmp_path: Path, dtype: type[np.generic]) -> None:
     np.save(tmp_path / "a1.npy", np.ones((3, 2), dtype))
     np.save(tmp_path / "labels.npy", np.ones(3, dtype))
-    inputs, labels = next(iter(make_loader(discover(tmp_path))))
+    batch: Any = next(iter(make_loader(discover(tmp_path))))
+    inputs, labels = batch
     assert inputs.dtype == labels.dtype == torch.from_numpy(np.ones(1, dtype)).dtype
 
 
@@ -300,7 +300,8 @@ def test_without_labels_a_batch_is_a_tensor(catalog: Catalog) -> None:
 
 
 def test_inputs_can_be_their_own_labels(write: Callable[..., Path]) -> None:
-    for inputs, targets in make_loader(discover(write(LENGTHS), labels="inputs")):
+    batches: Any = make_loader(discover(write(LENGTHS), labels="inputs"))
+    for inputs, targets in batches:
         assert torch.equal(inputs, targets)
 
 
@@ -500,10 +501,14 @@ def test_the_end_of_an_epoch_is_told_once(catalog: Catalog) -> None:
 
 def test_the_latest_batch_is_known_until_there_is_another(catalog: Catalog) -> None:
     loader = make_loader(catalog)
-    assert loader.latest is None
+
+    def latest() -> tuple[int, int] | None:
+        progress = loader.latest
+        return progress and (progress.epoch, progress.num_batches)
+
+    assert latest() is None
     taken(iter(loader), 2)
     loader.set_epoch(7)
-    assert loader.latest is not None
-    assert (loader.latest.epoch, loader.latest.num_batches) == (0, 2)
+    assert latest() == (0, 2)
     taken(iter(loader), 1)
-    assert (loader.latest.epoch, loader.latest.num_batches) == (7, 1)
+    assert latest() == (7, 1)

@@ -1,5 +1,4 @@
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
 from types import SimpleNamespace
@@ -29,12 +28,12 @@ class Advice:
 
 
 @pytest.fixture
-def advice(monkeypatch: pytest.MonkeyPatch) -> Iterator[Advice]:
+def advice(monkeypatch: pytest.MonkeyPatch) -> Advice:
     if not hasattr(os, "posix_fadvise") or not Path("/proc/self/fd").exists():
         pytest.skip("The system takes no advice.")
     advice = Advice()
     monkeypatch.setattr(os, "posix_fadvise", advice.take)
-    yield advice
+    return advice
 
 
 def test_files_are_asked_for_in_their_order_piece_by_piece(tmp_path: Path, advice: Advice) -> None:

@@ -68,7 +68,12 @@ def test_windows_weigh_what_the_line_from_first_to_last_says(
 
 @pytest.mark.parametrize(
     ("arguments", "has_weights"),
-    [((None, None), False), (({0: 1.0}, None), True), ((None, (1, 1)), True), (("balanced",), True)],
+    [
+        ((None, None), False),
+        (({0: 1.0}, None), True),
+        ((None, (1, 1)), True),
+        (("balanced",), True),
+    ],
 )
 def test_without_any_there_are_none(arguments: tuple[Any, ...], has_weights: bool) -> None:
     assert bool(RowWeights(*arguments)) is has_weights
@@ -105,7 +110,9 @@ def test_balanced_classes_that_are_not_trained_on_weigh_one(tmp_path: Path) -> N
     ],
 )
 @pytest.mark.parametrize("weights", [{1: 2.0}, "balanced"])
-def test_labels_that_are_no_classes_are_refused(tmp_path: Path, labels: Array, weights: Any) -> None:
+def test_labels_that_are_no_classes_are_refused(
+    tmp_path: Path, labels: Array, weights: Any
+) -> None:
     catalog = catalog_of(tmp_path, labels)
     problem = rf"labels that are classes, for `class_weights`, but got {labels.dtype} of shape \("
     with pytest.raises(DataError, match=f"Expected {problem}"):
@@ -174,11 +181,25 @@ def test_window_weights_that_are_no_pair_are_refused(pair: Any) -> None:
 def test_only_training_batches_have_weights(write: Callable[..., Path]) -> None:
     folder = write({1: 5, 2: 3, 3: 4}, labels=True)  # labels are 10 times the row
     data = AutoDataModule(folder, val=[2], test=[3], class_weights={10: 5.0, 40: 0.5}, batch_size=9)
-    ((_, labels, weights),) = data.train_dataloader()  # type: ignore[misc] # it has three parts
+    batches: list[Any] = list(data.train_dataloader())
+    ((_, labels, weights),) = batches
     assert isinstance(weights, Tensor)
     worth = {10: 5.0, 40: 0.5}
     assert weights.tolist() == [worth.get(label, 1.0) for label in labels.tolist()]
-    assert data.fetch("train", 0, 0)[2].tolist() == weights.tolist()  # type: ignore[index] # here
+    fetched: Any = data.fetch("train", 0, 0)
+    assert fetched[2].tolist() == weights.tolist()
     for loader in (data.val_dataloader(), data.test_dataloader(), data.predict_dataloader()):
         assert {len(batch) for batch in loader} == {2}
     assert {len(data.fetch(phase, 0, 0)) for phase in ("val", "test", "predict")} == {2}
+
+
+@pytest.mark.parametrize("weights", [RowWeights({0: 4}), RowWeights(None, (1, 2))])
+def test_weights_are_those_of_the_cpu_whatever_torch_makes_by_default(weights: RowWeights) -> None:
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        with torch.device("meta"):
+            found = weights.of(np.array([0, 0]))
+    finally:
+        torch.set_default_dtype(before)
+    assert (found.dtype, found.device.type) == (torch.float32, "cpu")

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from leyden import TimeWindows
 from leyden.errors import ConfigError, DataError
 
-often = settings(max_examples=300, deadline=None, derandomize=True)
+often = settings(max_examples=150, deadline=None, derandomize=True)
 
 
 def spans(windows: TimeWindows, time: int, epoch: int = 0) -> list[tuple[int, int]]:
@@ -101,7 +101,10 @@ def test_arguments_may_come_by_name() -> None:
         (25, "`windows` to be TimeWindows or their arguments, but got 25. Pass such as {'size': "),
         ("25", "`windows` to be TimeWindows or their arguments, but got '25'"),
         ({"stride": 5}, "`windows` to have a `size`, but it has none. Pass it"),
-        ({"sizes": 5}, "arguments of TimeWindows in `windows`, but got 'sizes'. Did you mean 'size"),
+        (
+            {"sizes": 5},
+            "arguments of TimeWindows in `windows`, but got 'sizes'. Did you mean 'size",
+        ),
     ],
 )
 def test_anything_else_is_refused(windows: Any, problem: str) -> None:

@@ -374,18 +374,38 @@ def test_every_window_of_a_batch_comes_before_the_next_batch(
     assert firsts == first + second
 
 
+def check_going_on(module: Any, data: AutoDataModule, step: int) -> None:
+    """Make sure that nothing is left out of three epochs, of 9, 3 and 9 steps, after a step."""
+    assert seen(module) == fetched(data, "train", 0, 1, 2)[step:]
+    unfinished = [epoch for epoch, end in enumerate((9, 12, 21)) if end > step]
+    assert seen(module, "val") == fetched(data, "val", *unfinished)
+
+
 @pytest.mark.parametrize("num_workers", [0, 2])
 def test_a_checkpoint_goes_on_with_the_very_next_window(
     series: Path, recorder: Any, make_trainer: MakeTrainer, num_workers: int
 ) -> None:
     save_every_step(series, make_trainer, recorder(), windowed(series))
-    expected = fetched(windowed(series), "train", 0, 1, 2)
-    assert len(expected) == 21
     for step in range(1, 21) if num_workers == 0 else (4, 9):
         module, data = recorder(), windowed(series, num_workers=num_workers)
         path = series / "saved" / f"step={step}.ckpt"
         make_trainer(max_epochs=3).fit(module, data, ckpt_path=path, weights_only=True)
-        assert seen(module) == expected[step:]
+        check_going_on(module, data, step)
+
+
+@pytest.mark.parametrize("before_validation", [True, False])
+@pytest.mark.parametrize("step", [9, 12])
+def test_a_checkpoint_of_an_epoch_goes_on_with_all_windows_of_the_next(
+    series: Path, recorder: Any, make_trainer: MakeTrainer, before_validation: bool, step: int
+) -> None:
+    keep = ModelCheckpoint(
+        series / "saved", "{step}", save_top_k=-1, save_on_train_epoch_end=before_validation
+    )
+    make_trainer(max_epochs=2, callbacks=[keep]).fit(recorder(), windowed(series))
+    module, data = recorder(), windowed(series)
+    path = series / "saved" / f"step={step}.ckpt"
+    make_trainer(max_epochs=3).fit(module, data, ckpt_path=path, weights_only=True)
+    check_going_on(module, data, step)
 
 
 def test_a_checkpoint_within_a_batch_goes_on_with_another_batch_size(
@@ -418,7 +438,7 @@ def test_windows_are_tested_and_predicted_from_the_first_start(
 def test_status_tells_the_window_of_the_last_batch(
     series: Path, recorder: Any, make_trainer: MakeTrainer
 ) -> None:
-    told = []
+    told: list[object] = []
 
     class Asker(Callback):
         @override

@@ -172,14 +172,18 @@ def test_several_inputs_and_sets_in_memory_come_alike(tmp_path: Path) -> None:
     assert found[0] == found[1]
 
 
+def generators() -> tuple[object, ...]:
+    """The states of torch's, NumPy's and Python's."""
+    numpy_state: Any = np.random.get_state()  # noqa: NPY002 - the one that all share
+    return torch.get_rng_state().tolist(), numpy_state[1].tolist(), random.getstate()
+
+
 def test_the_generators_of_the_process_are_left_alone(make_loader: Make) -> None:
     loader = make_loader(2)
-    before = torch.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002 - the one of old
+    before = generators()
     taken(loader)
     taken(loader, 3)
-    assert torch.equal(torch.get_rng_state(), before[0])
-    assert np.array_equal(np.random.get_state()[1], before[1][1])  # type: ignore[call-overload] # noqa: NPY002 - likewise
-    assert random.getstate() == before[2]
+    assert generators() == before
 
 
 def test_rows_are_read_by_the_workers_alone(write: Write, counting: Any) -> None:

@@ -6,12 +6,15 @@ from typing import TypeAlias
 
 import numpy as np
 import pytest
+from typing_extensions import override
 
 from leyden.errors import ShardError
 from leyden.shards import Catalog, OpenPiece, Piece, discover
 from leyden.shards.pieces import _open_shared, measure
+from leyden.shards.readers import NpyReader
 from leyden.types import Array
 
+Patch: TypeAlias = pytest.MonkeyPatch
 Write: TypeAlias = Callable[[Mapping[str, object]], Path]
 
 LABELS = {"3": [0, 4], "5": [1, 1, 2], "6": [0]}
@@ -197,3 +200,88 @@ def test_a_reader_that_has_no_hash_is_used_all_the_same(write: Write) -> None:
     assert catalog.set_numbers == (1, 2)
     with pytest.raises(ShardError, match=r"^Set 2: .*got: Input/output error"):
         catalog.open_data(2).read(np.array([0]))
+
+
+ROWS = np.arange(12, dtype=np.float32).reshape(6, 2)
+
+
+def test_an_array_is_all_rows_of_a_set_not_to_be_written_to(write: Write) -> None:
+    piece = discover(write({"a1.npy": ROWS})).open_data(1)
+    array = piece.array
+    assert array is not None
+    assert (array.tolist(), piece.num_rows) == (ROWS.tolist(), 6)
+    assert array.dtype == np.float32
+    assert piece.array is array
+    with pytest.raises(ValueError, match="read-only"):
+        array[0] = 1
+
+
+def test_arrays_of_other_orders_are_read_row_by_row(write: Write) -> None:
+    for stored in (np.asfortranarray(ROWS), ROWS.astype(">f4")):
+        folder = write({})
+        np.save(folder / "a1.npy", stored)
+        piece = discover(folder).open_data(1)
+        assert piece.array is None
+        assert piece.read(np.array([4, 0])).tolist() == [[8, 9], [0, 1]]
+        piece.unload()  # of which there is nothing to do
+
+
+def test_a_reader_that_does_more_than_take_rows_is_asked_for_each(write: Write) -> None:
+    class Doubled(NpyReader):
+        @override
+        def read(self, rows: Array) -> Array:
+            return 2 * super().read(rows)
+
+    piece = discover(write({"a1.npy": ROWS}), reader=Doubled).open_data(1)
+    assert piece.array is None
+    assert piece.read(np.array([1])).tolist() == [[4, 6]]
+
+
+def test_the_array_of_a_part_is_its_stretch_of_the_file(write: Write) -> None:
+    folder = write({"all.npy": ROWS, "sets.npy": ROWS.reshape(3, 2, 2)})
+    parts = discover(folder / "all.npy", rows_per_set=4)
+    found = [parts.open_data(number).array for number in parts.set_numbers]
+    assert [array.tolist() for array in found if array is not None] == [
+        ROWS[:4].tolist(),
+        ROWS[4:].tolist(),
+    ]
+    by_set = discover(folder / "sets.npy", leading_axis="sets")
+    last = by_set.open_data(by_set.set_numbers[-1]).array
+    assert last is not None
+    assert last.tolist() == ROWS[4:].tolist()
+
+
+def test_only_files_that_are_mapped_are_said_to_be(write: Write, monkeypatch: Patch) -> None:
+    folder = write({"a/b1.npy": ROWS, "c/d1.npz": {"x": ROWS}, "e/f1.csv": "u,v\n1,2\n"})
+    pieces = [discover(folder / name).open_data(1) for name in ("a", "c", "e")]
+    assert [piece.is_mapped for piece in pieces] == [True, False, False]
+    assert [piece.has_descriptor for piece in pieces] == [False] * 3
+    monkeypatch.setattr("leyden.shards.pieces.LARGE", 100)
+    assert [piece.has_descriptor for piece in pieces] == [True, False, False]
+    for piece in pieces:
+        before = piece.read(np.array([0])).tolist()
+        piece.unload()
+        assert piece.read(np.array([0])).tolist() == before
+
+
+@pytest.mark.parametrize("ask", [OpenPiece.check, lambda piece: piece.array])
+def test_an_open_set_whose_file_changed_says_so(
+    catalog: Catalog, ask: Callable[[OpenPiece], object]
+) -> None:
+    piece = catalog.open_data(5)
+    piece.check()
+    truncate(catalog.path / "a5.npy")
+    problem = (
+        r"^Set 5: Expected 152 bytes, as when it was found, but got 148\. The file has changed"
+    )
+    with pytest.raises(ShardError, match=problem) as caught:
+        ask(piece)
+    assert caught.value.path == catalog.path / "a5.npy"
+
+
+def test_a_piece_of_unknown_state_is_taken_as_it_is(write: Write) -> None:
+    path = write({"a1.npy": 3}) / "a1.npy"
+    piece = OpenPiece(Piece(path, num_rows=3), set_number=1)
+    piece.check()
+    assert piece.array is not None
+    assert not piece.has_descriptor

@@ -25,6 +25,8 @@ __all__ = ["address_of", "take_rows"]
 _BEGIN = 1 << 16  # below any array; zero would be taken for no address at all
 _END = 1 << 47  # above any array, unless an address has more bits than most systems use
 _UNITS = {1: np.uint8, 2: np.int16, 4: np.int32, 8: np.int64, 16: np.complex128}
+_COUNTABLE = 1 << 62  # bytes that the overlapping rows of an array may have
+_STEP = 1 << 36  # stretches of the memory begin at multiples of this, lest each batch has its own
 _SERIAL = 1 << 15  # elements that torch gathers without asking other threads to help
 
 
@@ -53,11 +55,26 @@ def take_rows(
     """
     if len(rows):
         _check_rows([len(array) for array in arrays], places, rows)
-    known = list(addresses) or [address_of(array) for array in arrays]
-    is_in_reach = min(known) >= _BEGIN and max(known) < _END
-    if is_in_reach and len(rows) and arrays[0].strides[0] > 0 and _is_possible():
-        return _take_by_address(arrays[0], known, places, rows)
+    if len(rows) and arrays[0].nbytes and _is_possible():
+        known = list(addresses) or [address_of(array) for array in arrays]
+        span = _find_span(known, max(map(_nbytes, arrays)), arrays[0].nbytes // len(arrays[0]))
+        if span is not None:
+            return _take_by_address(arrays[0], known, places, rows, span)
     return _take_one_by_one(arrays, places, rows)
+
+
+def _nbytes(array: Array) -> int:
+    return array.nbytes
+
+
+def _find_span(addresses: list[int], longest: int, row_bytes: int) -> tuple[int, int] | None:
+    """Find a stretch of the memory with all arrays in it, not too long to count its rows' bytes."""
+    lowest, highest = min(addresses), max(addresses) + longest
+    begin, end = _BEGIN, _END
+    if end - begin > _COUNTABLE // row_bytes:
+        begin = lowest // _STEP * _STEP or _BEGIN
+        end = min(begin + _COUNTABLE // row_bytes, _END)
+    return (begin, end) if begin <= lowest and highest <= end else None
 
 
 def _check_rows(lengths: list[int], places: NDArray[np.intp], rows: Rows) -> None:
@@ -76,14 +93,18 @@ def _take_one_by_one(arrays: Sequence[Array], places: NDArray[np.intp], rows: Ro
 
 
 def _take_by_address(
-    like: Array, addresses: list[int], places: NDArray[np.intp], rows: Rows
+    like: Array,
+    addresses: list[int],
+    places: NDArray[np.intp],
+    rows: Rows,
+    span: tuple[int, int] = (_BEGIN, _END),
 ) -> Array:
-    shape, row_bytes = like.shape[1:], like.strides[0]
+    shape, row_bytes = like.shape[1:], like.nbytes // len(like)
     bits = reduce(or_, addresses) | row_bytes | max(_UNITS)
     unit = bits & -bits  # the largest that divides them all
-    begins = np.array([(address - _BEGIN) // unit for address in addresses])
+    begins = np.array([(address - span[0]) // unit for address in addresses])
     index = torch.from_numpy(begins[places] + rows * (row_bytes // unit))
-    memory = _memory(unit, row_bytes // unit)
+    memory = _memory(unit, row_bytes // unit, *span)
     if torch.get_num_threads() == 1:
         taken = memory.index_select(0, index)
     else:
@@ -94,7 +115,8 @@ def _take_by_address(
 
 def _take_alone(memory: Tensor, index: Tensor) -> Tensor:
     """Gather in pieces small enough that no other thread helps: they may be busy elsewhere."""
-    taken = torch.empty((len(index), *memory.shape[1:]), dtype=memory.dtype)
+    shape = (len(index), *memory.shape[1:])
+    taken = torch.empty(shape, dtype=memory.dtype, device="cpu")
     at_once = max(1, _SERIAL // taken[:1].numel())
     for part, into in zip(torch.split(index, at_once), torch.split(taken, at_once), strict=True):
         torch.index_select(memory, 0, part, out=into)
@@ -102,11 +124,11 @@ def _take_alone(memory: Tensor, index: Tensor) -> Tensor:
 
 
 class _Memory:
-    """All of the memory as an array whose rows begin at every unit; nothing of it is read."""
+    """The memory as an array whose rows begin at every unit; nothing of it is read."""
 
-    def __init__(self, unit: int, units_per_row: int) -> None:
+    def __init__(self, unit: int, units_per_row: int, begin: int, end: int) -> None:
         dtype = np.dtype(_UNITS[unit])
-        count = (_END - _BEGIN) // unit
+        count = (end - begin) // unit - units_per_row + 1
         shape = (count,) if units_per_row == 1 else (count, units_per_row)
         strides = (unit,) if units_per_row == 1 else (unit, unit)
         self.__array_interface__: dict[str, Any] = {
@@ -114,13 +136,13 @@ class _Memory:
             "typestr": dtype.str,
             "shape": shape,
             "strides": strides,
-            "data": (_BEGIN, False),
+            "data": (begin, False),
         }
 
 
 @lru_cache(maxsize=64)
-def _memory(unit: int, units_per_row: int) -> Tensor:
-    return torch.from_numpy(np.asarray(_Memory(unit, units_per_row)))
+def _memory(unit: int, units_per_row: int, begin: int, end: int) -> Tensor:
+    return torch.from_numpy(np.asarray(_Memory(unit, units_per_row, begin, end)))
 
 
 @cache
@@ -131,6 +153,8 @@ def _is_possible() -> bool:
     arrays = [np.arange(6, dtype=np.int64).reshape(2, 3), -np.arange(6).reshape(2, 3)]
     places, rows = np.array([1, 0, 1]), np.array([1, 0, 0])
     addresses = [address_of(array) for array in arrays]
-    return np.array_equal(
-        _take_by_address(arrays[0], addresses, places, rows), _take_one_by_one(arrays, places, rows)
-    )
+    try:
+        taken = _take_by_address(arrays[0], addresses, places, rows)
+    except (RuntimeError, ValueError):  # a NumPy or torch that refuses such an array
+        return False
+    return np.array_equal(taken, _take_one_by_one(arrays, places, rows))

@@ -165,7 +165,7 @@ class Assembler:
             labels = torch.from_numpy(found)
             weights = None if self._weights is None else self._weights.of(found)
         if weights is None and self._weights is not None:
-            weights = torch.ones(len(picks))
+            weights = torch.ones(len(picks), dtype=torch.float32, device="cpu")
         return Block(inputs if store.has_fields else inputs[""], labels, weights)
 
     def _prepared(self, name: str, inputs: Array, job: Job, *, augments: bool) -> Tensor:

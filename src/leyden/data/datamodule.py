@@ -25,7 +25,7 @@ from leyden.data.weights import ClassWeights, RowWeights
 from leyden.data.windows import TimeWindows
 from leyden.data.workers import make_blocks
 from leyden.errors import ConfigError, ResumeError, suggest
-from leyden.shards import Catalog, Inputs, Labels, LeadingAxis, OpenFile, discover
+from leyden.shards import Catalog, Inputs, Labels, LeadingAxis, OpenFile, discover, name_inputs
 from leyden.types import Phase
 
 __all__ = ["AutoDataModule"]
@@ -143,7 +143,7 @@ class AutoDataModule(LightningDataModule):
             rows_per_set=rows_per_set,
             leading_axis=leading_axis,
         )
-        names = tuple(inputs or ())
+        names = tuple(name_inputs(inputs))
         self._material = Material(
             Path(path),
             parts,

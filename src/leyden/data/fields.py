@@ -69,7 +69,7 @@ class FieldPreparation:
     def fit(self, train: Catalog) -> None:
         """Learn from the training rows; see ``Preparation.fit``."""
         for name, part in self._parts.items():
-            part.fit(train.fields[name] if self._has_names else train)
+            part.fit(train.fields[name] if self._has_names else train, train)
 
     def apply(
         self, name: str, inputs: Array, picks: Picks, epoch: int, *, augments: bool

@@ -296,7 +296,8 @@ class BatchLoader:
 
 def _jobs(store: ShardStore, plan: EpochPlan, first: int, sizes: list[list[int]]) -> Iterator[Job]:
     """Work out one block after another, several in one go, and note their batches' sizes."""
-    num_batches, asked = len(plan.grid), 0
+    num_batches = len(plan.grid)
+    asked = plan.order.visits_before(plan.grid.rows_before(first))
     at_once = max(1, _BLOCK_BYTES // (plan.batch_size * store.row_bytes))
     num_blocks = min(max(1, _PLANNED_ROWS // (at_once * plan.batch_size)), _PLANNED_BLOCKS)
     for start in range(first, num_batches, num_blocks * at_once):

@@ -223,6 +223,11 @@ class EpochOrder:
         group = self._group_at(begin)
         return group.begin, group.visits
 
+    def visits_before(self, position: int) -> int:
+        """Count the visits, from the first, of which no row is at a position or after it."""
+        size = max(self._group_size, 1)
+        return int(self._visit_at(position)) // size * size
+
     def visits_until(self, position: int) -> int:
         """Count the visits, from the first, that the rows before a position may come from.
 

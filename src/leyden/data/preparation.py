@@ -68,18 +68,19 @@ class Preparation:
         assert self._sample_shape is not None  # noqa: S101 - asked for after fitting
         return self._sample_shape
 
-    def fit(self, train: Catalog) -> None:
+    def fit(self, train: Catalog, labels: Catalog | None = None) -> None:
         """Learn from the training rows, in one pass for each preprocessor that learns.
 
         Args:
             train: The training sets.
+            labels: The catalogue that knows their labels, if it is another.
 
         Raises:
             DataError: If the rows do not suit a preprocessor.
             ShardError: If a shard is missing or broken.
         """
         if not self._preprocessing.is_fitted:
-            self._preprocessing.fit(lambda: _passed(train))
+            self._preprocessing.fit(lambda: _passed(train, labels or train))
         first = train.open_data(train.set_numbers[0]).read(np.arange(1))
         self._sample_shape = (
             self._preprocessing.transform(first).shape[1:] if self else (train.sample_shape)
@@ -126,11 +127,11 @@ class Preparation:
         self._preprocessing.load_state_dict(state_dict)
 
 
-def _passed(catalog: Catalog) -> Iterator[tuple[Array, Array | None]]:
-    """Pass over the rows of a catalogue."""
+def _passed(catalog: Catalog, labelled: Catalog) -> Iterator[tuple[Array, Array | None]]:
+    """Pass over the rows of a catalogue, and their labels as another one knows them."""
     for number, length in catalog.lengths.items():
         data = catalog.open_data(number)
-        labels = catalog.open_labels(number) if catalog.has_labels else None
+        labels = labelled.open_labels(number) if labelled.has_labels else None
         for start in range(0, length, _ROWS_AT_ONCE):
             rows = np.arange(start, min(start + _ROWS_AT_ONCE, length))
             yield data.read(rows), labels.read(rows) if labels else None

@@ -1,7 +1,7 @@
 """What each training row counts for in the loss."""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -40,15 +40,19 @@ class RowWeights:
         class_weights: ClassWeights = None,
         window_weights: tuple[float, float] | Sequence[float] | None = None,
     ) -> None:
-        self._classes = class_weights
-        self._windows = None if window_weights is None else _check_pair(window_weights)
+        self._windows = None if window_weights is None else _check_pair(_listed(window_weights))
+        self._is_balanced = isinstance(class_weights, str) and class_weights == "balanced"
         self._table: NDArray[np.float32] | None = None
-        if class_weights is not None and class_weights != "balanced":
-            self._table = _make_table(class_weights)
+        if class_weights is not None and not self._is_balanced:
+            self._table = _make_table(_listed(class_weights))
 
     def __bool__(self) -> bool:
         """Say whether any row has a weight of its own."""
-        return self._classes is not None or self._windows is not None
+        return self._has_classes or self._windows is not None
+
+    @property
+    def _has_classes(self) -> bool:
+        return self._is_balanced or self._table is not None
 
     def fit(self, train: Catalog) -> None:
         """Learn how many classes there are, and how often each comes.
@@ -60,17 +64,17 @@ class RowWeights:
             DataError: If classes have weights, but the labels are no classes.
             ConfigError: If a class has a weight that does not exist.
         """
-        if self._classes is None:
+        if not self._has_classes:
             return
         classes = [_classes_of(train.read_labels(number)) for number in train.set_numbers]
         counts = np.bincount(np.concatenate(classes))
-        if self._classes == "balanced":
+        if self._is_balanced:
             share = counts.sum() / np.count_nonzero(counts)
             self._table = np.where(counts > 0, share / np.maximum(counts, 1), 1).astype(np.float32)
             return
         table = self._table
         assert table is not None  # noqa: S101 - made from what is not "balanced"
-        known = max(len(counts), train.num_classes or 0)
+        known = max(len(counts), train.num_classes or 0, *(train.label_shape or ()))
         if len(table) > known:
             problem = f"Expected `class_weights` for classes 0 to {known - 1}"
             raise ConfigError(f"{problem}, but got one for {len(table) - 1}. Leave it out.")
@@ -84,8 +88,8 @@ class RowWeights:
         Returns:
             The weights, float32, ``(rows,)``.
         """
-        if self._table is None:
-            return torch.ones(len(labels))
+        if self._table is None or not len(self._table):
+            return torch.ones(len(labels), dtype=torch.float32, device="cpu")
         classes, table = _classes_of(labels), self._table
         inside = classes < len(table)
         return torch.from_numpy(
@@ -115,8 +119,13 @@ def _make_table(weights: Mapping[int, float] | Sequence[float]) -> NDArray[np.fl
     return table
 
 
-def _check_pair(weights: Sequence[float]) -> tuple[float, float]:
-    if len(weights) != 2 or not all(map(_is_weight, weights)):
+def _listed(values: Any) -> Any:
+    """Turn an array or a tensor into a list."""
+    return values.tolist() if hasattr(values, "tolist") else values
+
+
+def _check_pair(weights: object) -> tuple[float, float]:
+    if not isinstance(weights, Sequence) or len(weights) != 2 or not all(map(_is_weight, weights)):
         problem = "Expected `window_weights` to be the weights of the first and the last window"
         raise ConfigError(f"{problem}, but got {weights!r}. Pass such as (0.5, 1.5).")
     first, last = weights
@@ -131,9 +140,13 @@ def _is_weight(value: object) -> bool:
     return isinstance(value, int | float) and 0 <= value < float("inf")
 
 
+def _is_one_hot(labels: Array) -> bool:
+    return bool(np.all((labels == 0) | (labels == 1)) and np.all(labels.sum(axis=1) == 1))
+
+
 def _classes_of(labels: Array) -> NDArray[np.intp]:
     """Number the classes of rows, of which labels may be one-hot."""
-    if labels.ndim == 2 and labels.shape[1] > 1:
+    if labels.ndim == 2 and labels.shape[1] > 1 and _is_one_hot(labels):
         return np.asarray(labels.argmax(axis=1), np.intp)
     flat = labels.reshape(len(labels), -1)
     if flat.shape[1] != 1 or np.any(flat < 0) or np.any(flat != np.floor(flat)):

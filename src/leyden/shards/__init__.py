@@ -3,7 +3,7 @@
 from leyden.shards.catalog import Catalog, Shard
 from leyden.shards.dataset_file import LeadingAxis
 from leyden.shards.discovery import Labels, discover
-from leyden.shards.fields import Inputs
+from leyden.shards.fields import Inputs, name_inputs
 from leyden.shards.formats import OpenFile, known_extensions, register_format
 from leyden.shards.manifest import FileFacts, Manifest, read_manifest, verify_pack
 from leyden.shards.packing import pack
@@ -30,6 +30,7 @@ __all__ = [
     "discover",
     "hold_out",
     "known_extensions",
+    "name_inputs",
     "pack",
     "read_manifest",
     "register_format",

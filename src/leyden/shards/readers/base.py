@@ -206,8 +206,8 @@ def unload(part: Array) -> None:
             done.
     """
     whole: Any = part
-    while isinstance(whole, np.ndarray):
-        whole = whole.base
+    while isinstance(whole, np.ndarray | memoryview):
+        whole = whole.obj if isinstance(whole, memoryview) else whole.base
     if not isinstance(whole, mmap.mmap) or not hasattr(whole, "madvise"):
         return
     begin = _address(part) - _address(np.frombuffer(whole, np.uint8))
