@@ -31,7 +31,7 @@ class ShardStore:
 
     def __init__(self, catalog: Catalog, shelf: Shelf | None = None) -> None:
         self.catalog = catalog
-        shelf = shelf or Shelf()
+        shelf = Shelf() if shelf is None else shelf
         fields = catalog.fields or {"": catalog}
         self._inputs = {name: _Arrays(shelf, field.open_data) for name, field in fields.items()}
         self._labels = _Arrays(shelf, catalog.open_labels)
@@ -132,7 +132,7 @@ class _Arrays:
     def preload(self, set_number: int) -> None:
         """Read a set into memory."""
         piece = self._open_set(set_number)
-        rows = piece.read(np.arange(piece.num_rows))
+        rows = np.ascontiguousarray(piece.read(np.arange(piece.num_rows)))
         self._preloaded[set_number] = OpenSet.holding(piece, rows)
 
     def has(self, set_number: int) -> bool:
