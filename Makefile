@@ -52,8 +52,10 @@ docs: $(READY) ## the pages, warnings as errors, code in them run
 package: $(READY) ## build, install the wheel elsewhere, and run tests and commands against it
 	sh .ci/check-package.sh $(BIN)/python
 
-benchmark: $(READY) ## measure the data path beside its peers
-	$(BIN)/python benchmarks/data.py
+benchmark: $(READY) ## measure the data path beside its peers; ARGS="--only tiny" for a part
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade \
+		--target build/peers -r benchmarks/requirements.txt
+	PYTHONPATH=build/peers $(BIN)/python benchmarks/data.py $(ARGS)
 
 clean: ## remove what the others left, but not the environment, data and runs
 	rm -rf build dist docs/_build htmlcov .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

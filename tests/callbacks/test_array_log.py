@@ -79,13 +79,15 @@ def test_a_probe_may_be_several_arguments(as_dictionary: bool, tmp_path: Path) -
     left, right = torch.ones(1, 1), torch.full((1, 1), 2.0)
     probe = {"right": right, "left": left} if as_dictionary else (left, right)
     module, trainer = Product(), SimpleNamespace(is_global_zero=True, fast_dev_run=False)
-    ArrayLog(outputs="times", probe=probe)(RunView(trainer, module, tmp_path, stage="save"))
+    run = RunView(trainer, module, tmp_path)
+    run.stage = "save"
+    ArrayLog(outputs="times", probe=probe)(run)
     arrays = load_file(tmp_path / "arrays" / "save_0000000.safetensors")
     assert torch.equal(arrays["outputs/times"], module.times(left, right))
 
 
 def test_an_unknown_layer_is_answered_with_the_nearest(quick: Quick) -> None:
-    hooks = StageHooks([{"train:iter": ArrayLog(weights="layer.weigth")}])
+    hooks = StageHooks([{"train:iter": ArrayLog(weights="layer.wight")}])
     with pytest.raises(ConfigError, match=r"but none does. Did you mean 'layer.weight'"):
         quick(hooks).fit(BoringModel())
 

@@ -19,7 +19,7 @@ from typing_extensions import override
 
 from leyden.callbacks import StageHooks
 from leyden.errors import ConfigError, ResumeError
-from leyden.lifecycle import Every, Hook, Results, RunView, StageCallback, TraingenCallback
+from leyden.lifecycle import Every, Hook, Moments, Results, RunView, StageCallback, TraingenCallback
 
 Quick = Callable[..., Trainer]
 
@@ -128,8 +128,11 @@ def test_a_module_may_offer_fetches_of_its_own(quick: Quick) -> None:
 
     mine, both = Reading("mine"), Reading("both")
     fetches = {"both": lambda module, inputs: "hooks"}
-    quick(StageHooks([mine, both], fetches), max_steps=1).fit(Offering())
+    hooks = StageHooks([mine, both], fetches)
+    quick(hooks, max_steps=1).fit(Offering())
     assert (mine.values, both.values) == (["module"], ["hooks"])
+    with pytest.raises(KeyError, match=r"Known: both, global_step, outputs"):
+        quick(hooks, max_steps=1).fit(BoringModel())  # which does not offer it
 
 
 def test_the_longer_form_is_given_results_feeds_and_the_batch(quick: Quick) -> None:
@@ -425,7 +428,7 @@ def test_without_step_hooks_feeds_are_not_even_made(
     def refuse(*_: Any) -> None:
         raise AssertionError
 
-    monkeypatch.setattr("leyden.lifecycle.moments.make_feeds", refuse)
+    monkeypatch.setattr(sys.modules[Moments.__module__], "make_feeds", refuse)
     quick(StageHooks([{"train:iter": lambda run: None}, Hook()])).fit(BoringModel())
 
 

@@ -61,8 +61,7 @@ class StageHooks(Callback):
     @override
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         step_ops = getattr(pl_module, "step_ops", None)
-        if callable(step_ops):
-            self._moments.add_fetches(step_ops())
+        self._moments.add_fetches(step_ops() if callable(step_ops) else {})
         self._moments.call("on_fit_model_begin")
         self._announce_load()
 

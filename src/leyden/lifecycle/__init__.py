@@ -1,4 +1,4 @@
-"""Moments of a run: where a step stands among the windows of its batch, and what ends with it."""
+"""Moments of a run: what is called at each of them, and where a step stands within its batch."""
 
 from leyden.lifecycle.every import Every
 from leyden.lifecycle.hook import Hook

@@ -37,7 +37,8 @@ class Moments:
     """
 
     def __init__(self, hooks: HookSet, fetches: Fetches) -> None:
-        self._hooks, self._fetches = hooks, fetches
+        self._hooks, self._given_fetches = hooks, fetches
+        self._fetches = fetches
         self._has_step_hooks = hooks.has("before_step", "after_step", "wants")
         self._step: tuple[Results, dict[str, Any]] | None = None  # between its start and its end
         self._open_epoch: int | None = None
@@ -60,12 +61,12 @@ class Moments:
         return self._open_epoch is not None
 
     def add_fetches(self, fetches: Fetches) -> None:
-        """Take over what the module has to offer, under names that are free.
+        """Offer what the module has beside the given ones, under names that are free.
 
         Args:
-            fetches: Functions in a nested dictionary.
+            fetches: Functions in a nested dictionary; they replace those of another module.
         """
-        self._fetches = {**fetches, **self._fetches}
+        self._fetches = {**fetches, **self._given_fetches}
 
     def begin_epoch(self, epoch: int) -> None:
         """Call ``before_epoch``, unless the epoch was begun before an interruption.

@@ -1,7 +1,7 @@
 """What a hook is shown of the run it is part of."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -54,28 +54,31 @@ class Counters:
             setattr(self, name, value)
 
 
-@dataclass(slots=True)
 class RunView:
-    """A run as its hooks see it: trainer, module, data and counters.
+    """A run as its hooks see it.
 
     Args:
         trainer: The Lightning trainer.
         module: The module that is trained.
         folder: Folder of the run.
+
+    Attributes:
+        trainer: The Lightning trainer.
+        module: The module that is trained.
+        folder: Folder of the run.
         counters: How much has been done.
         stage: The stage that callbacks are being called at.
-        outputs: What the last train or validation step returned.
+        outputs: What the train or validation step that has just ended returned.
         batch: The batch of that step.
     """
 
-    trainer: Any
-    module: Any
-    folder: Path
-    counters: Counters = field(default_factory=Counters)
-    stage: Stage | None = None
-    outputs: Any = None
-    batch: Any = None
-    _requests: list[Path] = field(default_factory=list)
+    def __init__(self, trainer: Any, module: Any, folder: Path) -> None:
+        self.trainer, self.module, self.folder = trainer, module, folder
+        self.counters = Counters()
+        self.stage: Stage | None = None
+        self.outputs: Any = None
+        self.batch: Any = None
+        self._requests: list[Path] = []
 
     @property
     def data(self) -> Any:
