@@ -150,6 +150,18 @@ def test_sets_that_alternate_beyond_the_limit_are_read_all_the_same(
         assert shelf.num_bytes <= 80  # what is no longer on the shelf does not count
 
 
+def test_sets_that_were_closed_count_no_more(tmp_path: Path) -> None:
+    for number in (1, 2, 3):
+        np.save(tmp_path / f"a{number}.npy", np.zeros((9, 50_000), np.float32))
+    shelf = Shelf(limit=300_000)  # of which a row takes up 200 kB, and some around it
+    store = ShardStore(discover(tmp_path), shelf)
+    wanted = picks(*((number, list(range(4))) for number in (1, 2, 3)))
+    for begin in range(8):  # parts of one block, one right after the other
+        store.inputs(wanted.part(begin, begin + 5))
+    read(store, (1, [0]))
+    assert shelf.num_bytes <= 300_000
+
+
 def test_stores_share_a_shelf(write: Callable[..., Path], tmp_path: Path) -> None:
     shelf = Shelf(limit=100)
     stores = [ShardStore(discover(write({1: 10}, name)), shelf) for name in ("one", "other")]

@@ -161,6 +161,9 @@ class AutoDataModule(LightningDataModule):
             pin_memory=pin_memory,
         )
         check_whole("num_workers", num_workers, 0)
+        if window_weights is not None and windows is None:
+            problem = f"Expected `windows` with `window_weights`, but got {windows!r}."
+            raise ConfigError(f"{problem} Pass both or neither.")
         check_whole("batch_size", batch_size, 1)
         check_whole("seed", seed, 0)
         self.batch_size, self.seed = batch_size, seed
@@ -220,7 +223,7 @@ class AutoDataModule(LightningDataModule):
 
     @override
     def setup(self, stage: str) -> None:
-        _ = self._material.fitted
+        _ = self._material.sample_shapes  # which are refused if they are shorter than a window
         self._plans, self._place, self._last = {}, None, None
         self._reload_every = getattr(self.trainer, _RELOAD, 0)
         _, num_ranks = self._ranks
@@ -248,10 +251,18 @@ class AutoDataModule(LightningDataModule):
     @override
     def train_dataloader(self) -> BatchLoader:
         loader = self._new_loader(Phase.TRAIN)
+        self._forget_the_batches_before()
         if self._place is not None:
             loader.load_state_dict(self._place)
             self._place = None
         return loader
+
+    def _forget_the_batches_before(self) -> None:
+        """Have Lightning count from zero, after a checkpoint of the last batch of an epoch."""
+        loop = getattr(getattr(self.trainer, "fit_loop", None), "epoch_loop", None)
+        if loop and loop.restarted_on_train_batch_end and loop.batch_progress.is_last_batch:
+            loop.batch_progress.reset_on_run()
+            loop.batch_progress.current.completed = -1  # which it is about to count up
 
     @override
     def val_dataloader(self) -> "BatchLoader | _NoLoaders":
@@ -459,6 +470,7 @@ class AutoDataModule(LightningDataModule):
         )
         # Lightning asks for the length before it says which epoch comes.
         self._loaders[phase].set_epoch(getattr(self.trainer, "current_epoch", 0))
+        self._announce_lengths()  # a checkpoint may be of the end of this epoch
         return self._loaders[phase]
 
 

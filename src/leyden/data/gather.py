@@ -17,6 +17,8 @@ from leyden.types import Array
 __all__ = ["ShardStore"]
 
 _MOMENT = 0.01  # seconds; a file that was there before is taken to be there still
+_AHEAD_AT_MOST = 1 << 30  # bytes: what is read much before its turn may be forgotten by then
+_AT_ONCE = 64  # sets that are opened without a look at their sizes
 _CHECK_EVERY = 0.5  # seconds
 _CHECK_SHARE = 50  # as many times longer than a check takes, it is until the next
 
@@ -32,8 +34,10 @@ class ShardStore:
     def __init__(self, catalog: Catalog, shelf: Shelf | None = None) -> None:
         self.catalog = catalog
         shelf = Shelf() if shelf is None else shelf
-        fields = catalog.fields or {"": catalog}
-        self._inputs = {name: _Arrays(shelf, field.open_data) for name, field in fields.items()}
+        self._catalogs = catalog.fields or {"": catalog}
+        self._inputs = {
+            name: _Arrays(shelf, field.open_data) for name, field in self._catalogs.items()
+        }
         self._labels = _Arrays(shelf, catalog.open_labels)
         self._next_check = 0.0
         self._ahead = ReadAhead()
@@ -54,8 +58,7 @@ class ShardStore:
     @cached_property
     def row_bytes(self) -> int:
         """Bytes of the inputs of one row."""
-        fields = self.catalog.fields or {"": self.catalog}
-        sizes = [math.prod(field.sample_shape) * field.dtype.itemsize for field in fields.values()]
+        sizes = [math.prod(c.sample_shape) * c.dtype.itemsize for c in self._catalogs.values()]
         return max(1, sum(sizes))
 
     @property
@@ -94,11 +97,13 @@ class ShardStore:
 
     def read_ahead(self, set_numbers: Iterable[int]) -> None:
         """Have the files of sets read that will be needed soon; returns at once."""
-        if self._has_own_files:
+        numbers = list(set_numbers)
+        if self._has_own_files and sum(map(self.set_bytes, numbers)) <= _AHEAD_AT_MOST:
             self._ahead.ask(
-                self.catalog.shard(number).data.path
-                for number in set_numbers
-                if not any(array.has(number) for array in self._inputs.values())
+                catalog.shard(number).data.path
+                for number in numbers
+                for name, catalog in self._catalogs.items()
+                if not self._inputs[name].has(number)
             )
 
     def inputs(self, picks: Picks) -> dict[str, Array]:
@@ -127,7 +132,7 @@ class _Arrays:
     def __init__(self, shelf: Shelf, open_set: Callable[[int], OpenPiece]) -> None:
         self._shelf, self._open_set = shelf, open_set
         self._preloaded: dict[int, OpenSet] = {}
-        self._last: tuple[tuple[int, ...], float, list[OpenSet]] = ((), -1.0, [])
+        self._last: tuple[tuple[int, ...], float, int, list[OpenSet]] = ((), -1.0, 0, [])
 
     def preload(self, set_number: int) -> None:
         """Read a set into memory."""
@@ -141,42 +146,54 @@ class _Arrays:
 
     def _open(self, sets: tuple[int, ...]) -> list[OpenSet]:
         """Open sets, and check their files, unless that was done a moment ago."""
-        now = time.monotonic()
-        last, checked, opened = self._last
-        if sets is last and now - checked < _MOMENT:
+        now, num_closed = time.monotonic(), self._shelf.num_closed
+        last, checked, closed, opened = self._last
+        if sets is last and closed == num_closed and now - checked < _MOMENT:
             return opened
         opened = [
             self._preloaded.get(number)
             or self._shelf.get((self, number), partial(self._open_set, number))
             for number in sets
         ]
-        self._last = (sets, now, opened)
+        self._last = (sets, now, num_closed, opened)
         return opened
 
     def read(self, picks: Picks) -> Array:
         """Read rows, ``(rows, ...)``."""
+        if len(picks.sets) > _AT_ONCE:
+            picks = picks.compact()
+            if not self._fit(picks.sets):
+                return self._read_in_turn(picks)
         opened = self._open(picks.sets)
         arrays = [one.array for one in opened if one.array is not None]
-        if len(arrays) == len(opened):
-            addresses = [one.address for one in opened]
-            rows = take_rows(arrays, picks.places, picks.rows, addresses)
-        else:
-            rows = _read_one_by_one(opened, picks)
+        if len(arrays) < len(opened):
+            return self._read_in_turn(picks.compact())
+        addresses = [one.address for one in opened]
+        rows = take_rows(arrays, picks.places, picks.rows, addresses)
         if not all(one.is_counted for one in opened):
             for one, num_rows in zip(opened, picks.counts, strict=True):
                 self._shelf.count(one, num_rows)
         self._shelf.tidy()
         return rows
 
+    def _fit(self, sets: tuple[int, ...]) -> bool:
+        """Say whether so many sets may be open at once; if their rows are in memory, they are."""
+        first = self._open(sets[:1])[0]
+        if first.array is None or first.piece.is_mapped:
+            return True
+        return first.array.nbytes * len(sets) <= self._shelf.limit
 
-def _read_one_by_one(opened: list[OpenSet], picks: Picks) -> Array:
-    """Read set by set, each at once, and put the rows where they belong."""
-    result: Array | None = None
-    for place in np.unique(picks.places).tolist():
-        one, mine = opened[place], np.flatnonzero(picks.places == place)
-        part = one.read(picks.rows[mine])
-        if result is None:
-            result = np.empty((len(picks), *part.shape[1:]), part.dtype)
-        result[mine] = part
-    assert result is not None  # noqa: S101 - there is a row at least
-    return result
+    def _read_in_turn(self, picks: Picks) -> Array:
+        """Read set by set, and close those for which there is no room before all are read."""
+        result: Array | None = None
+        for place, number in enumerate(picks.sets):
+            (one,) = self._open((number,))
+            mine = np.flatnonzero(picks.places == place)
+            part = one.read(picks.rows[mine])
+            if result is None:
+                result = np.empty((len(picks), *part.shape[1:]), part.dtype)
+            result[mine] = part
+            self._shelf.count(one, len(mine))
+            self._shelf.tidy()
+        assert result is not None  # noqa: S101 - there is a row at least
+        return result

@@ -53,6 +53,7 @@ class BatchGrid:
         self.batch_size, self.num_ranks = batch_size, num_ranks
         self.first_row, self.first_batch = first_row, first_batch
         self.least = batch_size * num_ranks if drop_last else 1  # rows that make a step
+        self.first_step = first_step
         self._head = 1 if first_step else 0
         self._head_bounds = _divide(first_row, first_step, num_ranks)
         self._begin = first_row + first_step  # of the steps of whole batches

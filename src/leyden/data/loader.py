@@ -203,7 +203,7 @@ class BatchLoader:
 
     def _go_to(self, epoch: int, num_batches: int) -> None:
         self._latest = self.latest
-        if epoch != self._plan.epoch or num_batches < self._plan.first_index:
+        if epoch != self._plan.epoch or num_batches < self._plan.first_known:
             self._plan = self._make_plan(epoch)
         self._now = time.perf_counter()
         self._done, self._clock = num_batches, (self._now, num_batches)

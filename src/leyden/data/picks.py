@@ -48,6 +48,12 @@ class Picks:
         """Take the rows from one to another."""
         return Picks(self.sets, self.places[begin:end], self.rows[begin:end])
 
+    def compact(self) -> "Picks":
+        """Leave out the sets without a row."""
+        places, again = np.unique(self.places, return_inverse=True)
+        sets = tuple(self.sets[place] for place in places.tolist())
+        return Picks(sets, again.reshape(-1), self.rows)
+
     def __len__(self) -> int:
         """Count the rows."""
         return len(self.rows)

@@ -187,6 +187,11 @@ class EpochPlan:
         return (self[index] for index in range(self.first_index, len(self)))
 
     @property
+    def first_known(self) -> int:
+        """Batches that were handed out before those that are as they would be in a new epoch."""
+        return self.first_index + (1 if self.grid.first_step else 0)
+
+    @property
     def first_index(self) -> int:
         """Index of the first batch that is known."""
         return self.grid.first_batch * self.windows

@@ -29,12 +29,6 @@ class ReadAhead:
         for path in paths:
             self._thread.submit(_ask, path)
 
-    def stop(self) -> None:
-        """Forget what was not begun."""
-        if self._thread is not None:
-            self._thread.shutdown(wait=False, cancel_futures=True)
-            self._thread = None
-
 
 def _ask(path: Path) -> None:
     try:

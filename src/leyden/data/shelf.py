@@ -5,6 +5,8 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import numpy as np
+
 from leyden.data.addresses import address_of
 from leyden.shards import OpenPiece
 from leyden.types import Array, Rows
@@ -48,6 +50,7 @@ class OpenSet:
     @classmethod
     def holding(cls, piece: OpenPiece, rows: Array) -> "OpenSet":
         """Keep the rows of a set that have been read."""
+        rows = np.ascontiguousarray(rows)
         return cls(piece, rows, address_of(rows), rows.nbytes)
 
     @property
@@ -71,9 +74,9 @@ class Shelf:
     """
 
     def __init__(self, limit: int = _LIMIT) -> None:
-        self._limit = limit
+        self.limit = limit
         self._open: OrderedDict[Hashable, OpenSet] = OrderedDict()
-        self.num_bytes = 0
+        self.num_bytes = self.num_closed = 0
 
     def __len__(self) -> int:
         """Count the open sets."""
@@ -118,9 +121,8 @@ class Shelf:
 
     def tidy(self) -> None:
         """Close what does not fit; the set that was used last stays."""
-        while len(self._open) > 1 and (
-            self.num_bytes > self._limit or len(self._open) > _MOST_SETS
-        ):
+        while len(self._open) > 1 and (self.num_bytes > self.limit or len(self._open) > _MOST_SETS):
             _, closed = self._open.popitem(last=False)
             self.num_bytes -= closed.num_bytes
+            self.num_closed += 1
             closed.piece.unload()

@@ -123,7 +123,8 @@ class TimeWindows:
         """
         first = next(iter(rows.values()))
         time = first[0] if first else 0
-        self.count(time)
+        for epoch in range(len(self.starts)):
+            self.count(time, epoch)
         return {
             name: (self.size, *shape[1:]) if shape[:1] == (time,) else shape
             for name, shape in rows.items()

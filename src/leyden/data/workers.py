@@ -2,10 +2,12 @@
 
 import multiprocessing
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 import torch
+from torch._utils import ExceptionWrapper
 from torch.utils.data import DataLoader, Dataset
 from typing_extensions import override
 
@@ -40,6 +42,21 @@ def make_blocks(
     return lambda jobs: map(assembler, jobs)
 
 
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """What was raised in a worker; torch would raise a bare one where it keeps the workers."""
+
+    error: ExceptionWrapper
+
+    def reraise(self) -> NoReturn:
+        """Raise it here, with its traceback in the message."""
+        self.error.reraise()  # type: ignore[no-untyped-call] # torch's
+        raise AssertionError
+
+
+_Made: TypeAlias = Block | LeydenError | _Failure
+
+
 class Workers:
     """Makes blocks in worker processes, in the order in which they are asked for.
 
@@ -59,7 +76,7 @@ class Workers:
         self._jobs = _Jobs()
         # Forked processes share what is in memory already: preloaded sets, and fitted objects.
         forks = "fork" in multiprocessing.get_all_start_methods()
-        self._make_loader: Callable[[], DataLoader[Block | LeydenError]] = partial(
+        self._make_loader: Callable[[], DataLoader[_Made]] = partial(
             DataLoader,
             _Blocks(assembler),
             batch_size=None,
@@ -71,7 +88,7 @@ class Workers:
             multiprocessing_context="fork" if forks else None,
             generator=torch.Generator(),  # else it would draw from the one of the training
         )
-        self._loader: DataLoader[Block | LeydenError] | None = None
+        self._loader: DataLoader[_Made] | None = None
 
     def __call__(self, jobs: Iterable[Job]) -> Iterator[Block]:
         """Make blocks; a few of them ahead of time.
@@ -106,23 +123,27 @@ class _Jobs:
         return iter(self.are)
 
 
-class _Blocks(Dataset[Block | LeydenError]):
+class _Blocks(Dataset[_Made]):
     """Makes a block of a job, where a loader takes a row of an index."""
 
     def __init__(self, assembler: Assembler) -> None:
         self._assembler = assembler
 
     @override
-    def __getitem__(self, job: Any) -> Block | LeydenError:
+    def __getitem__(self, job: Any) -> _Made:
         try:
             return self._assembler(job)
         except LeydenError as error:  # raised where it is used, with all that it knows
             return error
+        except Exception:  # noqa: BLE001 - likewise
+            return _Failure(ExceptionWrapper(where="in a worker process"))  # type: ignore[no-untyped-call] # torch's
 
 
-def _or_raise(made: Block | LeydenError) -> Block:
+def _or_raise(made: _Made) -> Block:
     if isinstance(made, LeydenError):
         raise made
+    if isinstance(made, _Failure):
+        made.reraise()
     return made
 
 
