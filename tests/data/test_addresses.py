@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leyden.data import addresses
-from leyden.data.addresses import address_of, take_rows
+from leyden.data.addresses import RowGather, address_of, take_rows
 from leyden.types import Array
 
 DTYPES = ["?", "u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f2", "f4", "f8", "c8", "c16"]
@@ -121,30 +121,28 @@ def test_rows_that_an_array_does_not_have_are_refused(
         take_rows(arrays, np.array(places), np.array(rows))
 
 
-def refuse(*_: object) -> Array:
-    raise AssertionError("This way was not to be taken.")
-
-
-@pytest.mark.parametrize("way", ["_take_one_by_one", "_take_by_address"])
-def test_both_ways_give_the_same(monkeypatch: pytest.MonkeyPatch, way: str) -> None:
-    if way == "_take_by_address":  # the one that is not taken
-        monkeypatch.setattr(addresses, "_is_possible", lambda: False)
-    elif not addresses._is_possible():
+@pytest.mark.parametrize("is_possible", [False, True])
+def test_both_ways_give_the_same(monkeypatch: pytest.MonkeyPatch, *, is_possible: bool) -> None:
+    if is_possible and not addresses._is_possible():
         pytest.skip("Rows cannot be taken by address here.")
+    monkeypatch.setattr(addresses, "_is_possible", lambda: is_possible)
     arrays = [random_array(5, (3,), "u1", offset, offset) for offset in range(4)]
     picked = [(3, 4), (0, 0), (1, 2), (3, 0), (2, 4), (0, 0)]
     places, rows = (np.array(part) for part in zip(*picked, strict=True))
-    monkeypatch.setattr(addresses, way, refuse)
-    assert np.array_equal(take_rows(arrays, places, rows), expected_of(arrays, picked))
+    gather = RowGather(arrays, places, rows)
+    assert gather.is_by_address is is_possible
+    assert np.array_equal(gather.take(0, 6), expected_of(arrays, picked))
+    assert np.array_equal(gather.take(2, 5), expected_of(arrays, picked)[2:5])
 
 
-def test_arrays_out_of_reach_are_gathered_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(addresses, "_take_by_address", refuse)
+def test_arrays_out_of_reach_are_gathered_one_by_one() -> None:
     arrays = [np.arange(6).reshape(3, 2), -np.arange(4).reshape(2, 2)]
     places, rows = np.array([1, 0]), np.array([1, 2])
     for far in (1 << 47, 1 << 56, 8):
         known = [address_of(arrays[0]), far]
-        assert take_rows(arrays, places, rows, known).tolist() == [[-2, -3], [4, 5]]
+        gather = RowGather(arrays, places, rows, known)
+        assert not gather.is_by_address
+        assert gather.take(0, 2).tolist() == [[-2, -3], [4, 5]]
 
 
 def test_other_systems_gather_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from leyden.types import Array, Rows
 
-__all__ = ["address_of", "take_rows"]
+__all__ = ["RowGather", "address_of", "take_rows"]
 
 _BEGIN = 1 << 16  # below any array; zero would be taken for no address at all
 _END = 1 << 47  # above any array, unless an address has more bits than most systems use
@@ -53,18 +53,75 @@ def take_rows(
     Raises:
         IndexError: If an array has no such row.
     """
-    if len(rows):
-        _check_rows([len(array) for array in arrays], places, rows)
-    if len(rows) and arrays[0].nbytes and _is_possible():
-        known = list(addresses) or [address_of(array) for array in arrays]
-        span = _find_span(known, max(map(_nbytes, arrays)), arrays[0].nbytes // len(arrays[0]))
-        if span is not None:
-            return _take_by_address(arrays[0], known, places, rows, span)
-    return _take_one_by_one(arrays, places, rows)
+    return RowGather(arrays, places, rows, addresses).take(0, len(rows))
 
 
-def _nbytes(array: Array) -> int:
-    return array.nbytes
+class RowGather:
+    """Rows of several arrays: found once, and copied out stretch by stretch; see ``take_rows``.
+
+    Raises:
+        IndexError: If an array has no such row.
+    """
+
+    def __init__(
+        self,
+        arrays: Sequence[Array],
+        places: NDArray[np.intp],
+        rows: Rows,
+        addresses: Sequence[int] = (),
+    ) -> None:
+        self._arrays, self._places, self._rows = arrays, places, rows  # which stay where they are
+        if len(rows):
+            _check_rows([len(array) for array in arrays], places, rows)
+        like = arrays[0]
+        self._shape, self._dtype = like.shape[1:], like.dtype
+        self._memory: Tensor | None = None
+        if len(rows) and like.nbytes and _is_possible():
+            known = list(addresses) or [address_of(array) for array in arrays]
+            row_bytes = like.nbytes // len(like)
+            span = _find_span(known, max(array.nbytes for array in arrays), row_bytes)
+            if span is not None:
+                self._locate(known, row_bytes, span)
+
+    @property
+    def is_by_address(self) -> bool:
+        """Whether the rows are gathered by their addresses, rather than array by array."""
+        return self._memory is not None
+
+    def _locate(self, addresses: list[int], row_bytes: int, span: tuple[int, int]) -> None:
+        bits = reduce(or_, addresses) | row_bytes | max(_UNITS)
+        unit = bits & -bits  # the largest that divides them all
+        begins = np.array([(address - span[0]) // unit for address in addresses])
+        self._index = torch.from_numpy(begins[self._places] + self._rows * (row_bytes // unit))
+        self._memory = _memory(unit, row_bytes // unit, *span)
+
+    def take(self, begin: int, end: int) -> Array:
+        """Copy a stretch of the rows.
+
+        Args:
+            begin: The first of them.
+            end: The one after the last.
+
+        Returns:
+            The rows in their order, ``(end - begin, ...)``.
+        """
+        if self._memory is None:
+            return self._take_one_by_one(begin, end)
+        index = self._index[begin:end]
+        if torch.get_num_threads() == 1:
+            taken = self._memory.index_select(0, index)
+        else:
+            taken = _take_alone(self._memory, index)
+        result: Array = taken.numpy().view(self._dtype).reshape(end - begin, *self._shape)
+        return result
+
+    def _take_one_by_one(self, begin: int, end: int) -> Array:
+        places, rows = self._places[begin:end], self._rows[begin:end]
+        result = np.empty((len(rows), *self._shape), self._dtype)
+        for place in np.unique(places).tolist():
+            mine = np.flatnonzero(places == place)
+            result[mine] = self._arrays[place][rows[mine]]
+        return result
 
 
 def _find_span(addresses: list[int], longest: int, row_bytes: int) -> tuple[int, int] | None:
@@ -82,35 +139,6 @@ def _check_rows(lengths: list[int], places: NDArray[np.intp], rows: Rows) -> Non
     in_all = highest < min(lengths)
     if rows.min() < 0 or not (in_all or np.all(rows < np.array(lengths)[places])):
         raise IndexError(f"Expected rows that the arrays have, but got some up to {highest}.")
-
-
-def _take_one_by_one(arrays: Sequence[Array], places: NDArray[np.intp], rows: Rows) -> Array:
-    result = np.empty((len(rows), *arrays[0].shape[1:]), arrays[0].dtype)
-    for place, array in enumerate(arrays):
-        mine = np.flatnonzero(places == place)
-        result[mine] = array[rows[mine]]
-    return result
-
-
-def _take_by_address(
-    like: Array,
-    addresses: list[int],
-    places: NDArray[np.intp],
-    rows: Rows,
-    span: tuple[int, int] = (_BEGIN, _END),
-) -> Array:
-    shape, row_bytes = like.shape[1:], like.nbytes // len(like)
-    bits = reduce(or_, addresses) | row_bytes | max(_UNITS)
-    unit = bits & -bits  # the largest that divides them all
-    begins = np.array([(address - span[0]) // unit for address in addresses])
-    index = torch.from_numpy(begins[places] + rows * (row_bytes // unit))
-    memory = _memory(unit, row_bytes // unit, *span)
-    if torch.get_num_threads() == 1:
-        taken = memory.index_select(0, index)
-    else:
-        taken = _take_alone(memory, index)
-    result: Array = taken.numpy().view(like.dtype).reshape(len(rows), *shape)
-    return result
 
 
 def _take_alone(memory: Tensor, index: Tensor) -> Tensor:
@@ -147,14 +175,13 @@ def _memory(unit: int, units_per_row: int, begin: int, end: int) -> Tensor:
 
 @cache
 def _is_possible() -> bool:
-    """Try it on two small arrays."""
+    """Try it on a small array."""
     if sys.platform not in ("linux", "darwin") or sys.maxsize < _END:
         return False
-    arrays = [np.arange(6, dtype=np.int64).reshape(2, 3), -np.arange(6).reshape(2, 3)]
-    places, rows = np.array([1, 0, 1]), np.array([1, 0, 0])
-    addresses = [address_of(array) for array in arrays]
+    array, index = np.arange(6, dtype=np.int64).reshape(3, 2), torch.tensor([2, 0])
     try:
-        taken = _take_by_address(arrays[0], addresses, places, rows)
+        memory = _memory(8, 2, address_of(array), address_of(array) + array.nbytes)
+        taken = memory.index_select(0, 2 * index)  # a row begins at every number
     except (RuntimeError, ValueError):  # a NumPy or torch that refuses such an array
         return False
-    return np.array_equal(taken, _take_one_by_one(arrays, places, rows))
+    return taken.tolist() == [[4, 5], [0, 1]]

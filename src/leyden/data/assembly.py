@@ -87,6 +87,8 @@ class Block(NamedTuple):
         Args:
             sizes: Rows of each.
         """
+        if len(sizes) == 1:
+            return iter((self.as_batch(),))
         inputs, labels, weights = self
         parts: list[Any] = [_split(inputs, sizes)]
         if labels is not None or weights is not None:

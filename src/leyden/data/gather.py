@@ -3,11 +3,12 @@
 import math
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import cached_property, partial
 
 import numpy as np
 
-from leyden.data.addresses import take_rows
+from leyden.data.addresses import RowGather
 from leyden.data.picks import Picks
 from leyden.data.readahead import ReadAhead
 from leyden.data.shelf import OpenSet, Shelf
@@ -126,68 +127,86 @@ class ShardStore:
         return self._labels.read(picks)
 
 
+@dataclass(slots=True)
+class _Located:
+    """Rows whose sets are open, to be read stretch by stretch.
+
+    Args:
+        picks: Which rows.
+        opened: Their sets.
+        gather: Copies the rows; ``None`` where they have to be read set by set.
+        checked: When the files were last looked at.
+    """
+
+    picks: Picks
+    opened: list[OpenSet]
+    gather: RowGather | None
+    checked: float
+
+
 class _Arrays:
     """One array of each set."""
 
     def __init__(self, shelf: Shelf, open_set: Callable[[int], OpenPiece]) -> None:
         self._shelf, self._open_set = shelf, open_set
         self._preloaded: dict[int, OpenSet] = {}
-        self._last: tuple[tuple[int, ...], float, int, list[OpenSet]] = ((), -1.0, 0, [])
+        self._located: _Located | None = None
 
     def preload(self, set_number: int) -> None:
         """Read a set into memory."""
         piece = self._open_set(set_number)
-        rows = np.ascontiguousarray(piece.read(np.arange(piece.num_rows)))
+        rows = piece.read(np.arange(piece.num_rows))
         self._preloaded[set_number] = OpenSet.holding(piece, rows)
 
     def has(self, set_number: int) -> bool:
         """Say whether a set is open already."""
         return set_number in self._preloaded or (self, set_number) in self._shelf
 
-    def _open(self, sets: tuple[int, ...]) -> list[OpenSet]:
-        """Open sets, and check their files, unless that was done a moment ago."""
-        now, num_closed = time.monotonic(), self._shelf.num_closed
-        last, checked, closed, opened = self._last
-        if sets is last and closed == num_closed and now - checked < _MOMENT:
-            return opened
-        opened = [
-            self._preloaded.get(number)
-            or self._shelf.get((self, number), partial(self._open_set, number))
-            for number in sets
-        ]
-        self._last = (sets, now, num_closed, opened)
-        return opened
-
     def read(self, picks: Picks) -> Array:
         """Read rows, ``(rows, ...)``."""
-        if len(picks.sets) > _AT_ONCE:
-            picks = picks.compact()
-            if not self._fit(picks.sets):
-                return self._read_in_turn(picks)
-        opened = self._open(picks.sets)
+        whole, now, located = picks.whole or picks, time.monotonic(), self._located
+        if located is None or located.picks is not whole:
+            located = self._located = self._locate(whole, now)
+        elif now - located.checked > _MOMENT:
+            for one in located.opened:
+                one.check()
+            located.checked = now
+        if located.gather is None:
+            return self._read_in_turn(picks.compact())
+        return located.gather.take(picks.begin, picks.begin + len(picks))
+
+    def _locate(self, picks: Picks, now: float) -> _Located:
+        """Open the sets of rows, unless their rows would fill the memory."""
+        if len(picks.sets) > _AT_ONCE and not self._fit(picks):
+            return _Located(picks, [], None, now)
+        opened = [self._open(number) for number in picks.sets]
         arrays = [one.array for one in opened if one.array is not None]
         if len(arrays) < len(opened):
-            return self._read_in_turn(picks.compact())
-        addresses = [one.address for one in opened]
-        rows = take_rows(arrays, picks.places, picks.rows, addresses)
-        if not all(one.is_counted for one in opened):
-            for one, num_rows in zip(opened, picks.counts, strict=True):
-                self._shelf.count(one, num_rows)
+            return _Located(picks, [], None, now)
+        for one, num_rows in zip(opened, picks.counts, strict=True):
+            self._shelf.count(one, num_rows)
         self._shelf.tidy()
-        return rows
+        addresses = [one.address for one in opened]
+        gather = RowGather(arrays, picks.places, picks.rows, addresses)
+        return _Located(picks, opened, gather, now)
 
-    def _fit(self, sets: tuple[int, ...]) -> bool:
-        """Say whether so many sets may be open at once; if their rows are in memory, they are."""
-        first = self._open(sets[:1])[0]
+    def _fit(self, picks: Picks) -> bool:
+        first = self._open(picks.sets[0])
         if first.array is None or first.piece.is_mapped:
-            return True
-        return first.array.nbytes * len(sets) <= self._shelf.limit
+            return first.array is not None
+        return first.array.nbytes * len(picks.sets) <= self._shelf.limit
+
+    def _open(self, set_number: int) -> OpenSet:
+        """Open a set, or check its file if it is open."""
+        return self._preloaded.get(set_number) or self._shelf.get(
+            (self, set_number), partial(self._open_set, set_number)
+        )
 
     def _read_in_turn(self, picks: Picks) -> Array:
         """Read set by set, and close those for which there is no room before all are read."""
         result: Array | None = None
         for place, number in enumerate(picks.sets):
-            (one,) = self._open((number,))
+            one = self._open(number)
             mine = np.flatnonzero(picks.places == place)
             part = one.read(picks.rows[mine])
             if result is None:

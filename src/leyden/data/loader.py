@@ -21,9 +21,9 @@ from leyden.errors import ResumeError
 __all__ = ["Batch", "BatchLoader", "Progress"]
 
 _STATE_VERSION = 2
-_BLOCK_BYTES = 1 << 20  # a block of batches fits the cache of a core
-_PLANNED_ROWS = 2048  # worked out at a time
-_PLANNED_BLOCKS = 16  # likewise, at most
+_BLOCK_BYTES = 1 << 19  # two blocks, one of them in use, fit the cache of a core
+_PLANNED_ROWS = 16384  # worked out at a time
+_PLANNED_BLOCKS = 64  # likewise, at most
 _AHEAD_BYTES = 64 << 20  # read before they are needed
 
 

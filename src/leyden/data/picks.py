@@ -22,11 +22,15 @@ class Picks:
         sets: Set numbers.
         places: Which of these each row is from, ``(rows,)``.
         rows: Its index within that set, ``(rows,)``.
+        whole: The picks that these are a stretch of, if they are.
+        begin: Where among those they begin.
     """
 
     sets: tuple[int, ...]
     places: NDArray[np.intp]
     rows: Rows
+    whole: "Picks | None" = None
+    begin: int = 0
 
     @classmethod
     def of(cls, set_numbers: ArrayLike, rows: ArrayLike) -> "Picks":
@@ -46,7 +50,12 @@ class Picks:
 
     def part(self, begin: int, end: int) -> "Picks":
         """Take the rows from one to another."""
-        return Picks(self.sets, self.places[begin:end], self.rows[begin:end])
+        places, rows = self.places[begin:end], self.rows[begin:end]
+        return Picks(self.sets, places, rows, self.whole or self, self.begin + begin)
+
+    def alone(self) -> "Picks":
+        """Forget what these are a stretch of."""
+        return Picks(self.sets, self.places, self.rows)
 
     def compact(self) -> "Picks":
         """Leave out the sets without a row."""

@@ -30,12 +30,14 @@ class OpenSet:
         array: Its rows in memory or mapped; ``None`` where they are read one by one.
         address: Where ``array`` begins, in bytes.
         num_bytes: What it may take up of memory by now.
+        is_preloaded: Whether its rows were read for good.
     """
 
     piece: OpenPiece
     array: Array | None
     address: int
     num_bytes: int
+    is_preloaded: bool = False
 
     @classmethod
     def of(cls, piece: OpenPiece) -> "OpenSet":
@@ -51,12 +53,21 @@ class OpenSet:
     def holding(cls, piece: OpenPiece, rows: Array) -> "OpenSet":
         """Keep the rows of a set that have been read."""
         rows = np.ascontiguousarray(rows)
-        return cls(piece, rows, address_of(rows), rows.nbytes)
+        return cls(piece, rows, address_of(rows), rows.nbytes, is_preloaded=True)
 
     @property
     def is_counted(self) -> bool:
         """Whether all that it may take up of memory has been counted."""
         return self.array is None or self.num_bytes >= self.array.nbytes
+
+    def check(self) -> None:
+        """Make sure that the file is still the one that was found, if rows are read from it.
+
+        Raises:
+            ShardError: If it is missing, or has been written since.
+        """
+        if not self.is_preloaded:
+            self.piece.check()
 
     def read(self, rows: Rows) -> Array:
         """Copy rows out, ``(n, ...)``."""
@@ -76,7 +87,7 @@ class Shelf:
     def __init__(self, limit: int = _LIMIT) -> None:
         self.limit = limit
         self._open: OrderedDict[Hashable, OpenSet] = OrderedDict()
-        self.num_bytes = self.num_closed = 0
+        self.num_bytes = 0
 
     def __len__(self) -> int:
         """Count the open sets."""
@@ -124,5 +135,4 @@ class Shelf:
         while len(self._open) > 1 and (self.num_bytes > self.limit or len(self._open) > _MOST_SETS):
             _, closed = self._open.popitem(last=False)
             self.num_bytes -= closed.num_bytes
-            self.num_closed += 1
             closed.piece.unload()
