@@ -24,7 +24,7 @@ from benchmarks.measuring import (
 )
 from benchmarks.peers import Setting, contestants, installed, left_out
 from benchmarks.shapes import Stored, shapes, store
-from benchmarks.targets import RATIOS
+from benchmarks.targets import RATIOS, add_bound
 from rich.console import Console
 from rich.progress import Progress
 
@@ -129,17 +129,20 @@ def _race(stored: Stored, setting: Setting, rounds: int) -> dict[str, Any]:
         for mine in speeds
         if mine not in peers
     }
-    judged = setting.is_shuffled and setting.num_workers == 0
+    speed = medians(speeds, 0)
+    targets = {
+        peer: RATIOS[stored.shape.name, peer].judge(ratio)
+        for peer, ratio in ratios["leyden"].items()
+        if (stored.shape.name, peer) in RATIOS
+    }
+    for peer, judged in targets.items():
+        add_bound(judged, peer, speed, setting.batch_size)
     return {
-        "rows_per_second": medians(speeds, 0),
+        "rows_per_second": speed,
         "rows_measured": {name: one.num_rows for name, one in stretches.items()},
         "parts_of_an_epoch": [name for name, one in stretches.items() if one.num_epochs == 0],
         "ratios": ratios,
-        "targets": {
-            peer: RATIOS[stored.shape.name, peer].judge(ratio)
-            for peer, ratio in ratios["leyden"].items()
-            if judged and (stored.shape.name, peer) in RATIOS
-        },
+        "targets": targets if setting.is_shuffled and setting.num_workers == 0 else {},
     }
 
 

@@ -1,5 +1,6 @@
 """What leyden is to reach, and whether it does."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +35,24 @@ class Target:
             "stretch": self.stretch,
             "target": reached[0] if reached else "missed",
         }
+
+
+def add_bound(judged: dict[str, Any], peer: str, speeds: Mapping[str, float], size: int) -> None:
+    """Say what bounds a ratio that was missed, from what was measured beside it.
+
+    Args:
+        judged: What ``Target.judge`` returned; changed.
+        peer: Whom leyden was compared with.
+        speeds: Rows per second of everybody.
+        size: Rows of a batch.
+    """
+    if judged["target"] == "missed" and "memory" in speeds:
+        mine, memory = speeds["leyden"], speeds["memory"]
+        judged["bounded_by"] = (
+            f"selecting a batch's rows from one tensor in memory is {memory / speeds[peer]:.2f}"
+            f" times as fast as {peer}; leyden takes {1e6 * size * (1 / mine - 1 / memory):.0f}"
+            " microseconds a batch more than that"
+        )
 
 
 RATIOS = {
