@@ -12,6 +12,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from leyden.data import AutoDataModule
+from leyden.data.assembly import Batch
 from leyden.errors import ResumeError
 from leyden.modules import ClassifierModule
 from leyden.shards import write_shards
@@ -29,13 +30,20 @@ def images(tmp_path: Path) -> Path:
     return tmp_path / "images"
 
 
+def samples_of(batch: Batch) -> Tensor:
+    """The inputs of a batch, which have no names, beside its labels."""
+    assert isinstance(batch, tuple)
+    assert isinstance(batch[0], Tensor)
+    return batch[0]
+
+
 def inputs_of(data: AutoDataModule, phase: str, epoch: int = 0) -> dict[tuple[int, int], Tensor]:
     """Every sample of an epoch, by set number and row."""
     samples: dict[tuple[int, int], Tensor] = {}
     for origin in data.plan(phase, epoch):
         batch = data.fetch(phase, epoch, origin.batch_index)
         keys = [(piece.set_number, int(row)) for piece in origin.slices for row in piece.rows]
-        samples |= dict(zip(keys, batch[0], strict=True))
+        samples |= dict(zip(keys, samples_of(batch), strict=True))
     return samples
 
 
@@ -56,7 +64,7 @@ def test_the_shape_that_a_model_sees_is_that_after_preprocessing(images: Path) -
     resize = {"type": "image_resize", "width": 6, "height": 3}
     data = AutoDataModule(images, preprocessors=[resize], batch_size=4)
     assert data.sample_shape == (1, 3, 6)
-    assert data.fetch("train", 0, 0)[0].shape == (4, 1, 3, 6)
+    assert samples_of(data.fetch("train", 0, 0)).shape == (4, 1, 3, 6)
 
 
 def test_augmentors_change_training_rows_only_and_differ_by_epoch(images: Path) -> None:
@@ -84,7 +92,7 @@ def test_augmentation_does_not_depend_on_batches_and_is_had_again(images: Path) 
     loader = one.train_dataloader()
     loader.set_epoch(5)
     for index, batch in enumerate(loader):
-        assert torch.equal(batch[0], one.fetch("train", 5, index)[0])
+        assert torch.equal(samples_of(batch), samples_of(one.fetch("train", 5, index)))
 
 
 def test_what_was_learned_travels_in_the_checkpoint(
