@@ -2,14 +2,21 @@
 
 from leyden._version import __version__
 from leyden.data import AutoDataModule, TimeWindows
-from leyden.modules import ClassifierModule, LifecycleModule
+from leyden.modules import (
+    AutoencoderModule,
+    ClassifierModule,
+    LifecycleModule,
+    RegressorModule,
+)
 from leyden.shards import Catalog, discover, pack
 
 __all__ = [
     "AutoDataModule",
+    "AutoencoderModule",
     "Catalog",
     "ClassifierModule",
     "LifecycleModule",
+    "RegressorModule",
     "TimeWindows",
     "__version__",
     "discover",

@@ -87,6 +87,35 @@ def test_a_folder_of_tables_trains_validates_and_tests(workplace: Path) -> None:
     assert not (workplace / "data").exists()
 
 
+def test_an_autoencoder_gets_better_at_its_digits(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = ["model.network.filters=[8,16]", "trainer.max_epochs=4", "model.metrics=[mae]"]
+    run = train(workplace, "model=autoencoder", *small)
+    _, losses = read_metrics(run.metrics_path)["val/loss"]
+    assert losses[-1] < 0.8 * losses[0]
+    printed = capsys.readouterr().out
+    assert [line.split()[0] for line in printed.splitlines() if "/" in line.split()[0]] == [
+        *("test/mae", "test/loss", "val/mae", "val/loss"),
+    ]
+
+
+def test_a_folder_of_numbers_is_regressed(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    random = np.random.default_rng(0)
+    rows = {number: random.normal(size=(40, 3)).astype(np.float32) for number in range(8)}
+    write_shards(Path("flat"), rows, labels={n: part.sum(1) for n, part in rows.items()})
+    metrics = "model.metrics=[{type: r2_score}, mae]"
+    overrides = ["model=regressor", "data.path=flat", "scheduler=onecycle", metrics]
+    run = train(workplace, *overrides, "trainer.max_epochs=8")
+    assert read_manifest(run.manifest_path)["results"]["test/r2_score"] > 0.7
+    printed = capsys.readouterr().out
+    assert "test/r2_score" in printed
+    assert "val/r2_score" in printed
+    assert "mae" not in printed  # a summary has one metric
+
+
 def test_nothing_held_out_trains_on_all_and_keeps_the_best_by_training_loss(
     workplace: Path,
 ) -> None:

@@ -19,10 +19,9 @@ from lightning import LightningModule, Trainer
 from torch import Tensor, nn
 from typing_extensions import override
 
-from leyden.data import AutoDataModule, gather
+from leyden.data import AutoDataModule
+from leyden.data.addresses import RowGather
 from leyden.errors import ShardError
-from leyden.shards import pieces
-from leyden.shards.readers import base
 from leyden.types import Array
 
 _DESCRIPTORS = Path("/proc/self/fd")
@@ -78,14 +77,13 @@ class Telling(LightningModule):
 
 def break_while_reading(path: Path) -> None:
     """Cut a file short between the check of it and the next read."""
-    take_rows = vars(gather)["take_rows"]
+    take = RowGather.take
 
-    def take(*arguments: Any) -> Array:
+    def cut_and_take(self: RowGather, begin: int, end: int) -> Array:
         os.truncate(path, 4096)
-        rows: Array = take_rows(*arguments)
-        return rows
+        return take(self, begin, end)
 
-    vars(gather)["take_rows"] = take
+    RowGather.take = cut_and_take  # type: ignore[method-assign] # that is the point
 
 
 def train(
@@ -95,7 +93,6 @@ def train(
     *,
     step_seconds: float = 0.0,
     breaks: str | None = None,
-    large: int | None = None,
     descriptors: int | None = None,
 ) -> None:
     """Train.
@@ -107,14 +104,10 @@ def train(
         step_seconds: How long a step takes, as if the network were large.
         breaks: A file that is cut short just after it was checked, when rows are read for the
             first time.
-        large: Bytes from which a mapped file holds a descriptor.
         descriptors: How many this process may have.
     """
     if breaks is not None:
         break_while_reading(Path(breaks))
-    if large is not None:
-        for place in (base, pieces):
-            vars(place)["LARGE"] = large
     if descriptors is not None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
     settings: dict[str, Any] = {

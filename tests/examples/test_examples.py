@@ -1,6 +1,7 @@
 """The examples do what they say."""
 
 import importlib.util
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -49,9 +50,21 @@ def test_eeg_windows_foresees_brain_waves_better_than_chance(
     assert "(8, 4) is a window, 2 make a batch" in capsys.readouterr().out
 
 
+def test_diabetes_explains_more_than_a_straight_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("diabetes") > 0.33  # LinearRegression explains 0.32
+    assert re.search(r"off by 4\d on the average", capsys.readouterr().out)
+
+
+def test_find_strangers_tells_nearly_all_of_them(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("find_strangers") > 0.98
+    assert "error of sevens" in capsys.readouterr().out
+
+
 def test_every_example_is_tested() -> None:
     assert {path.stem for path in EXAMPLES.glob("*.py")} == {
+        "diabetes",
         "eeg_windows",
+        "find_strangers",
         "foreign_project",
         "own_shards",
     }

@@ -208,14 +208,23 @@ def test_one_hook_alone_is_called(make_trainer: MakeTrainer, name: str) -> None:
 
 def test_a_trainer_may_go_on_with_a_module_of_another_kind(make_trainer: MakeTrainer) -> None:
     class Foreign(LightningModule):
-        @override
-        def test_step(self, batch: Tensor, batch_idx: int) -> None:
-            pass
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(2, 1)
+
+        training_step = Plain.training_step
+        validation_step = Plain.validation_step
+        test_step = Plain.test_step
+        configure_optimizers = Plain.configure_optimizers
 
     module, trainer = Talking(), make_trainer(max_epochs=1, num_sanity_val_steps=0)
     trainer.fit(module, batches(2), batches(1))
+    trainer.fit_loop.max_epochs = 2
+    trainer.fit(Foreign(), batches(2), batches(1))
     trainer.test(Foreign(), batches(1), verbose=False)
+    assert trainer.current_epoch == 2
     assert module.said[-1] == "epoch ends"
+    assert module.said.count("epoch ends") == 1
 
 
 def test_the_model_is_built_once(make_trainer: MakeTrainer) -> None:

@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 from torch.nn import Parameter
 from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 from torch.optim import lr_scheduler as schedules
@@ -96,3 +97,25 @@ def test_what_does_not_fit_is_refused(
 ) -> None:
     with pytest.raises(ConfigError, match=problem):
         configure(parameters(), optimizer, scheduler)
+
+
+def test_biases_and_scales_may_be_spared_the_decay() -> None:
+    network = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3), nn.Conv1d(1, 1, 3))
+    for parameter in network.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    recipe = {"type": "adamw", "lr": 0.1, "weight_decay": 0.5, "decay_biases": False}
+    optimizer = configure(network.parameters(), recipe, None)
+    assert isinstance(optimizer, AdamW)
+    optimizer.step()
+    for name, parameter in network.named_parameters():
+        share = 0.95 if name in ("0.weight", "2.weight") else 1.0  # 1 - 0.1 * 0.5
+        torch.testing.assert_close(parameter.detach(), share * before[name])
+    assert "decay_biases" in recipe  # it can be used again
+
+
+def test_all_weights_decay_unless_it_is_told_otherwise() -> None:
+    recipe = {"type": "adamw", "weight_decay": 0.5, "decay_biases": True}
+    optimizer = configure(nn.Linear(2, 3).parameters(), recipe, None)
+    assert isinstance(optimizer, AdamW)
+    assert [group["weight_decay"] for group in optimizer.param_groups] == [0.5]

@@ -7,7 +7,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from typing_extensions import override
 
-from leyden.lifecycle import Fetches, HookSet, Moments, RunView, find_window
+from leyden.lifecycle import Fetches, HookSet, Moments, RunView, find_window, is_last_step
 
 __all__ = ["StageHooks"]
 
@@ -83,14 +83,14 @@ class StageHooks(Callback):
     ) -> None:
         ends_batch = find_window(trainer, batch_idx).is_last
         self._moments.end_step(outputs, batch, ends_batch=ends_batch)
-        if self._moments.run.has_requests and not _is_last_step(trainer):
+        if self._moments.run.has_requests and not is_last_step(trainer):
             self._save(trainer)
 
     @override
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not trainer.sanity_checking:
             self._announce_load()
-        if _is_fitting(trainer) and _is_last_step(trainer):
+        if _is_fitting(trainer) and is_last_step(trainer):
             self._moments.end_epoch()
 
     @override
@@ -185,11 +185,3 @@ class _LastInLine(Callback):
 
 def _is_fitting(trainer: Trainer) -> bool:
     return trainer.state.fn == "fit" and not trainer.sanity_checking
-
-
-def _is_last_step(trainer: Trainer) -> bool:
-    """Say whether no train step of the epoch comes after the one that was just made."""
-    if trainer.is_last_batch or 0 <= trainer.max_steps <= trainer.global_step:
-        return True
-    may_stop = trainer.current_epoch >= (trainer.min_epochs or 0)
-    return trainer.should_stop and may_stop and trainer.global_step >= (trainer.min_steps or 0)

@@ -17,6 +17,7 @@ from rich.table import Table
 from leyden.config import build, build_data, build_group, save_config
 from leyden.errors import ConfigError
 from leyden.runs import RunDir, RunManifest
+from leyden.types import Phase
 
 __all__ = ["Training", "best_score", "prepare", "run", "summarize"]
 
@@ -106,14 +107,9 @@ def summarize(training: Training, results: Mapping[str, float], seconds: float) 
     """Print what came out, how long it took and where things are."""
     run_dir = training.run_dir
     lines = [
-        (name, f"{results[name]:.4f}{when}")
-        for name, when in (
-            ("test/accuracy", ""),
-            ("test/loss", ""),
-            ("val/accuracy", " (last epoch)"),
-            ("val/loss", " (last epoch)"),
-        )
-        if name in results
+        (name, f"{results[name]:.4f}{'' if phase is Phase.TEST else ' (last epoch)'}")
+        for phase in (Phase.TEST, Phase.VAL)
+        for name in _main_metrics(results, phase)
     ]
     lines.append(("seconds", f"{seconds:.1f}"))
     places = {
@@ -132,6 +128,13 @@ def summarize(training: Training, results: Mapping[str, float], seconds: float) 
     for line in lines:
         table.add_row(*line)
     Console().print(table)
+
+
+def _main_metrics(results: Mapping[str, float], phase: Phase) -> list[str]:
+    """Name the first metric of a phase and its loss, as far as there are any."""
+    loss = f"{phase}/loss"
+    others = [name for name in results if name.startswith(f"{phase}/") and name != loss]
+    return others[:1] + [loss] * (loss in results)
 
 
 def _relative(path: Path) -> str:

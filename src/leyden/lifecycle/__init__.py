@@ -3,6 +3,7 @@
 from leyden.lifecycle.every import Every
 from leyden.lifecycle.hook import Hook
 from leyden.lifecycle.hook_set import HookSet
+from leyden.lifecycle.last_step import is_last_step
 from leyden.lifecycle.moments import Moments
 from leyden.lifecycle.quiet import quietly
 from leyden.lifecycle.results import Fetches, Results, copy_fetches, make_feeds
@@ -31,6 +32,7 @@ __all__ = [
     "Window",
     "copy_fetches",
     "find_window",
+    "is_last_step",
     "make_feeds",
     "quietly",
     "reset_states",

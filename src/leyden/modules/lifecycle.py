@@ -18,6 +18,7 @@ from leyden.modules.hooks import (
     is_any_overridden,
 )
 from leyden.modules.resetting import attach_state_reset, trainer_of
+from leyden.modules.scalar_buffer import Reduction, ScalarRecorder
 from leyden.modules.weights_file import load_weights, save_weights
 
 __all__ = ["LifecycleModule"]
@@ -55,6 +56,7 @@ class LifecycleModule(LightningModule):
     """
 
     _caller: HookCaller | None = None
+    _recorder: ScalarRecorder | None = None
     _model_path: str | Path | None = None
 
     def __init__(self) -> None:
@@ -93,7 +95,7 @@ class LifecycleModule(LightningModule):
         kind = type(self)
         if trainer is None or not is_any_overridden(kind, LifecycleModule, "configure_callbacks"):
             return
-        is_called = self._caller is not None and self._caller in trainer.callbacks
+        is_called = self._caller in trainer.callbacks
         if not is_called and is_any_overridden(kind, LifecycleModule, *CALLED_HOOKS):
             problem = f"Expected `configure_callbacks` of `{kind.__name__}` to keep the callback"
             remedy = "Return `[*super().configure_callbacks(), ...]`."
@@ -241,6 +243,40 @@ class LifecycleModule(LightningModule):
     def save_parallel_model(self) -> None:
         """Write the weights from one of several processes."""
         self.save_model()
+
+    def record(
+        self,
+        name: str,
+        value: Tensor | float,
+        *,
+        batch_size: int = 1,
+        reduction: Reduction = "mean",
+    ) -> None:
+        """Log an epoch's mean of a scalar, at much less cost than ``log``.
+
+        Values are reduced as they come and logged once, at the end of the epoch, the validation or
+        the test in which they were recorded: over all loaders and all processes, which have to
+        record the same names. A checkpoint does not hold those of an unfinished epoch.
+
+        Args:
+            name: Such as ``"train/loss"``.
+            value: A number, or a tensor with one element.
+            batch_size: How much the value counts in the mean; that of the batch, where they differ.
+            reduction: What becomes of the values instead: ``"sum"``, ``"min"`` or ``"max"``.
+
+        Raises:
+            ConfigError: If the reduction is not known or is not always the same, or if the trainer
+                does something else, such as to predict.
+        """
+        trainer: Any = self.trainer
+        if trainer.sanity_checking:
+            return
+        recorder = self._recorder
+        if recorder is None or recorder not in trainer.callbacks:
+            recorder = self._recorder = ScalarRecorder()
+            trainer.callbacks = [*trainer.callbacks, recorder]  # it may be going through them
+        buffer = recorder.buffer(trainer)
+        buffer.add(name, value, batch_size=batch_size, reduction=reduction)
 
     def stop_train(self) -> None:
         """End the training after this step, or after this epoch where its steps are done.

@@ -6,19 +6,11 @@ from typing import Any, cast
 from lightning.pytorch.utilities.types import LRSchedulerConfigType, OptimizerLRScheduler
 from torch.nn import Parameter
 from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
-from torch.optim.lr_scheduler import (
-    ConstantLR,
-    CosineAnnealingLR,
-    ExponentialLR,
-    OneCycleLR,
-    ReduceLROnPlateau,
-    StepLR,
-)
 
-from leyden.errors import ConfigError
+from leyden.modules.scheduling import make_schedule
 from leyden.recipes import Recipe, build
 
-__all__ = ["OPTIMIZERS", "SCHEDULERS", "configure"]
+__all__ = ["OPTIMIZERS", "configure"]
 
 OPTIMIZERS: dict[str, Callable[..., Any]] = {
     "adam": Adam,
@@ -26,26 +18,23 @@ OPTIMIZERS: dict[str, Callable[..., Any]] = {
     "rmsprop": RMSprop,
     "sgd": SGD,
 }
-SCHEDULERS: dict[str, Callable[..., Any]] = {
-    "constant": ConstantLR,
-    "cosine": CosineAnnealingLR,
-    "exponential": ExponentialLR,
-    "onecycle": OneCycleLR,
-    "plateau": ReduceLROnPlateau,
-    "step": StepLR,
-}
 
 
 def configure(
-    parameters: Iterable[Parameter], optimizer: Recipe, scheduler: Recipe | None
+    parameters: Iterable[Parameter],
+    optimizer: Recipe,
+    scheduler: Recipe | None,
+    *,
+    trainer: Any = None,
 ) -> OptimizerLRScheduler:
     """Make an optimizer and its schedule, in the form that Lightning takes.
 
     Args:
         parameters: What is optimised.
-        optimizer: Recipe of the optimizer.
-        scheduler: Recipe of the schedule, which may say when it steps (``interval``: ``"epoch"`` or
-            ``"step"``) and what a plateau is of (``monitor``); ``None`` for a constant rate.
+        optimizer: Recipe of the optimizer. With ``decay_biases: false``, its ``weight_decay`` is
+            that of matrices and kernels only, not of biases and of the scales of normalisation.
+        scheduler: Recipe of the schedule, see ``make_schedule``; ``None`` for a constant rate.
+        trainer: The trainer, which knows how long the run is.
 
     Returns:
         What ``configure_optimizers`` returns.
@@ -53,16 +42,20 @@ def configure(
     Raises:
         ConfigError: If a name is not known, or the arguments do not fit.
     """
-    made: Optimizer = build(optimizer, OPTIMIZERS, parameters, what="optimizer")
+    made = _make_optimizer(list(parameters), optimizer)
     if scheduler is None:
         return made
-    recipe = dict(scheduler) if isinstance(scheduler, Mapping) else scheduler
-    interval, monitor = "epoch", "val/loss"
-    if isinstance(recipe, dict):
-        interval, monitor = recipe.pop("interval", interval), recipe.pop("monitor", monitor)
-    if interval not in ("epoch", "step"):
-        problem = "Expected `interval` of the scheduler to be 'epoch' or 'step'"
-        raise ConfigError(f"{problem}, but got {interval!r}.")
-    schedule = build(recipe, SCHEDULERS, made, what="scheduler")
-    timed = {"scheduler": schedule, "interval": interval, "monitor": monitor}
+    timed = make_schedule(made, scheduler, trainer)
     return {"optimizer": made, "lr_scheduler": cast("LRSchedulerConfigType", timed)}
+
+
+def _make_optimizer(parameters: list[Parameter], recipe: Recipe) -> Optimizer:
+    groups: list[Any] = parameters
+    if isinstance(recipe, Mapping) and "decay_biases" in recipe:
+        recipe = dict(recipe)
+        if not recipe.pop("decay_biases"):
+            vectors = [parameter for parameter in parameters if parameter.ndim < 2]
+            others = [parameter for parameter in parameters if parameter.ndim >= 2]
+            groups = [{"params": others}, {"params": vectors, "weight_decay": 0.0}]
+    made: Optimizer = build(recipe, OPTIMIZERS, groups, what="optimizer")
+    return made

@@ -10,6 +10,7 @@ from torch import Tensor
 from leyden.errors import ConfigError
 from leyden.modules.hooks.call import call_hook
 from leyden.modules.hooks.names import is_any_overridden
+from leyden.modules.resetting import trainer_of
 
 __all__ = ["connect_hooks"]
 
@@ -44,6 +45,9 @@ def _validation_step(
     batch_idx: int,
     dataloader_idx: int = 0,  # noqa: ARG001 - asked for by name where there are several loaders
 ) -> Any:
+    # What `on_evaluate_epoch_start` prepares is not there in the sanity check.
+    if getattr(trainer_of(self), "sanity_checking", False):
+        return None
     return call_hook(self, "evaluate_batch", (batch_idx, batch))
 
 

@@ -8,27 +8,13 @@ from lightning import Callback, LightningModule, Trainer
 from typing_extensions import override
 
 from leyden.errors import ResumeError
+from leyden.lifecycle import is_last_step
 from leyden.modules.hooks.call import call_hook, noting_hook
 from leyden.modules.hooks.early_log import EarlyLog
 
-__all__ = ["HookCaller", "is_last_step"]
+__all__ = ["HookCaller"]
 
 _STATE_VERSION = 1
-
-
-def is_last_step(trainer: Trainer) -> bool:
-    """Tell whether no train step of the epoch comes after the one that was just made.
-
-    Args:
-        trainer: A trainer that is fitting, between two steps or before a validation.
-
-    Returns:
-        Whether the epoch's steps are done.
-    """
-    if trainer.is_last_batch or 0 <= trainer.max_steps <= trainer.global_step:
-        return True
-    may_stop = trainer.current_epoch >= (trainer.min_epochs or 0)
-    return trainer.should_stop and may_stop and trainer.global_step >= (trainer.min_steps or 0)
 
 
 class HookCaller(Callback):

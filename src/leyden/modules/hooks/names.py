@@ -1,6 +1,6 @@
 """Names of hooks: those that are called, those that were meant, those that cannot be."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from difflib import SequenceMatcher
 from inspect import isfunction, signature
 from typing import Any, Final
@@ -85,7 +85,7 @@ def check_names(kind: type, base: type) -> None:
             problem = f"Expected `{name}` of `{kind.__name__}` to take Lightning's arguments"
             raise ConfigError(f"{problem}, but got none. Write `def {name}({_SIGNATURES[name]})`.")
         if name.startswith(_PREFIXES) and not hasattr(base, name):
-            _check_likeness(kind, name, hooks)
+            _check_likeness(kind, name, hooks, documented=vars(base))
 
 
 def _own_methods(kind: type, base: type) -> Iterator[tuple[str, Callable[..., Any]]]:
@@ -94,14 +94,14 @@ def _own_methods(kind: type, base: type) -> Iterator[tuple[str, Callable[..., An
             yield from ((name, value) for name, value in vars(owner).items() if isfunction(value))
 
 
-def _check_likeness(kind: type, name: str, hooks: list[str]) -> None:
+def _check_likeness(kind: type, name: str, hooks: list[str], *, documented: Container[str]) -> None:
     likeness = {hook: SequenceMatcher(None, name, hook).ratio() for hook in hooks}
     best = max(likeness.values())
     if best < _LIKENESS:
         return
     nearest = sorted(
         (hook for hook in hooks if likeness[hook] >= best - _MARGIN),
-        key=lambda hook: -likeness[hook],
+        key=lambda hook: (hook not in documented, -likeness[hook]),
     )
     question = f"Did you mean {' or '.join(map(repr, nearest))}?"
     problem = f"Expected `{kind.__name__}` to override hooks that exist, but got {name!r}"

@@ -1,4 +1,4 @@
-"""Small networks that take their input and output sizes from the data."""
+"""Networks of fully connected and of convolutional layers."""
 
 import math
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from leyden.errors import ConfigError
 
-__all__ = ["CNN", "MLP"]
+__all__ = ["CNN", "MLP", "Standardization", "channels_first", "convolution", "has_channels_last"]
 
 
 class MLP(nn.Module):
@@ -37,7 +37,7 @@ class MLP(nn.Module):
     ) -> None:
         super().__init__()
         sizes = [math.prod(input_shape), *hidden]
-        layers: list[nn.Module] = [nn.Flatten(), _Standardization(sizes[0], affine=False)]
+        layers: list[nn.Module] = [nn.Flatten(), Standardization(sizes[0], affine=False)]
         for size_in, size_out in zip(sizes, hidden, strict=False):
             layers += [nn.Linear(size_in, size_out), nn.ReLU(), nn.Dropout(dropout)]
         self.layers = nn.Sequential(*layers, nn.Linear(sizes[-1], num_outputs))
@@ -49,7 +49,7 @@ class MLP(nn.Module):
         return output
 
 
-class _Standardization(nn.BatchNorm1d):
+class Standardization(nn.BatchNorm1d):
     """Standardises features; a single sample, which has no spread, by those seen before it."""
 
     @override
@@ -57,6 +57,13 @@ class _Standardization(nn.BatchNorm1d):
         if len(input) > 1:
             return super().forward(input)
         return batch_norm(input, self.running_mean, self.running_var, eps=self.eps)
+
+    def undo(self, scaled: Tensor) -> Tensor:
+        """Put values back on the scale of all inputs so far, ``(batch, features, length)``."""
+        mean, variance = self.running_mean, self.running_var
+        assert mean is not None  # noqa: S101 - they are kept unless it is told not to
+        assert variance is not None  # noqa: S101 - likewise
+        return scaled * (variance + self.eps).sqrt().unsqueeze(-1) + mean.unsqueeze(-1)
 
 
 class CNN(nn.Module):
@@ -94,13 +101,13 @@ class CNN(nn.Module):
             problem = "Expected samples of shape (height, width) or (channels, height, width)"
             got = f"for a CNN, but got {tuple(input_shape)}"
             raise ConfigError(f"{problem} {got}. Use model=mlp, or reshape the shards.")
-        self._channels_last = len(input_shape) == 3 and input_shape[2] <= 4 < input_shape[0]
-        shape = _channels_first(input_shape, last=self._channels_last)
+        self._channels_last = has_channels_last(input_shape)
+        shape = channels_first(input_shape, last=self._channels_last)
         self._image_shape = shape
         layers: list[nn.Module] = [nn.BatchNorm2d(shape[0], affine=False)]
         channels, smallest = shape[0], min(shape[1:])
         for stage in filters:
-            layers += [*_convolution(channels, stage), *_convolution(stage, stage)]
+            layers += [*convolution(channels, stage), *convolution(stage, stage)]
             channels = stage
             if smallest >= 4:
                 layers.append(nn.MaxPool2d(2))
@@ -116,12 +123,19 @@ class CNN(nn.Module):
         return output
 
 
-def _channels_first(shape: Sequence[int], *, last: bool) -> tuple[int, int, int]:
+def has_channels_last(shape: Sequence[int]) -> bool:
+    """Say whether images of a shape are ``(height, width, channels)``, of up to 4 channels."""
+    return len(shape) == 3 and shape[2] <= 4 < shape[0]
+
+
+def channels_first(shape: Sequence[int], *, last: bool) -> tuple[int, int, int]:
+    """Give ``(channels, height, width)`` for the shape of an image, which may have no channels."""
     height_width = shape[:2] if last else shape[-2:]
     channels = shape[2] if last else math.prod(shape[:-2])
     return channels, height_width[0], height_width[1]
 
 
-def _convolution(channels_in: int, channels_out: int) -> list[nn.Module]:
+def convolution(channels_in: int, channels_out: int) -> list[nn.Module]:
+    """Make the layers of a 3 x 3 convolution that is normalised and rectified."""
     convolution = nn.Conv2d(channels_in, channels_out, 3, padding=1, bias=False)
     return [convolution, nn.BatchNorm2d(channels_out), nn.ReLU()]

@@ -5,7 +5,8 @@ from torch.nn.functional import cross_entropy
 from typing_extensions import override
 
 from leyden.errors import ConfigError, DataError
-from leyden.modules.weighting import weighted_loss
+from leyden.modules import DiceLoss
+from leyden.modules.objectives.weighting import weighted_loss
 
 SCORES = tensor([[2.0, 0.0], [0.0, 1.0], [3.0, 3.0]])
 CLASSES = tensor([0, 0, 1])
@@ -84,3 +85,16 @@ def test_weights_that_are_not_one_for_each_sample_are_refused(shape: tuple[int, 
     problem = problem.replace("(", "[(]").replace(")", "[)]")
     with pytest.raises(DataError, match=problem):
         weighted_loss(nn.CrossEntropyLoss(), SCORES, CLASSES, torch.ones(shape))
+
+
+def test_each_target_may_have_a_weight_of_its_own() -> None:
+    scores, targets = tensor([[1.0, 3.0], [2.0, 2.0]]), torch.zeros(2, 2)
+    weights = tensor([[1.0, 0.0], [0.5, 2.0]])
+    found = weighted_loss(nn.MSELoss(), scores, targets, weights)
+    assert found.item() == (1 * 1 + 0 * 9 + 0.5 * 4 + 2 * 4) / 4
+
+
+def test_a_loss_without_one_value_for_each_target_refuses_their_weights() -> None:
+    targets = torch.zeros(2, 2)
+    with pytest.raises(ConfigError, match="Expected `loss` to have a `reduction` that may be 'no"):
+        weighted_loss(DiceLoss(), targets, targets, torch.ones(2, 2))
