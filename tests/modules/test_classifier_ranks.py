@@ -14,6 +14,7 @@ from leyden.shards import write_shards
 SCRIPT = Path(__file__).parent / "classifier_ranks_script.py"
 
 
+@pytest.mark.slow
 def test_two_processes_log_the_loss_and_the_metrics_of_all_rows(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     rows: Any = {n: random.normal(size=(13, 3)).astype(np.float32) for n in range(3)}

@@ -130,5 +130,10 @@ def _mark_best(ax: Axes, name: str, steps: NDArray[Any], values: NDArray[Any]) -
     )
 
 
+_ERRORS = {"mae", "mape", "mse", "msle", "rmse"}  # short names
+
+
 def _is_low_good(name: str) -> bool:
-    return any(word in name.lower() for word in ("loss", "error"))
+    lowered = name.lower()
+    words = set(lowered.replace("-", "_").replace("/", "_").split("_"))
+    return any(word in lowered for word in ("loss", "error")) or not words.isdisjoint(_ERRORS)

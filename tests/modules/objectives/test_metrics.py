@@ -10,7 +10,6 @@ from torchmetrics.classification import BinaryAccuracy, MulticlassF1Score
 
 from leyden.errors import ConfigError
 from leyden.modules.objectives.metrics import leaves_open, make_metric, name_metrics
-from leyden.modules.objectives.phases import PhaseMetrics
 
 THREE = {"task": "multiclass", "num_classes": 3, "num_labels": 3, "threshold": 0.5}
 TWO = THREE | {"task": "binary", "num_classes": 2}
@@ -185,13 +184,3 @@ def test_names_that_cannot_be_used_are_refused(metrics: Any, problem: str) -> No
 def test_metrics_that_cannot_be_made_are_refused(metric: Any, problem: str) -> None:
     with pytest.raises(ConfigError, match=problem):
         make_metric(metric, TWO)
-
-
-def test_phases_share_neither_metrics_nor_names_with_modules() -> None:
-    names = ["train", "update", "keys", "of"]
-    metrics = PhaseMetrics(lambda: {name: BinaryAccuracy() for name in names})
-    assert list(metrics.of("train")) == names
-    metrics.of("val")["train"].update(tensor([1.0]), tensor([1]))
-    counts = [metrics.of(phase)["train"].update_count for phase in ("train", "val", "test")]
-    assert counts == [0, 1, 0]
-    assert len([one for one in metrics.modules() if isinstance(one, BinaryAccuracy)]) == 12

@@ -45,8 +45,9 @@ class MeanLoss(Metric):
             loss: The mean over its rows.
             num_rows: How many it has.
         """
-        self.total += loss.detach() * num_rows
-        self.num_rows += num_rows
+        # Not in place: what was reset in an inference cannot be changed outside of it.
+        self.total = self.total + loss.detach() * num_rows
+        self.num_rows = self.num_rows + num_rows
 
     @override
     def compute(self) -> Tensor:
