@@ -305,6 +305,27 @@ def test_so_does_a_shard_of_the_validation(
     assert run.lines.count("train 1") == 1
 
 
+@pytest.mark.parametrize("ext", [".npy", pytest.param(".h5", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_so_does_a_shard_that_is_cut_short_while_it_is_read(
+    tmp_path: Path, start: Start, ext: str, workers: str
+) -> None:
+    folder = write_shards(tmp_path / "d", ext, 6)
+    data = {"shuffle": "none", **WORKERS[workers]}
+    run = start(folder, data=data, breaks=str(folder / f"s1{ext}"))
+    assert run.end() == 1  # and not -7, which the system does with such a process
+    assert re.search(rf"ShardError: Set 1: {_SHORT} .*s1{ext}", run.errors)
+
+
+def test_so_does_a_shard_far_away_where_steps_are_slow(tmp_path: Path, start: Start) -> None:
+    folder = write_shards(tmp_path / "d", ".npy", 60)
+    data = {"shuffle": "none", "batch_size": 4}  # a thousand batches are read at once
+    run = start(folder, data=data, step_seconds=0.01)
+    run.until(lambda line: line == "train 1")
+    strike(run, folder / "s60.npy", "deleted")
+    assert len(run.lines) < 500
+
+
 @pytest.mark.parametrize("workers", ["0", pytest.param("2", marks=pytest.mark.slow)])
 def test_so_do_labels(tmp_path: Path, start: Start, workers: str) -> None:
     folder = write_shards(tmp_path / "d", ".npy", 6)
@@ -462,6 +483,19 @@ def write_sparse(path: Path, num_bytes: int, row_bytes: int) -> None:
     """Write a ``.npy`` file of zeros that takes no room on the disk."""
     shape = (num_bytes // row_bytes, row_bytes // 4)
     np.lib.format.open_memmap(path, "w+", np.float32, shape)
+
+
+def test_large_files_take_a_limited_number_of_descriptors(tmp_path: Path, start: Start) -> None:
+    folder = tmp_path / "d"
+    folder.mkdir()
+    for number in range(600):
+        write_sparse(folder / f"s{number}.npy", 64 * MIB, 1 << 16)
+    run = start(
+        folder, data={"shuffle": "full"}, trainer={"max_epochs": 1, "limit_train_batches": 60}
+    )
+    facts = run.facts()
+    assert facts["rows"] == 60 * 32
+    assert 200 < facts["descriptors"] < 300  # they do hold some, or this shows nothing
 
 
 def train_over(start: Start, path: Path, **data: Any) -> float:

@@ -238,6 +238,10 @@ class AutoDataModule(LightningDataModule):
         for loader in self._loaders.values():
             loader.close()
 
+    @override
+    def on_exception(self, exception: BaseException) -> None:
+        self.teardown("")  # Lightning does not, and a notebook goes on
+
     def _announce_lengths(self) -> None:
         """Have Lightning, which asks a loader for its length once, ask again if one will change."""
         if self.trainer is not None:

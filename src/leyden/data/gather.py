@@ -7,19 +7,22 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 
 import numpy as np
+from typing_extensions import override
 
 from leyden.data.addresses import RowGather
 from leyden.data.picks import Picks
 from leyden.data.readahead import ReadAhead
 from leyden.data.shelf import OpenSet, Shelf
+from leyden.errors import ShardError
 from leyden.shards import Catalog, OpenPiece
+from leyden.shards.readers import refusing_lost_pages
 from leyden.types import Array
 
 __all__ = ["ShardStore"]
 
 _MOMENT = 0.01  # seconds; a file that was there before is taken to be there still
 _AHEAD_AT_MOST = 1 << 30  # bytes: what is read much before its turn may be forgotten by then
-_AT_ONCE = 64  # sets that are opened without a look at their sizes
+_AT_ONCE = 64  # large files that are opened at once: a process may have some hundreds open
 _CHECK_EVERY = 0.5  # seconds
 _CHECK_SHARE = 50  # as many times longer than a check takes, it is until the next
 
@@ -156,7 +159,9 @@ class _Arrays:
         """Read a set into memory."""
         piece = self._open_set(set_number)
         rows = piece.read(np.arange(piece.num_rows))
-        self._preloaded[set_number] = OpenSet.holding(piece, rows)
+        piece.unload()
+        # One that is not mapped: what was read through this map counts as memory as well.
+        self._preloaded[set_number] = OpenSet.holding(self._open_set(set_number), rows)
 
     def has(self, set_number: int) -> bool:
         """Say whether a set is open already."""
@@ -166,35 +171,50 @@ class _Arrays:
         """Read rows, ``(rows, ...)``."""
         whole, now, located = picks.whole or picks, time.monotonic(), self._located
         if located is None or located.picks is not whole:
+            located = self._located = None  # and with it the sets that were closed meanwhile
             located = self._located = self._locate(whole, now)
         elif now - located.checked > _MOMENT:
             for one in located.opened:
                 one.check()
             located.checked = now
         if located.gather is None:
-            return self._read_in_turn(picks.compact())
-        return located.gather.take(picks.begin, picks.begin + len(picks))
+            return self._read_alone(picks.compact())
+        with _refusing_lost_pages(located.opened):
+            return located.gather.take(picks.begin, picks.begin + len(picks))
 
     def _locate(self, picks: Picks, now: float) -> _Located:
-        """Open the sets of rows, unless their rows would fill the memory."""
-        if len(picks.sets) > _AT_ONCE and not self._fit(picks):
+        """Open the sets of rows, unless that would fill the memory."""
+        if not self._fit(picks):
             return _Located(picks, [], None, now)
         opened = [self._open(number) for number in picks.sets]
-        arrays = [one.array for one in opened if one.array is not None]
-        if len(arrays) < len(opened):
-            return _Located(picks, [], None, now)
-        for one, num_rows in zip(opened, picks.counts, strict=True):
-            self._shelf.count(one, num_rows)
-        self._shelf.tidy()
-        addresses = [one.address for one in opened]
-        gather = RowGather(arrays, picks.places, picks.rows, addresses)
+        gather = _gather(opened, picks)
+        if gather is not None:
+            self._count(opened, picks)
         return _Located(picks, opened, gather, now)
 
     def _fit(self, picks: Picks) -> bool:
-        first = self._open(picks.sets[0])
-        if first.array is None or first.piece.is_mapped:
-            return first.array is not None
-        return first.array.nbytes * len(picks.sets) <= self._shelf.limit
+        array = self._open(picks.sets[0]).array
+        return array is not None and array.nbytes * len(picks.sets) <= self._shelf.limit
+
+    def _read_alone(self, picks: Picks) -> Array:
+        """Read from sets that do not fit into memory all at once."""
+        piece, are_many = self._open(picks.sets[0]).piece, len(picks.sets) > _AT_ONCE
+        if not piece.is_mapped or (are_many and piece.has_descriptor):
+            return self._read_in_turn(picks)
+        opened = [self._open(number) for number in picks.sets]
+        gather = _gather(opened, picks)
+        if gather is None:
+            return self._read_in_turn(picks)
+        with _refusing_lost_pages(opened):
+            rows = gather.take(0, len(picks))
+        self._count(opened, picks)
+        return rows
+
+    def _count(self, opened: list[OpenSet], picks: Picks) -> None:
+        """Note what rows take up of memory, and close what does not fit beside them."""
+        for one, num_rows in zip(opened, picks.counts, strict=True):
+            self._shelf.count(one, num_rows)
+        self._shelf.tidy()
 
     def _open(self, set_number: int) -> OpenSet:
         """Open a set, or check its file if it is open."""
@@ -208,7 +228,8 @@ class _Arrays:
         for place, number in enumerate(picks.sets):
             one = self._open(number)
             mine = np.flatnonzero(picks.places == place)
-            part = one.read(picks.rows[mine])
+            with _refusing_lost_pages([one]):
+                part = one.read(picks.rows[mine])
             if result is None:
                 result = np.empty((len(picks), *part.shape[1:]), part.dtype)
             result[mine] = part
@@ -216,3 +237,33 @@ class _Arrays:
             self._shelf.tidy()
         assert result is not None  # noqa: S101 - there is a row at least
         return result
+
+
+def _gather(opened: list[OpenSet], picks: Picks) -> RowGather | None:
+    """Find rows in sets that are mapped or loaded; ``None`` if one of them is neither."""
+    arrays = [one.array for one in opened if one.array is not None]
+    if len(arrays) < len(opened):
+        return None
+    return RowGather(arrays, picks.places, picks.rows, [one.address for one in opened])
+
+
+class _refusing_lost_pages(refusing_lost_pages):  # noqa: N801 - used as a function
+    """Say which file it was that was cut short while it was read.
+
+    Args:
+        opened: Those that are read.
+    """
+
+    __slots__ = ("_opened",)
+
+    def __init__(self, opened: list[OpenSet]) -> None:
+        self._opened = opened
+
+    @override
+    def __exit__(self, *details: object) -> None:
+        try:
+            super().__exit__(*details)
+        except OSError as error:
+            for one in self._opened:
+                one.piece.check()
+            raise ShardError(f"Expected intact files, but got: {error.strerror}.") from error

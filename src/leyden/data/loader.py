@@ -141,8 +141,8 @@ class BatchLoader:
         first, skipped = divmod(start, plan.windows)
         sizes: list[list[int]] = []  # of the blocks that are being made
         for block in self._make_blocks(_jobs(self._store, plan, first, sizes)):
-            self._store.check_if_due()
             for batch in self._cut_up(block, sizes.pop(0), skipped):
+                self._store.check_if_due()
                 self._done += 1
                 self._now = time.perf_counter()
                 self._on_batch(self)

@@ -10,7 +10,15 @@ import numpy as np
 
 from leyden.errors import ShardError
 from leyden.shards.formats import OpenFile, count_rows, open_array
-from leyden.shards.readers import LARGE, ArrayReader, FileState, reading, state_of, unload
+from leyden.shards.readers import (
+    LARGE,
+    ArrayReader,
+    FileState,
+    reading,
+    refusing_lost_pages,
+    state_of,
+    unload,
+)
 from leyden.types import Array, Key, Reader, Rows
 
 __all__ = ["OpenPiece", "Piece", "measure"]
@@ -129,8 +137,8 @@ class OpenPiece:
         """All rows of this set, not to be written to, ``(rows, ...)``.
 
         They are mapped or loaded, and in the byte order and the order of axes that NumPy has by
-        default; ``None`` for files that are read row by row. Check the file before reading from it:
-        a mapped file that became shorter would end the process.
+        default; ``None`` for files that are read row by row. Read from it within
+        ``refusing_lost_pages``: a mapped file that became shorter would end the process.
 
         Raises:
             ShardError: If the file turns out broken, or has been written since it was found.
@@ -176,8 +184,8 @@ class OpenPiece:
             ShardError: If the file turns out broken, or has been written since it was found.
         """
         piece = self._piece
-        with reading(piece.path, set_number=self._set_number):
-            piece.check()  # a mapped file that became shorter would end the process
+        with reading(piece.path, set_number=self._set_number), refusing_lost_pages():
+            piece.check()
             return (
                 self._read_by_set(rows) if piece.by_set else self._reader.read(rows + piece.start)
             )

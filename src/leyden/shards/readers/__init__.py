@@ -3,6 +3,7 @@
 from leyden.shards.readers.base import LARGE, ArrayReader, FileState, reading, state_of, unload
 from leyden.shards.readers.compressed import Lz4Reader, ZstdReader
 from leyden.shards.readers.hdf5 import Hdf5Reader, hdf5_keys
+from leyden.shards.readers.lost import refusing_lost_pages
 from leyden.shards.readers.npy import NpyReader
 from leyden.shards.readers.npz import NpzReader, npz_keys
 from leyden.shards.readers.safetensors import SafetensorsReader, safetensors_keys
@@ -32,6 +33,7 @@ __all__ = [
     "npz_keys",
     "parquet_columns",
     "reading",
+    "refusing_lost_pages",
     "safetensors_keys",
     "state_of",
     "unload",
