@@ -50,7 +50,7 @@ class Hook:
             batch: What the step is given.
         """
 
-    def wants(self, step: int) -> Iterable[str]:  # noqa: ARG002
+    def wants(self, step: int) -> Iterable[str]:  # noqa: ARG002 - for those who override
         """Name the results to be computed before the step, with the weights it begins with.
 
         All others are computed when they are read, after the step.

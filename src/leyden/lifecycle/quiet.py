@@ -30,7 +30,7 @@ def quietly(module: nn.Module) -> Iterator[None]:
         True
     """
     modes = [(part, part.training) for part in module.modules()]
-    python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002
+    python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002 - what users draw from
     devices = {tensor.device for tensor in module.parameters() if tensor.is_cuda}
     module.eval()
     try:
@@ -40,4 +40,4 @@ def quietly(module: nn.Module) -> Iterator[None]:
         for part, mode in modes:
             part.training = mode
         random.setstate(python_state)
-        np.random.set_state(numpy_state)  # noqa: NPY002
+        np.random.set_state(numpy_state)  # noqa: NPY002 - what users draw from

@@ -47,7 +47,7 @@ class StateResetting:
         super().__init__()
         self._parts: list[Any] | None = None  # once looked for
 
-    def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:  # noqa: ARG002
+    def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:  # noqa: ARG002 - names are Lightning's
         """Forget the module of an earlier run."""
         self._parts = None
 
