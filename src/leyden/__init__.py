@@ -8,6 +8,7 @@ from leyden.modules import (
     LifecycleModule,
     RegressorModule,
 )
+from leyden.resume import latest_checkpoint
 from leyden.shards import Catalog, discover, pack
 
 __all__ = [
@@ -20,5 +21,6 @@ __all__ = [
     "TimeWindows",
     "__version__",
     "discover",
+    "latest_checkpoint",
     "pack",
 ]

@@ -10,7 +10,8 @@ Every class is also the built-in error that a caller who has never heard of leyd
     │   ├── DiscoveryError                    a folder cannot be read as numbered shards
     │   ├── FormatError                       a file format is unknown
     │   └── ShardError                        one shard is broken, or differs from the others
-    └── ResumeError      (RuntimeError)       a saved state does not fit what it is loaded into
+    └── ResumeError      (RuntimeError)       a saved state does not fit what it is loaded into, or
+                                              cannot be saved or read
 """
 
 from collections.abc import Iterable

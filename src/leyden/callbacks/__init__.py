@@ -5,6 +5,7 @@ from leyden.callbacks.batch_monitor import BatchMonitor
 from leyden.callbacks.canvas import batch_to_canvas
 from leyden.callbacks.checkpoint_hook import CheckpointHook
 from leyden.callbacks.collector_hook import CollectorHook
+from leyden.callbacks.exact_resume import ExactResume
 from leyden.callbacks.extra_loaders import ExtraLoaders
 from leyden.callbacks.history_figure import HistoryFigure
 from leyden.callbacks.interval_hook import IntervalHook
@@ -21,6 +22,7 @@ __all__ = [
     "BatchMonitor",
     "CheckpointHook",
     "CollectorHook",
+    "ExactResume",
     "ExtraLoaders",
     "HistoryFigure",
     "IntervalHook",

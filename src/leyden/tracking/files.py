@@ -4,6 +4,7 @@ import csv
 import io
 from argparse import Namespace
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from pyarrow import csv as arrow_csv
 from typing_extensions import override
 
-from leyden.errors import DataError, MissingPathError
+from leyden.errors import DataError, MissingPathError, ResumeError
 from leyden.files import replacing
 from leyden.runs import RunDir
 
@@ -115,6 +116,46 @@ class FileLogger(Logger):
     ) -> None:
         """Do nothing: the configuration lies in the run's ``config``."""
 
+    def state_dict(self) -> dict[str, Any]:
+        """Say what the file holds now, for ``load_state_dict`` of a logger in another process."""
+        if not self._columns:
+            self._open()
+        path, columns = str(self.metrics_path.absolute()), list(self._columns)
+        return {"version": 1, "path": path, "columns": columns, "num_rows": self._num_rows}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Bring the file back to what it held, without rows and columns that came later.
+
+        If the logger is made for another folder than it was then, the rows are brought from there.
+
+        Args:
+            state_dict: What ``state_dict`` returned.
+
+        Raises:
+            ResumeError: If the rows are not there any more, or the state is of another version of
+                leyden; nothing is changed then.
+        """
+        if state_dict.get("version") != 1:
+            raise ResumeError(
+                f"Expected the version of the state to be 1, but got {state_dict.get('version')!r}."
+            )
+        columns, num_rows = state_dict["columns"], state_dict["num_rows"]
+        rows: list[list[str]] = []
+        for path in (self.metrics_path, Path(state_dict["path"])) if num_rows else ():
+            if len(rows) < num_rows and path.exists():
+                rows = _read_rows(path, columns, num_rows)
+        if len(rows) < num_rows:
+            raise ResumeError(
+                f"Expected {num_rows} rows of metrics to continue, but got {len(rows)} in "
+                f"{self.metrics_path}."
+            )
+        if columns:
+            with replacing(self.metrics_path) as temporary:
+                temporary.write_bytes(_to_csv([columns, *rows]))
+        else:
+            self.metrics_path.unlink(missing_ok=True)
+        self._columns, self._num_rows = list(columns), num_rows
+
     def _open(self) -> None:
         """Continue the file if there is one, after its last whole row."""
         path = self.metrics_path
@@ -201,6 +242,13 @@ def _to_csv(rows: Iterable[Sequence[object]]) -> bytes:
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\n").writerows(rows)  # floats by repr: exact
     return text.getvalue().encode()
+
+
+def _read_rows(path: Path, columns: Sequence[str], num_rows: int) -> list[list[str]]:
+    """Read the first rows of a file, in these columns; it may hold more of both."""
+    text = _whole_lines(path.read_bytes()).decode()
+    rows = islice(csv.DictReader(io.StringIO(text, newline="")), num_rows)
+    return [[row.get(column, "") for column in columns] for row in rows]
 
 
 def _whole_lines(content: bytes) -> bytes:

@@ -1,0 +1,348 @@
+"""Interrupt a run anywhere, start it again, and get the run that was never interrupted."""
+
+import logging
+import os
+import sys
+import time
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from torch import Tensor
+from torch.utils._pytree import tree_map_only
+from typing_extensions import override
+
+from leyden.errors import ConfigError
+from leyden.resume import (
+    STATE_VERSION,
+    CheckpointStore,
+    Continuation,
+    FastForward,
+    Interrupted,
+    Interrupts,
+    LoaderFollower,
+    LoopHooks,
+    Moment,
+    as_it_was,
+    continue_loggers,
+    dump,
+    files_of,
+    first_of_loop,
+    follow,
+    follower_of,
+    gathered,
+    leave_quietly,
+    loaders_of,
+    logger_states,
+    overwrite_later_files,
+    rank_state,
+)
+
+__all__ = ["ExactResume"]
+
+_log = logging.getLogger(__name__)
+_KEY = "leyden.resume"
+_PHASES = ("train", "val")
+
+
+class ExactResume(Callback):
+    """Write all that a run consists of, and have a run that goes on repeat it bit for bit.
+
+    One line makes any project's training resumable::
+
+        trainer = Trainer(callbacks=[ExactResume("checkpoints")])
+        trainer.fit(model, data, ckpt_path=latest_checkpoint("checkpoints"))
+
+    Between two batches, every ``every_seconds`` or ``every_n_steps``, it writes a checkpoint of
+    Lightning's form, with the rest beside: random generators, places in the loaders, gradients
+    that are being accumulated, running metrics and averages, the place in a validation. Files that
+    ``ModelCheckpoint`` writes at the end of a batch, of a validation or of an epoch hold it too.
+
+    SIGINT (Ctrl-C) and SIGTERM end the run after the batch at hand, with a checkpoint; the exit
+    code is 130 or 143. In a notebook ``fit`` returns, and the next ``fit`` goes on. A second
+    signal ends it at once. SIGUSR1 has a checkpoint written. After an exception or SIGKILL, the
+    run goes on from the last checkpoint, and makes again what came after it.
+
+    Args:
+        dirpath: Folder of the checkpoints; of one run at a time.
+        every_n_steps: Write whenever so many optimizer steps have been made.
+        every_seconds: Write whenever so many seconds have passed; ``None`` not to.
+        keep: Number of newest checkpoints that are kept.
+        fast_forward: How a loader without state gets back to its place: ``index`` skips in the
+            sampler, which is exact if worker processes draw no random numbers; ``replay`` draws the
+            batches once more; ``auto`` takes the first if it was exact so far, else the second.
+
+    Raises:
+        ConfigError: If an argument is out of range, or the folder cannot be written to.
+        ResumeError: If another process uses the folder, or a state does not fit.
+    """
+
+    def __init__(
+        self,
+        dirpath: str | os.PathLike[str],
+        *,
+        every_n_steps: int | None = None,
+        every_seconds: float | None = 60.0,
+        keep: int = 3,
+        fast_forward: FastForward = "auto",
+    ) -> None:
+        super().__init__()
+        if every_n_steps is not None and every_n_steps < 1:
+            raise ConfigError(
+                f"Expected `every_n_steps` to be at least 1, but got {every_n_steps!r}."
+            )
+        if every_seconds is not None and every_seconds < 0:
+            raise ConfigError(
+                f"Expected `every_seconds` to be at least 0, but got {every_seconds!r}."
+            )
+        self.dirpath = Path(dirpath)
+        self._every_n_steps, self._every_seconds = every_n_steps, every_seconds
+        self._fast_forward = fast_forward
+        self._store = CheckpointStore(dirpath, keep=keep)
+        self._interrupts = Interrupts()
+        self._hooks: LoopHooks | None = None
+        self._continuation: Continuation | None = None
+        self._moment = Moment.ELSEWHERE
+        self._first_of_loop: bool | None = None  # as it was before a validation
+        self._written = (-1, 0.0)  # optimizer steps and time at the last writing
+
+    @override
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self._clean_up()
+        if trainer.fast_dev_run:  # type: ignore[attr-defined] # set outside its class
+            return
+        self._trainer, self._module = trainer, pl_module
+        self._moment, self._written = Moment.ELSEWHERE, (-1, 0.0)
+        self._hooks = LoopHooks(
+            trainer,
+            between_batches=self._between_batches,
+            in_validation=self._in_validation,
+            in_evaluation=self._leave_if_asked,
+            on_loader=self._follow,
+            on_checkpoint=as_it_was,
+        )
+        self._interrupts.install()
+        if stage == "fit" and trainer.is_global_zero:
+            self._store.open()
+
+    @override
+    def on_load_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        if self._hooks is None or trainer.state.fn != "fit":
+            return
+        state = checkpoint.get(_KEY)
+        if state is None:
+            warnings.warn(
+                "The checkpoint was written without `ExactResume`: the run goes on as Lightning "
+                "has it, which is not exact.",
+                stacklevel=2,
+            )
+            return
+        if state["moment"] == Moment.ELSEWHERE:
+            warnings.warn(
+                "The checkpoint was written in the middle of a step: the run goes on as Lightning "
+                f"has it, which is not exact. Pass `latest_checkpoint({str(self.dirpath)!r})`.",
+                stacklevel=2,
+            )
+            return
+        self._continuation = Continuation(
+            state, checkpoint, rank=trainer.global_rank, world_size=trainer.world_size
+        )
+        self._continue_loggers(state)
+
+    def _continue_loggers(self, state: Mapping[str, Any]) -> None:
+        """Have loggers write on where they were, and what follows their folders too."""
+        moved = {}
+        if self._trainer.is_global_zero:  # the loggers of other ranks write nothing
+            moved = continue_loggers(self._trainer.loggers, state["loggers"])
+        moved = self._trainer.strategy.broadcast(moved)
+        for callback in self._trainer.checkpoint_callbacks:
+            if isinstance(callback, ModelCheckpoint) and callback.dirpath is not None:
+                for new, old in moved.items():
+                    if Path(callback.dirpath).is_relative_to(new):
+                        rest = Path(callback.dirpath).relative_to(new)
+                        callback.dirpath = str(Path(old, rest))
+        overwrite_later_files(self._trainer.checkpoint_callbacks, state["files"])
+
+    @override
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        trainer.ckpt_path = None  # which a pause has set for this run
+        if self._continuation is not None:
+            self._continuation.start(trainer, pl_module, self._followers)
+
+    def _follow(self, phase: str, loader: Any) -> Any:
+        """Take a loader of the user's, and give Lightning one that is followed."""
+        if phase not in _PHASES:
+            return loader
+        follower = LoaderFollower(loader, self._fast_forward)
+        if follower.problem is not None:
+            warnings.warn(
+                f"A {phase} loader ({type(loader).__name__}) cannot be resumed exactly: "
+                f"{follower.problem}.",
+                stacklevel=2,
+            )
+        _log.info("%s loader %s: %s", phase, type(loader).__name__, follower.way)
+        if self._continuation is not None:
+            self._continuation.place(phase, follower)
+        return follow(loader, follower)
+
+    def _followers(self, phase: str) -> list[LoaderFollower]:
+        return [follower_of(loader) for loader in loaders_of(self._trainer, phase)]
+
+    def _between_batches(self) -> None:
+        self._moment = Moment.BETWEEN_BATCHES
+        self._continuation = None
+        self._look_around()
+        self._moment = Moment.ELSEWHERE
+
+    def _in_validation(self) -> None:
+        self._moment = Moment.IN_VALIDATION
+        self._continuation = None
+        self._look_around()
+        self._moment = Moment.ELSEWHERE
+
+    def _look_around(self) -> None:
+        """Write a checkpoint if one is due, and leave if that was asked for."""
+        leave, write = self._agreed(self._interrupts.leave, self._is_due())
+        if leave or write:
+            self._write(wait=bool(leave) or self._written[0] < 0)
+        if leave:
+            self._leave(leave)
+
+    def _is_due(self) -> bool:
+        steps, written_at = self._written
+        now = self._trainer.global_step
+        due = steps < 0 or self._interrupts.write
+        if self._every_n_steps is not None:
+            due |= now // self._every_n_steps > steps // self._every_n_steps
+        if self._every_seconds is not None:
+            due |= time.monotonic() - written_at >= self._every_seconds
+        return due
+
+    def _agreed(self, leave: int, write: bool) -> tuple[int, bool]:
+        """Have all ranks do the same."""
+        if self._trainer.world_size == 1:
+            return leave, write
+        asked = torch.tensor([leave, write], device=self._trainer.strategy.root_device)
+        torch.distributed.all_reduce(asked, torch.distributed.ReduceOp.MAX)
+        return int(asked[0]), bool(asked[1])
+
+    def _write(self, *, wait: bool) -> None:
+        self._interrupts.write = False
+        checkpoint = dump(self._trainer)
+        if self._trainer.is_global_zero:
+            copied = tree_map_only(
+                Tensor, lambda value: value.detach().to("cpu", copy=True), checkpoint
+            )
+            self._store.write(copied, step=self._trainer.global_step, wait=wait)
+        self._written = (self._trainer.global_step, time.monotonic())
+
+    def _leave_if_asked(self) -> None:
+        leave, _ = self._agreed(self._interrupts.leave, False)
+        if leave:
+            self._leave(leave)
+
+    def _leave(self, signum: int) -> None:
+        newest = self._store.newest() if self._trainer.state.fn == "fit" else None
+        if newest is not None:
+            self._trainer.ckpt_path = newest
+        if hasattr(sys, "ps1"):
+            raise leave_quietly()
+        raise Interrupted(signum)
+
+    @override
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        if self._hooks is None or trainer.state.fn != "fit":
+            return
+        followers = {phase: self._followers(phase) for phase in _PHASES}
+        state = rank_state(trainer, pl_module, followers)
+        state["logged"]["before_val"] = self._first_of_loop
+        loggers = logger_states(trainer.loggers) if trainer.is_global_zero else []
+        checkpoint[_KEY] = {
+            "version": STATE_VERSION,
+            "moment": self._moment.value,
+            "should_stop": trainer.should_stop,
+            "world_size": trainer.world_size,
+            "ranks": gathered(state, trainer),
+            "loggers": loggers,
+            "files": files_of(trainer.checkpoint_callbacks),
+        }
+
+    @override
+    def on_sanity_check_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._forget("val")
+
+    @override
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        self._moment = Moment.ELSEWHERE
+
+    @override
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        self._moment = Moment.BATCH_END
+
+    @override
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._moment = Moment.ELSEWHERE
+        self._first_of_loop = first_of_loop(trainer)
+
+    @override
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not trainer.sanity_checking:
+            self._moment = Moment.VALIDATION_END
+            self._forget("val")
+
+    @override
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._moment = Moment.EPOCH_END
+        self._forget("train")
+
+    @override
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._moment = Moment.END
+        if self._hooks is not None:
+            self._write(wait=True)
+
+    def _forget(self, phase: str) -> None:
+        if self._hooks is not None:
+            for follower in self._followers(phase):
+                follower.forget()
+
+    @override
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        self._clean_up()
+
+    @override
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self._clean_up()
+
+    def _clean_up(self) -> None:
+        """Leave signals, trainer and folder as they were found."""
+        self._interrupts.remove()
+        if self._continuation is not None:
+            self._continuation.abandon()
+            self._continuation = None
+        if self._hooks is not None:
+            for phase in _PHASES:
+                for follower in self._followers(phase):
+                    follower.close()
+            self._hooks.remove()
+            self._hooks = None
+        self._store.close()

@@ -1,0 +1,48 @@
+"""The whole state of a training run: how it is captured, kept and brought back."""
+
+from leyden.resume.best_files import files_of, overwrite_later_files
+from leyden.resume.continuation import STATE_VERSION, Continuation
+from leyden.resume.interrupts import Interrupted, Interrupts
+from leyden.resume.loaders import LoaderFollower, follow, follower_of
+from leyden.resume.loggers import continue_loggers, logger_states
+from leyden.resume.plain import as_it_was, as_plain
+from leyden.resume.rank_state import gathered, rank_state
+from leyden.resume.store import CheckpointStore, latest_checkpoint, load, verify
+from leyden.resume.trainer_internals import (
+    LoopHooks,
+    Moment,
+    dump,
+    first_of_loop,
+    leave_quietly,
+    loaders_of,
+)
+from leyden.resume.ways import FastForward
+
+__all__ = [
+    "STATE_VERSION",
+    "CheckpointStore",
+    "Continuation",
+    "FastForward",
+    "Interrupted",
+    "Interrupts",
+    "LoaderFollower",
+    "LoopHooks",
+    "Moment",
+    "as_it_was",
+    "as_plain",
+    "continue_loggers",
+    "dump",
+    "files_of",
+    "first_of_loop",
+    "follow",
+    "follower_of",
+    "gathered",
+    "latest_checkpoint",
+    "leave_quietly",
+    "load",
+    "loaders_of",
+    "logger_states",
+    "overwrite_later_files",
+    "rank_state",
+    "verify",
+]

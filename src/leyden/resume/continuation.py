@@ -1,0 +1,110 @@
+"""Going on from a checkpoint: from the moment Lightning has read it to the first batch."""
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from lightning.pytorch import LightningModule, Trainer
+
+from leyden.errors import ResumeError
+from leyden.resume.loaders import LoaderFollower
+from leyden.resume.rank_state import restore_rank_state
+from leyden.resume.trainer_internals import (
+    Continued,
+    Moment,
+    Replaced,
+    continue_between_epochs,
+    continue_epoch,
+    mend_progress,
+    restore_progress,
+)
+
+__all__ = ["STATE_VERSION", "Continuation"]
+
+STATE_VERSION = 1
+
+_WITHIN_AN_EPOCH = (
+    Moment.BETWEEN_BATCHES,
+    Moment.BATCH_END,
+    Moment.IN_VALIDATION,
+    Moment.VALIDATION_END,
+)
+
+
+class Continuation:
+    """A state that a run goes on from.
+
+    Args:
+        state: What ``ExactResume`` put into the checkpoint.
+        checkpoint: The checkpoint, not yet taken apart by Lightning; its counts are mended.
+        rank: Of this process.
+
+    Raises:
+        ResumeError: If the state is of another version, or there is no state for this rank.
+    """
+
+    def __init__(
+        self, state: Mapping[str, Any], checkpoint: dict[str, Any], *, rank: int, world_size: int
+    ) -> None:
+        if state["version"] != STATE_VERSION:
+            raise ResumeError(
+                f"Expected a state of version {STATE_VERSION}, but got {state['version']!r}. "
+                "Go on with the release of leyden that wrote the checkpoint."
+            )
+        self.moment = Moment(state["moment"])
+        self.is_same_world = state["world_size"] == world_size
+        self._state = state
+        self._rank_state = state["ranks"][rank if self.is_same_world else 0]
+        self._loops = checkpoint["loops"]["fit_loop"]
+        mend_progress(self._loops)
+        self._loops = copy.deepcopy(self._loops)
+        self._to_place = {phase: list(some) for phase, some in self._rank_state["loaders"].items()}
+        self._replaced = Replaced()
+
+    def place(self, phase: str, follower: LoaderFollower) -> None:
+        """Bring the next loader of a phase to its place.
+
+        Args:
+            phase: Of the loader.
+            follower: Follows it.
+        """
+        if states := self._to_place.get(phase):
+            follower.load_state_dict(states.pop(0))
+
+    def start(
+        self,
+        trainer: Trainer,
+        module: LightningModule,
+        followers_of: Callable[[str], Sequence[LoaderFollower]],
+    ) -> None:
+        """Have the training that is about to begin go on instead.
+
+        Args:
+            trainer: The trainer.
+            module: Its module.
+            followers_of: Gives the followers of the loaders of a phase, as they are then.
+        """
+
+        def restore() -> None:
+            restore_progress(trainer, self._loops)
+            trainer.should_stop = self._state["should_stop"]
+            followers = {phase: followers_of(phase) for phase in self._to_place}
+            restore_rank_state(trainer, module, followers, self._rank_state)
+
+        def restore_between() -> None:
+            for one in followers_of("train"):
+                one.forget()  # Lightning may have drawn a batch already
+            restore()
+
+        trainer.should_stop = self._state["should_stop"] and self.moment is Moment.END
+        if self.moment in _WITHIN_AN_EPOCH:
+            before_val = self._rank_state["logged"]["before_val"]
+            place = Continued(self.moment, self._loops, before_val)
+            continue_epoch(trainer, self._replaced, restore, place)
+        else:
+            is_end = self.moment is Moment.EPOCH_END
+            continue_between_epochs(trainer, self._replaced, restore_between, is_end)
+
+    def abandon(self) -> None:
+        """Put back what was replaced for the sake of it."""
+        self._replaced.put_all_back()

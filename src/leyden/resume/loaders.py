@@ -1,0 +1,298 @@
+"""Loaders that know how far they have come, and can be brought back there.
+
+A loader is *followed*: what Lightning gets is a look-alike that shares everything with the user's
+own loader, and notes, each time the loader is gone through (a *pass*), where the random generators
+stood before its first batch and how many batches were drawn. That is all it takes to go back: put
+the generators where they stood, begin again, and get past the batches that were drawn.
+"""
+
+import copy
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from leyden.errors import ResumeError
+from leyden.resume.generators import (
+    find_generators,
+    generator_states,
+    global_state,
+    restore_generators,
+    restore_global_state,
+)
+from leyden.resume.ways import ByIndex, ByState, FastForward, choose_way
+from leyden.resume.workers import Report
+
+__all__ = ["LoaderFollower", "follow", "follower_of"]
+
+_FOLLOWER = "_leyden_follower"
+_SKIPPED = object()  # stands for a batch that is being passed over
+
+
+@dataclass
+class _Pass:
+    """One time through a loader.
+
+    Attributes:
+        start: Where the generators stood before the first batch.
+        drawn: Batches drawn.
+        ended: Whether the loader said that there are no more.
+        random_workers: Whether a worker process drew random numbers.
+        place: What the loader itself says of its place, if it does.
+    """
+
+    start: dict[str, Any] = field(default_factory=dict)
+    drawn: int = 0
+    ended: bool = False
+    random_workers: bool = False
+    place: Any = None
+
+
+class LoaderFollower:
+    """Follows one loader through the passes of an epoch.
+
+    Args:
+        loader: What the user made.
+        fast_forward: How to get back to a place in it.
+
+    Raises:
+        ConfigError: If the loader cannot be fast-forwarded in that way.
+    """
+
+    def __init__(self, loader: Iterable[Any], fast_forward: FastForward = "auto") -> None:
+        self.loader = loader
+        self._fast_forward = fast_forward
+        self._way = choose_way(loader, fast_forward)
+        self._generators = find_generators(loader)
+        self._workers: dict[int, Any] = {}  # where the generators of each stand
+        self._passes: list[_Pass] = []
+        self._to_repeat: list[_Pass] = []
+        self._places: list[Any] = []  # before the last draws of a loader without length
+        self._has_begun = False  # at any time, in this process or before
+        self._batches: Iterator[Any] = iter(())  # of the pass at hand
+
+    @property
+    def way(self) -> str:
+        """How the loader gets back to its place: ``state``, ``index`` or ``replay``."""
+        way = type(self._way).__name__.removeprefix("By").lower()
+        return "replay" if way == "index" and self._fast_forward == "replay" else way
+
+    @property
+    def problem(self) -> str | None:
+        """Why the loader cannot be brought back exactly, if it cannot, and what to do."""
+        if isinstance(self.loader, Iterator):
+            return (
+                "an iterator can be gone through once only; hand in the iterable that makes it, "
+                "or a DataLoader"
+            )
+        if getattr(self.loader, "num_workers", 0) and not getattr(self.loader, "in_order", True):
+            return (
+                "its workers hand in batches as they come; pass `in_order=True` to the DataLoader"
+            )
+        return None
+
+    def begin(self) -> Iterator[Any]:
+        """Go through the loader; nothing is drawn before the first batch is asked for."""
+        if self._to_repeat:
+            return self._repeat(self._to_repeat.pop(0))
+        return self._go()
+
+    def forget(self) -> None:
+        """The epoch is over: there will be no going back to what was drawn so far."""
+        self._passes, self._to_repeat, self._places = [], [], []
+
+    def state_dict(self, ahead: int = 0) -> dict[str, Any]:
+        """Say how far the loader has come.
+
+        Args:
+            ahead: Batches that were drawn and that nobody has had yet.
+        """
+        passes = [copy.copy(one) for one in self._passes]
+        for _ in range(ahead):
+            passes = _without_last(passes)
+        for one in passes[:-1]:  # which are over
+            one.start = {}
+        if passes and not passes[-1].ended and isinstance(self._way, ByState):
+            passes[-1].place = self._place(ahead)
+        return {
+            "passes": [asdict(one) for one in passes],
+            "generators": generator_states(self._generators),
+            "workers": self._persistent_workers(),
+            "has_begun": self._has_begun,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Have the passes that follow repeat those of a state, and go on with the last.
+
+        Args:
+            state: What `state_dict` returned.
+        """
+        self._passes, self._places = [], []
+        self._to_repeat = [_Pass(**one) for one in state["passes"]]
+        self._workers = dict(state["workers"])
+        self._has_begun = state["has_begun"]
+        if isinstance(self._way, ByState) and self._to_repeat and not self._to_repeat[-1].ended:
+            self._way.go_to(self._to_repeat[-1].place)  # now, as its length may depend on it
+
+    def restore_generators(self, state: dict[str, Any]) -> None:
+        """Put the loader's own generators where they stood when the state was made.
+
+        Args:
+            state: What `state_dict` returned.
+
+        Raises:
+            ResumeError: If the loader has more or fewer of them than it had.
+        """
+        had, has = len(state["generators"]), len(self._generators)
+        if had != has:
+            raise ResumeError(
+                f"Expected the loader to hold {had} random generators, as when the checkpoint was "
+                f"written, but got {has}. Make the loader as it was made then."
+            )
+        restore_generators(self._generators, state["generators"])
+
+    def close(self) -> None:
+        """End the worker processes that were started."""
+        if end := getattr(self._batches, "_shutdown_workers", None):
+            end()
+        self._batches = iter(())
+        self._way.close()
+
+    def _go(self) -> Iterator[Any]:
+        one = _Pass(
+            {
+                "global": global_state(),
+                "own": generator_states(self._generators),
+                "workers": self._persistent_workers(),
+                "is_first": not self._has_begun,
+            }
+        )
+        self._passes.append(one)
+        self._has_begun = True
+        yield from self._draw(one, self._open(one))
+
+    def _open(self, one: _Pass, *skipped: int) -> Iterator[Any]:
+        return self._way.open(dict(one.start["workers"]), one.start["is_first"], *skipped)
+
+    def _repeat(self, before: _Pass) -> Iterator[Any]:
+        """The batches drawn before as placeholders, at no cost, then those that follow."""
+        one = _Pass(before.start, ended=before.ended, random_workers=before.random_workers)
+        self._passes.append(one)
+        while one.drawn < before.drawn:
+            one.drawn += 1
+            yield _SKIPPED
+        if not before.ended:
+            yield from self._draw(one, self._reopen(before))
+
+    def _reopen(self, before: _Pass) -> Iterator[Any]:
+        now = global_state(), generator_states(self._generators)
+        restore_global_state(before.start["global"])
+        restore_generators(self._generators, before.start["own"])
+        if isinstance(self._way, ByState):
+            batches = self._open(before)
+        elif isinstance(self._way, ByIndex) and not self._must_replay(before):
+            batches = self._open(before, before.drawn)
+        else:
+            batches = self._open(before)
+            for _ in range(before.drawn):
+                self._unwrap(next(batches), before)
+        restore_global_state(now[0])
+        restore_generators(self._generators, now[1])
+        return batches
+
+    def _must_replay(self, before: _Pass) -> bool:
+        return self._fast_forward == "replay" or (
+            self._fast_forward == "auto" and before.random_workers
+        )
+
+    def _draw(self, one: _Pass, batches: Iterator[Any]) -> Iterator[Any]:
+        self._batches = batches
+        while True:
+            self._note_place()
+            try:
+                batch = next(batches)
+            except StopIteration:
+                one.ended = True
+                return
+            one.drawn += 1
+            yield self._unwrap(batch, one)
+
+    def _unwrap(self, batch: Any, one: _Pass) -> Any:
+        """Take a worker's report off a batch."""
+        if not isinstance(batch, Report):
+            return batch
+        if batch.state is not None:
+            one.random_workers = True
+            self._workers[batch.worker] = batch.state
+        return batch.batch
+
+    def _persistent_workers(self) -> list[Any]:
+        persist = getattr(self.loader, "persistent_workers", False)
+        return [list(item) for item in self._workers.items()] if persist else []
+
+    def _note_place(self) -> None:
+        """Of a loader without length Lightning draws a batch ahead: note where it was before."""
+        if isinstance(self._way, ByState) and not hasattr(self.loader, "__len__"):
+            self._places = [*self._places[-1:], self._way.loader.state_dict()]
+
+    def _place(self, ahead: int) -> Any:
+        return self._places[-ahead] if ahead else self.loader.state_dict()  # type: ignore[attr-defined]
+
+
+def follow(loader: Iterable[Any], follower: LoaderFollower) -> Any:
+    """Make a look-alike of a loader, whose batches go through its follower.
+
+    Args:
+        loader: What the user made; it is not changed.
+        follower: Follows it.
+
+    Returns:
+        An object of a subclass of the loader's class that shares its attributes; for builtins and
+        others that have none, an object that passes everything on.
+    """
+    kind = type(loader)
+    members = {
+        "__iter__": lambda _: follower.begin(),
+        "__module__": kind.__module__,
+        _FOLLOWER: follower,
+    }
+    try:
+        alike: Any = object.__new__(type(kind.__name__, (kind,), members))
+        object.__setattr__(alike, "__dict__", vars(loader))
+    except TypeError:  # no class to inherit from, or no attributes to share
+        return _Followed(loader, follower)
+    return alike
+
+
+class _Followed:
+    """A loader whose class nothing can inherit from: a list, a generator ..."""
+
+    def __init__(self, loader: Any, follower: LoaderFollower) -> None:
+        self._loader = loader
+        setattr(self, _FOLLOWER, follower)
+
+    def __iter__(self) -> Iterator[Any]:
+        return follower_of(self).begin()
+
+    def __len__(self) -> int:
+        return len(self._loader)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loader, name)
+
+
+def follower_of(alike: Any) -> LoaderFollower:
+    """Find the follower of a look-alike.
+
+    Args:
+        alike: What `follow` returned.
+    """
+    follower: LoaderFollower = getattr(alike, _FOLLOWER)
+    return follower
+
+
+def _without_last(passes: list[_Pass]) -> list[_Pass]:
+    """Take the last draw back."""
+    *before, last = passes
+    if last.drawn == 0:
+        return [*_without_last(before), last] if before else passes
+    return [*before, _Pass(last.start, last.drawn - 1, False, last.random_workers)]

@@ -1,0 +1,129 @@
+"""What each process of a run has to itself, beside what Lightning keeps in a checkpoint."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from torch import Tensor
+
+from leyden.errors import ResumeError
+from leyden.resume.generators import global_state, restore_global_state
+from leyden.resume.loaders import LoaderFollower
+from leyden.resume.metrics import metric_states, restore_metric_states
+from leyden.resume.trainer_internals import (
+    accumulates,
+    drawn_ahead,
+    logged_state,
+    restore_logged,
+)
+
+__all__ = ["gathered", "rank_state", "restore_rank_state"]
+
+Followers = Mapping[str, Sequence[LoaderFollower]]
+
+
+def rank_state(trainer: Trainer, module: LightningModule, followers: Followers) -> dict[str, Any]:
+    """Write down the state of this process.
+
+    Args:
+        trainer: The trainer.
+        module: Its module.
+        followers: Of the loaders of each phase.
+
+    Returns:
+        Tensors and plain values.
+    """
+    return {
+        "logged": logged_state(trainer),
+        "metrics": metric_states(module),
+        "gradients": _gradients(module) if accumulates(trainer) else {},
+        "buffers": _buffers(module),
+        "modes": {name: part.training for name, part in module.named_modules()},
+        "loaders": {
+            phase: [one.state_dict(drawn_ahead(trainer, phase)) for one in some]
+            for phase, some in followers.items()
+        },
+        "generators": global_state(),
+    }
+
+
+def restore_rank_state(
+    trainer: Trainer, module: LightningModule, followers: Followers, state: Mapping[str, Any]
+) -> None:
+    """Put this process back; the loaders have been brought to their places.
+
+    Args:
+        trainer: The trainer.
+        module: Its module.
+        followers: Of the loaders of each phase.
+        state: What `rank_state` returned.
+
+    Raises:
+        ResumeError: If there are more or fewer loaders than there were.
+    """
+    restore_metric_states(module, state["metrics"])
+    restore_logged(trainer, state["logged"])
+    _restore_gradients(module, state["gradients"])
+    buffers = dict(module.named_buffers())
+    for name, value in state["buffers"].items():
+        buffers[name].copy_(value)
+    parts = dict(module.named_modules())
+    for name, mode in state["modes"].items():
+        if name in parts:
+            parts[name].training = mode
+    for phase, some in followers.items():
+        _restore_loaders(phase, some, state["loaders"].get(phase, []))
+    restore_global_state(state["generators"])  # last: all of the above may draw
+
+
+def gathered(state: dict[str, Any], trainer: Trainer) -> list[dict[str, Any]]:
+    """Bring the states of all processes together on rank zero.
+
+    Args:
+        state: That of this process.
+        trainer: The trainer.
+
+    Returns:
+        All states, by rank; elsewhere than on rank zero, only this one.
+    """
+    if trainer.world_size == 1 or not torch.distributed.is_initialized():
+        return [state]
+    states: list[Any] | None = [None] * trainer.world_size if trainer.is_global_zero else None
+    torch.distributed.gather_object(state, states)
+    return [state] if states is None else states
+
+
+def _restore_loaders(phase: str, some: Sequence[LoaderFollower], states: list[Any]) -> None:
+    if not some:  # a phase that has not begun yet
+        return
+    if states and len(states) != len(some):
+        raise ResumeError(
+            f"Expected {len(states)} {phase} loaders, as when the checkpoint was written, but got "
+            f"{len(some)}. Hand in the loaders that were used then."
+        )
+    for one, its_state in zip(some, states, strict=False):
+        one.restore_generators(its_state)
+
+
+def _gradients(module: LightningModule) -> dict[str, Tensor]:
+    return {
+        name: parameter.grad.detach().clone()
+        for name, parameter in module.named_parameters()
+        if parameter.grad is not None
+    }
+
+
+def _restore_gradients(module: LightningModule, gradients: Mapping[str, Tensor]) -> None:
+    for name, parameter in module.named_parameters():
+        parameter.grad = (
+            gradients[name].to(parameter.device, copy=True) if name in gradients else None
+        )
+
+
+def _buffers(module: LightningModule) -> dict[str, Tensor]:
+    """The buffers that are left out of the module's own state."""
+    kept = module.state_dict().keys()
+    return {
+        name: buffer.detach().clone() for name, buffer in module.named_buffers() if name not in kept
+    }

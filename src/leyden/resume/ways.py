@@ -1,0 +1,175 @@
+"""How the batches of a loader are drawn from any place on: by state, by index, by replay."""
+
+import copy
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Literal, Protocol, TypeAlias, TypeGuard, runtime_checkable
+
+import torch
+from torch.utils.data import DataLoader, IterableDataset
+
+from leyden.errors import ConfigError
+from leyden.resume.generators import Stream, undisturbed
+from leyden.resume.samplers import SkippingSampler, draws_at_once
+from leyden.resume.workers import ReportingCollate, StartingAt
+
+__all__ = ["ByIndex", "ByReplay", "ByState", "FastForward", "Way", "choose_way"]
+
+FastForward: TypeAlias = Literal["auto", "index", "replay"]
+"""How a loader without state gets back to its place."""
+
+
+@runtime_checkable
+class _HasState(Protocol):
+    def state_dict(self) -> dict[str, Any]: ...
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None: ...
+
+
+class ByState:
+    """A loader that says itself how far it has come.
+
+    Args:
+        loader: It has ``state_dict`` and ``load_state_dict``.
+    """
+
+    def __init__(self, loader: Any) -> None:
+        self.loader = loader
+
+    def open(self, _workers: Mapping[int, Any], _is_first: bool) -> Iterator[Any]:
+        """Begin a pass."""
+        return iter(self.loader)
+
+    def go_to(self, state: dict[str, Any]) -> None:
+        """Have the next pass go on from a state of the loader."""
+        self.loader.load_state_dict(state)
+
+    def close(self) -> None:
+        """Nothing was started here."""
+
+
+class ByIndex:
+    """A torch ``DataLoader`` of a map-style dataset: the sampler skips, the rows are not read.
+
+    Args:
+        loader: It goes through its batches as torch's own class does.
+    """
+
+    def __init__(self, loader: DataLoader[Any]) -> None:
+        self.loader = loader
+        self._inner = copy.copy(loader)
+        self._sampler = SkippingSampler(loader.batch_sampler or loader.sampler)
+        name = "sampler" if loader.batch_sampler is None else "batch_sampler"
+        vars(self._inner)[name] = self._sampler  # DataLoader refuses to have it set
+        self._at_once = draws_at_once(self._sampler.sampler)
+
+    def open(self, workers: Mapping[int, Any], is_first: bool, skipped: int = 0) -> Iterator[Any]:
+        """Begin a pass, or go on with one after ``skipped`` batches."""
+        self._sampler.begin(skipped, None if self._at_once else Stream(_seed()))
+        _equip(self._inner, self.loader, workers)
+        if is_first or not self.loader.persistent_workers:
+            batches = iter(self._inner)
+            self._sampler.draw()
+            return batches
+        # Workers that persist are seeded once. Where they had to be started anew in a later pass,
+        # that must not be seen in what the generators give after it.
+        self._sampler.draw()
+        with undisturbed():
+            return iter(self._inner)
+
+    def close(self) -> None:
+        """End worker processes that persist."""
+        _end_workers(self._inner)
+
+
+class ByReplay:
+    """Any loader: the batches before are drawn once more.
+
+    What is drawn in this process has random generators of its own, so that it does not depend on
+    what the training draws between two batches.
+
+    Args:
+        loader: Any iterable.
+    """
+
+    def __init__(self, loader: Iterable[Any]) -> None:
+        self.loader = loader
+        self._inner = copy.copy(loader) if is_plain(loader) else loader
+
+    def open(self, workers: Mapping[int, Any], is_first: bool) -> Iterator[Any]:
+        """Begin a pass."""
+        if not getattr(self.loader, "num_workers", 0):
+            return _within(Stream(_seed()), lambda: iter(self._inner))
+        if is_plain(self._inner):
+            _equip(self._inner, self.loader, workers)
+        if is_first:
+            return iter(self._inner)
+        with undisturbed():
+            return iter(self._inner)
+
+    def close(self) -> None:
+        """End worker processes that persist."""
+        _end_workers(self._inner)
+
+
+Way: TypeAlias = ByState | ByIndex | ByReplay
+
+
+def choose_way(loader: Iterable[Any], fast_forward: FastForward) -> Way:
+    """Choose how to get back to a place in a loader.
+
+    Args:
+        loader: What the user made.
+        fast_forward: ``auto`` for the cheapest way that is exact.
+
+    Raises:
+        ConfigError: If ``fast_forward`` is ``index`` and the loader has no indices to skip.
+    """
+    if fast_forward not in ("auto", "index", "replay"):
+        raise ConfigError(
+            f"Expected `fast_forward` to be 'auto', 'index' or 'replay', but got {fast_forward!r}."
+        )
+    exact = not isinstance(loader, DataLoader) or not loader.num_workers
+    if isinstance(loader, _HasState) and exact and fast_forward != "replay":
+        return ByState(loader)
+    if is_plain(loader) and not isinstance(loader.dataset, IterableDataset):
+        drawn_here = fast_forward == "replay" and not loader.num_workers
+        return ByReplay(loader) if drawn_here else ByIndex(loader)
+    if fast_forward == "index":
+        raise ConfigError(
+            "Expected a DataLoader of a map-style dataset for `fast_forward='index'`, but got "
+            f"{type(loader).__name__}, which has no indices to skip. Pass `fast_forward='auto'`."
+        )
+    return ByReplay(loader)
+
+
+def is_plain(loader: object) -> TypeGuard[DataLoader[Any]]:
+    """Whether a loader goes through its batches as torch's own class does."""
+    return isinstance(loader, DataLoader) and type(loader).__iter__ is DataLoader.__iter__
+
+
+def _equip(inner: DataLoader[Any], loader: Any, workers: Mapping[int, Any]) -> None:
+    """Have worker processes report where their generators stand."""
+    if loader.num_workers:
+        inner.collate_fn = ReportingCollate(loader.collate_fn)
+        inner.worker_init_fn = StartingAt(loader.worker_init_fn, workers)
+
+
+def _end_workers(loader: object) -> None:
+    """Let go of the iterator that torch keeps for persistent workers; they end with it."""
+    if isinstance(loader, DataLoader) and loader.persistent_workers:
+        vars(loader)["_iterator"] = None
+
+
+def _seed() -> int:
+    return int(torch.empty((), dtype=torch.int64).random_().item())
+
+
+def _within(stream: Stream, begin: Callable[[], Iterator[Any]]) -> Iterator[Any]:
+    with stream.use():
+        batches = begin()
+    while True:
+        with stream.use():
+            try:
+                batch = next(batches)
+            except StopIteration:
+                return
+        yield batch
