@@ -82,6 +82,24 @@ def test_several_inputs_are_prepared_by_name(tmp_path: Path) -> None:
     assert [name for name, *_ in prepare.calls] == list(block.inputs) == ["meta", "image"]
 
 
+@pytest.mark.parametrize("labels", [True, False, "inputs"])
+def test_blocks_of_one_job_are_those_that_are_made_alone(
+    write: Callable[..., Path], labels: Any
+) -> None:
+    arguments = {"labels": "inputs"} if labels == "inputs" else {"has_labels": labels}
+    assembler = Assembler(
+        store_of(write, **arguments), Noting(), RowWeights({10: 5.0}), augments=True
+    )
+    picks = Picks.of([7, 3, 7, 3, 3], [1, 0, 0, 1, 0])
+    blocks = assembler.all_blocks([Job(picks, 4, [2, 1]), Job(picks, 5, [1, 4]), Job(picks, 6)])
+    alone = [
+        assembler(Job(part, epoch))
+        for epoch, sizes in ((4, [2, 1]), (5, [1, 4]), (6, [5]))
+        for part in picks.split(sizes)
+    ]
+    assert [tensors(block) for block in blocks] == [tensors(block) for block in alone]
+
+
 ROWS, LABELS, WEIGHTS = torch.arange(12).reshape(6, 2), torch.arange(6), torch.ones(6)
 
 

@@ -134,6 +134,70 @@ def test_rows_are_the_same_however_they_are_stored_and_however_little_stays_open
         assert store.labels(chosen).tolist() == [10 * row for row in rows]
 
 
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(
+    limit=st.sampled_from([0, 100, 1 << 20]),
+    small=st.sampled_from([0, 1 << 20]),
+    sizes=st.lists(st.integers(1, 5), min_size=1, max_size=5),
+    seed=st.integers(0, 99),
+    preloads=st.booleans(),
+)
+def test_rows_that_are_read_part_by_part_are_those_that_are_read_at_once(
+    tmp_path_factory: pytest.TempPathFactory,
+    limit: int,
+    small: int,
+    sizes: list[int],
+    seed: int,
+    preloads: bool,
+) -> None:
+    store, arrays = mixed_store(tmp_path_factory, Shelf(limit))
+    for number in (2, 9) if preloads else ():
+        store.preload(number)
+    random = np.random.default_rng(seed)
+    numbers = random.choice(sorted(LENGTHS), sum(sizes))
+    rows = [int(random.integers(LENGTHS[number])) for number in numbers.tolist()]
+    wanted = Picks.of(numbers, rows)
+    expected = np.stack([arrays[n][row] for n, row in zip(numbers.tolist(), rows, strict=True)])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("leyden.data.gather._SMALL", small)
+        inputs = list(store.input_parts(wanted, sizes)[""])
+        labels = list(store.label_parts(wanted, sizes))
+    assert [len(part) for part in inputs] == [len(part) for part in labels] == sizes
+    assert np.array_equal(np.concatenate(inputs), expected)
+    assert np.concatenate(labels).tolist() == [10 * row for row in rows]
+
+
+def test_a_file_that_changes_between_parts_is_noticed_after_a_moment(
+    write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr("leyden.data.gather.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("leyden.data.gather._SMALL", 0)
+    store = ShardStore(discover(write({1: 4, 2: 4})))
+    parts = store.input_parts(picks((1, [0, 3]), (2, [1, 2])), [1, 1, 1, 1])[""]
+    assert next(parts).tolist() == [[1, 0]]
+    store.catalog.shard(2).data.path.unlink()
+    assert next(parts).tolist() == [[1, 3]]
+    now[0] += 0.02
+    with pytest.raises(ShardError, match="Set 2: Expected a readable file"):
+        next(parts)
+
+
+def test_open_files_are_checked_unless_all_were_a_moment_ago(
+    write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr("leyden.data.gather.time.monotonic", lambda: now[0])
+    store = ShardStore(discover(write({1: 4})))
+    read(store, (1, [0]))
+    store.check()
+    store.catalog.shard(1).data.path.unlink()
+    assert read(store, (1, [2])).tolist() == [[1, 2]]
+    now[0] += 0.02
+    with pytest.raises(ShardError, match="Set 1: Expected a readable file"):
+        read(store, (1, [2]))
+
+
 def test_sets_that_alternate_beyond_the_limit_are_read_all_the_same(
     write: Callable[..., Path],
 ) -> None:

@@ -1,10 +1,11 @@
+import pickle
 from itertools import count, islice, product
 from string import ascii_lowercase
 
 import numpy as np
 import pytest
 
-from leyden.data.origin import BatchOrigin, Slice, part_name
+from leyden.data.origin import BatchOrigin, PlannedOrigin, Slice, part_name
 from leyden.lifecycle import Window
 
 
@@ -79,3 +80,40 @@ def test_windows_tell_batches_of_the_same_rows_apart() -> None:
     assert one != other
     assert one.name == other.name == "1"
     assert BatchOrigin(0, 3, slices).window is None
+
+
+class Noted:
+    """Has one batch, and notes what it is asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def set_numbers(self, batch: int) -> tuple[int, ...]:
+        self.asked.append(f"sets of {batch}")
+        return (7,)
+
+    def slices(self, batch: int) -> tuple[Slice, ...]:
+        self.asked.append(f"slices of {batch}")
+        return (Slice(7, np.array([2, 0]), "b"),)
+
+
+def test_the_slices_of_a_planned_batch_are_made_when_they_are_asked_for() -> None:
+    noted = Noted()
+    planned = PlannedOrigin(1, 9, noted, 4, is_repeated=False, window=Window(1, 2))
+    assert (planned.set_numbers, noted.asked) == ((7,), ["sets of 4"])
+    assert (planned.name, planned.num_rows) == ("7-b", 2)
+    assert noted.asked == ["sets of 4", "slices of 4"]
+    plain = BatchOrigin(1, 9, planned.slices, window=Window(1, 2))
+    assert planned == plain
+    assert plain == planned
+    assert hash(planned) == hash(plain)
+    assert planned != BatchOrigin(1, 9, planned.slices)
+    with pytest.raises(AttributeError):
+        planned.epoch = 2  # type: ignore[misc] # as somebody might
+
+
+def test_a_planned_batch_goes_to_other_processes_without_its_plan() -> None:
+    planned = PlannedOrigin(1, 9, Noted(), 4, is_repeated=True, window=None)
+    sent = pickle.loads(pickle.dumps(planned))
+    assert type(sent) is BatchOrigin
+    assert sent == planned

@@ -29,6 +29,20 @@ def test_picks_go_to_other_processes(pairs: list[tuple[int, int]]) -> None:
     assert picks.rows.tolist() == list(rows)
 
 
+@given(PAIRS, st.data())
+def test_picks_are_split_into_stretches(pairs: list[tuple[int, int]], data: st.DataObject) -> None:
+    numbers, rows = zip(*pairs, strict=True)
+    ends = data.draw(st.sets(st.integers(1, len(pairs) - 1))) if len(pairs) > 1 else set()
+    bounds = [0, *sorted(ends), len(pairs)]
+    parts = list(Picks.of(numbers, rows).split(np.diff(bounds).tolist()))
+    for part, begin, end in zip(parts, bounds, bounds[1:], strict=False):
+        for same in (part, part.compact()):
+            assert same.set_numbers.tolist() == list(numbers[begin:end])
+            assert same.rows.tolist() == list(rows[begin:end])
+        assert set(part.compact().sets) == set(numbers[begin:end])
+    assert len(parts) == len(bounds) - 1
+
+
 def test_a_set_that_is_visited_twice_keeps_its_places() -> None:
     picks = Picks((7, 2, 7), np.array([0, 1, 2, 2]), np.array([5, 0, 5, 6]))
     assert picks.set_numbers.tolist() == [7, 2, 7, 7]

@@ -413,3 +413,23 @@ def test_a_batch_before_the_place_where_an_epoch_goes_on_is_not_known() -> None:
     plan = EpochPlan({1: 10}, batch_size=3, begin=Begin(4, batch=2), windows=3)
     with pytest.raises(IndexError, match="Expected a batch index from 6 to 11, but got 5 in epoch"):
         plan[5]
+
+
+@often
+@given(cases(), st.data())
+def test_batches_are_the_same_whether_they_were_planned_together_or_asked_for_alone(
+    case: Case, data: st.DataObject
+) -> None:
+    lengths, arguments = case
+    together, alone = (EpochPlan(lengths, **arguments) for _ in range(2))
+    bounds = [0, *sorted(data.draw(st.sets(st.integers(1, len(together))))), len(together)]
+    for first, stop in pairwise(bounds):
+        if first < stop:
+            together.block(first, stop)
+        asked = data.draw(st.lists(st.integers(0, len(together) - 1), max_size=3))
+        kept = [(index, together[index]) for index in asked]
+        for index, origin in kept:
+            other = alone[index]
+            assert origin.set_numbers == other.set_numbers
+            assert (origin, origin.name) == (other, other.name)
+            assert origin.set_numbers == tuple(piece.set_number for piece in origin.slices)

@@ -7,6 +7,7 @@ overlap, one begins at every multiple of a few bytes. Gathering from it by addre
 reads none but the rows asked for. ``take_rows`` does so where it can, and array by array elsewhere.
 """
 
+import math
 import sys
 from collections.abc import Sequence
 from functools import cache, lru_cache, reduce
@@ -75,25 +76,26 @@ class RowGather:
             _check_rows([len(array) for array in arrays], places, rows)
         like = arrays[0]
         self._shape, self._dtype = like.shape[1:], like.dtype
+        self.row_bytes = math.prod(self._shape) * like.itemsize
         self._memory: Tensor | None = None
         if len(rows) and like.nbytes and _is_possible():
             known = list(addresses) or [address_of(array) for array in arrays]
-            row_bytes = like.nbytes // len(like)
-            span = _find_span(known, max(array.nbytes for array in arrays), row_bytes)
+            span = _find_span(known, max(array.nbytes for array in arrays), self.row_bytes)
             if span is not None:
-                self._locate(known, row_bytes, span)
+                self._locate(known, span)
 
     @property
     def is_by_address(self) -> bool:
         """Whether the rows are gathered by their addresses, rather than array by array."""
         return self._memory is not None
 
-    def _locate(self, addresses: list[int], row_bytes: int, span: tuple[int, int]) -> None:
-        bits = reduce(or_, addresses) | row_bytes | max(_UNITS)
+    def _locate(self, addresses: list[int], span: tuple[int, int]) -> None:
+        bits = reduce(or_, addresses) | self.row_bytes | max(_UNITS)
         unit = bits & -bits  # the largest that divides them all
+        self._units = self.row_bytes // unit  # of a row
         begins = np.array([(address - span[0]) // unit for address in addresses])
-        self._index = torch.from_numpy(begins[self._places] + self._rows * (row_bytes // unit))
-        self._memory = _memory(unit, row_bytes // unit, *span)
+        self._index = torch.from_numpy(begins[self._places] + self._rows * self._units)
+        self._memory = _memory(unit, self._units, *span)
 
     def take(self, begin: int, end: int) -> Array:
         """Copy a stretch of the rows.
@@ -108,7 +110,7 @@ class RowGather:
         if self._memory is None:
             return self._take_one_by_one(begin, end)
         index = self._index[begin:end]
-        if torch.get_num_threads() == 1:
+        if torch.get_num_threads() == 1 or len(index) * self._units <= _SERIAL:
             taken = self._memory.index_select(0, index)
         else:
             taken = _take_alone(self._memory, index)

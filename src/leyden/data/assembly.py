@@ -1,8 +1,8 @@
 """A block of batches: its rows read, prepared and weighed at once."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import repeat
+from itertools import chain, repeat
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import torch
@@ -44,15 +44,22 @@ class Prepare(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A block to be made.
+    """Blocks to be made, one or several.
 
     Args:
-        picks: Its rows.
+        picks: Their rows.
         epoch: Their epoch, from zero.
+        sizes: Rows of each block; ``()`` if all are one block.
     """
 
     picks: Picks
     epoch: int
+    sizes: Sequence[int] = ()
+
+    @property
+    def all_sizes(self) -> Sequence[int]:
+        """Rows of each block."""
+        return self.sizes or (len(self.picks),)
 
 
 class Block(NamedTuple):
@@ -147,30 +154,52 @@ class Assembler:
         self._augments = augments
 
     def __call__(self, job: Job) -> Block:
-        """Make a block.
+        """Make a block of all rows of a job; see ``blocks``."""
+        return next(self.blocks(Job(job.picks, job.epoch)))
+
+    def blocks(self, job: Job) -> Iterator[Block]:
+        """Make blocks, each when it is asked for; what they have in common is done once.
 
         Raises:
             ShardError: If a shard is missing or broken.
         """
-        picks, store = job.picks, self.store
-        read = store.inputs(picks)
-        inputs = {
-            name: self._prepared(name, array, job, augments=self._augments)
-            for name, array in read.items()
-        }
-        labels, weights = None, None
-        if store.labels_are_inputs:
-            ((name, array),) = store.inputs(picks).items()
-            labels = self._prepared(name, array, job, augments=False)
-        elif store.has_labels:
-            found = store.labels(picks)
-            labels = torch.from_numpy(found)
-            weights = None if self._weights is None else self._weights.of(found)
-        if weights is None and self._weights is not None:
-            weights = torch.ones(len(picks), dtype=torch.float32, device="cpu")
-        return Block(inputs if store.has_fields else inputs[""], labels, weights)
+        epoch, augments, has_fields = job.epoch, self._augments, self.store.has_fields
+        inputs = self.store.input_parts(job.picks, job.all_sizes)
+        labelled = self._labelled(job)
+        for picks in job.picks.split(job.all_sizes):
+            read = {
+                name: self._prepared(name, next(arrays), picks, epoch, augments=augments)
+                for name, arrays in inputs.items()
+            }
+            labels, weights = next(labelled)
+            yield Block(read if has_fields else read[""], labels, weights)
 
-    def _prepared(self, name: str, inputs: Array, job: Job, *, augments: bool) -> Tensor:
+    def all_blocks(self, jobs: Iterable[Job]) -> Iterator[Block]:
+        """Make the blocks of one job after another; see ``blocks``."""
+        return chain.from_iterable(map(self.blocks, jobs))
+
+    def _labelled(self, job: Job) -> Iterator[tuple[Tensor | None, Tensor | None]]:
+        """Give the labels and the weights of each block."""
+        store, weights = self.store, self._weights
+        if store.labels_are_inputs:
+            ((name, arrays),) = store.input_parts(job.picks, job.all_sizes).items()
+            for picks, array in zip(job.picks.split(job.all_sizes), arrays, strict=True):
+                labels = self._prepared(name, array, picks, job.epoch, augments=False)
+                yield labels, None if weights is None else _ones(len(array))
+        elif store.has_labels:
+            for array in store.label_parts(job.picks, job.all_sizes):
+                yield torch.from_numpy(array), None if weights is None else weights.of(array)
+        else:
+            for size in job.all_sizes:
+                yield None, None if weights is None else _ones(size)
+
+    def _prepared(
+        self, name: str, inputs: Array, picks: Picks, epoch: int, *, augments: bool
+    ) -> Tensor:
         if self._prepare is None:
             return torch.from_numpy(inputs)
-        return self._prepare(name, inputs, job.picks, job.epoch, augments=augments)
+        return self._prepare(name, inputs, picks, epoch, augments=augments)
+
+
+def _ones(num_rows: int) -> Tensor:
+    return torch.ones(num_rows, dtype=torch.float32, device="cpu")

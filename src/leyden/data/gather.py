@@ -2,9 +2,10 @@
 
 import math
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property, partial
+from itertools import accumulate
+from math import inf
 
 import numpy as np
 from typing_extensions import override
@@ -23,6 +24,7 @@ __all__ = ["ShardStore"]
 _MOMENT = 0.01  # seconds; a file that was there before is taken to be there still
 _AHEAD_AT_MOST = 1 << 30  # bytes: what is read much before its turn may be forgotten by then
 _AT_ONCE = 64  # large files that are opened at once: a process may have some hundreds open
+_SMALL = 1 << 20  # bytes that are read for all blocks at once, as labels mostly are
 _CHECK_EVERY = 0.5  # seconds
 _CHECK_SHARE = 50  # as many times longer than a check takes, it is until the next
 
@@ -78,6 +80,8 @@ class ShardStore:
         """
         began = time.monotonic()
         self.catalog.check()
+        for array in (*self._inputs.values(), self._labels):
+            array.checked = began
         now = time.monotonic()
         self._next_check = now + max(_CHECK_EVERY, _CHECK_SHARE * (now - began))
 
@@ -123,28 +127,30 @@ class ShardStore:
         Raises:
             ShardError: If a shard is missing or broken.
         """
-        return {name: array.read(picks) for name, array in self._inputs.items()}
+        return {name: next(parts) for name, parts in self.input_parts(picks, [len(picks)]).items()}
 
     def labels(self, picks: Picks) -> Array:
         """Read labels; see ``inputs``."""
-        return self._labels.read(picks)
+        return next(self.label_parts(picks, [len(picks)]))
 
+    def input_parts(self, picks: Picks, sizes: Sequence[int]) -> dict[str, Iterator[Array]]:
+        """Read inputs part by part, each when it is asked for; their sets are opened once.
 
-@dataclass(slots=True)
-class _Located:
-    """Rows whose sets are open, to be read stretch by stretch.
+        Args:
+            picks: Which rows, of all parts.
+            sizes: Rows of each part.
 
-    Args:
-        picks: Which rows.
-        opened: Their sets.
-        gather: Copies the rows; ``None`` where they have to be read set by set.
-        checked: When the files were last looked at.
-    """
+        Returns:
+            The parts, as ``inputs`` gives them.
 
-    picks: Picks
-    opened: list[OpenSet]
-    gather: RowGather | None
-    checked: float
+        Raises:
+            ShardError: If a shard is missing or broken, once it is read.
+        """
+        return {name: array.parts(picks, sizes) for name, array in self._inputs.items()}
+
+    def label_parts(self, picks: Picks, sizes: Sequence[int]) -> Iterator[Array]:
+        """Read labels part by part; see ``input_parts``."""
+        return self._labels.parts(picks, sizes)
 
 
 class _Arrays:
@@ -153,7 +159,7 @@ class _Arrays:
     def __init__(self, shelf: Shelf, open_set: Callable[[int], OpenPiece]) -> None:
         self._shelf, self._open_set = shelf, open_set
         self._preloaded: dict[int, OpenSet] = {}
-        self._located: _Located | None = None
+        self.checked = -inf  # when all files were last looked at, in seconds of a monotonic clock
 
     def preload(self, set_number: int) -> None:
         """Read a set into memory."""
@@ -167,34 +173,49 @@ class _Arrays:
         """Say whether a set is open already."""
         return set_number in self._preloaded or (self, set_number) in self._shelf
 
-    def read(self, picks: Picks) -> Array:
-        """Read rows, ``(rows, ...)``."""
-        whole, now, located = picks.whole or picks, time.monotonic(), self._located
-        if located is None or located.picks is not whole:
-            located = self._located = None  # and with it the sets that were closed meanwhile
-            located = self._located = self._locate(whole, now)
-        elif now - located.checked > _MOMENT:
-            for one in located.opened:
-                one.check()
-            located.checked = now
-        if located.gather is None:
-            return self._read_alone(picks.compact())
-        with _refusing_lost_pages(located.opened):
-            return located.gather.take(picks.begin, picks.begin + len(picks))
+    def parts(self, picks: Picks, sizes: Sequence[int]) -> Iterator[Array]:
+        """Read rows part by part, each ``(rows, ...)``."""
+        checked = time.monotonic()
+        opened = self._open_all(picks)
+        gather = _gather(opened, picks) if opened else None
+        if gather is None:
+            opened.clear()  # so that each of them can be closed
+            yield from self._parts_of_less(picks, sizes)
+            return
+        ends = list(accumulate(sizes))
+        spans = zip([0, *ends], ends, strict=False)
+        self._count(opened, picks)
+        if gather.row_bytes * len(picks) <= _SMALL:
+            with _refusing_lost_pages(opened):
+                rows = gather.take(0, len(picks))
+            yield from (rows[begin:end] for begin, end in spans)
+            return
+        for begin, end in spans:
+            now = time.monotonic()
+            if now - checked > _MOMENT:
+                for one in opened:
+                    one.check()
+                checked = now
+            with _refusing_lost_pages(opened):
+                part = gather.take(begin, end)
+            yield part
 
-    def _locate(self, picks: Picks, now: float) -> _Located:
-        """Open the sets of rows, unless that would fill the memory."""
-        if not self._fit(picks):
-            return _Located(picks, [], None, now)
-        opened = [self._open(number) for number in picks.sets]
-        gather = _gather(opened, picks)
-        if gather is not None:
-            self._count(opened, picks)
-        return _Located(picks, opened, gather, now)
+    def _parts_of_less(self, picks: Picks, sizes: Sequence[int]) -> Iterator[Array]:
+        """Read half of the parts and then the others: their sets may fit into memory."""
+        if len(sizes) == 1:
+            yield self._read_alone(picks.compact())
+            return
+        half = len(sizes) // 2
+        rows = sum(sizes[:half])
+        yield from self.parts(picks.part(0, rows).compact(), sizes[:half])
+        yield from self.parts(picks.part(rows, len(picks)).compact(), sizes[half:])
 
-    def _fit(self, picks: Picks) -> bool:
+    def _open_all(self, picks: Picks) -> list[OpenSet]:
+        """Open the sets of rows; none of them if they would fill the memory."""
         array = self._open(picks.sets[0]).array
-        return array is not None and array.nbytes * len(picks.sets) <= self._shelf.limit
+        if array is None or array.nbytes * len(picks.sets) > self._shelf.limit:
+            return []
+        return [self._open(number) for number in picks.sets]
 
     def _read_alone(self, picks: Picks) -> Array:
         """Read from sets that do not fit into memory all at once."""
@@ -217,9 +238,11 @@ class _Arrays:
         self._shelf.tidy()
 
     def _open(self, set_number: int) -> OpenSet:
-        """Open a set, or check its file if it is open."""
+        """Open a set, or check its file if it is open and all were not checked a moment ago."""
         return self._preloaded.get(set_number) or self._shelf.get(
-            (self, set_number), partial(self._open_set, set_number)
+            (self, set_number),
+            partial(self._open_set, set_number),
+            checks=time.monotonic() - self.checked > _MOMENT,
         )
 
     def _read_in_turn(self, picks: Picks) -> Array:

@@ -21,9 +21,9 @@ from leyden.errors import ResumeError
 __all__ = ["Batch", "BatchLoader", "Progress"]
 
 _STATE_VERSION = 2
-_BLOCK_BYTES = 1 << 19  # two blocks, one of them in use, fit the cache of a core
+_BLOCK_BYTES = 1 << 21  # what a block costs is spread over its batches; it still fits the cache
 _PLANNED_ROWS = 16384  # worked out at a time
-_PLANNED_BLOCKS = 64  # likewise, at most
+_PLANNED_BYTES = 128 << 20  # likewise, at most
 _AHEAD_BYTES = 64 << 20  # read before they are needed
 
 
@@ -113,7 +113,7 @@ class BatchLoader:
     ) -> None:
         self._assembler, self._make_plan, self._fingerprint = assembler, make_plan, fingerprint
         self._store, self._cut = assembler.store, cut
-        self._make_blocks = make_blocks or (lambda jobs: map(assembler, jobs))
+        self._make_blocks = make_blocks or assembler.all_blocks
         if isinstance(make_blocks, Workers):  # which do not end well with the garbage
             finalize(self, make_blocks.close)
         self._every_epoch_alike, self._on_batch, self._on_end = every_epoch_alike, on_batch, on_end
@@ -295,21 +295,19 @@ class BatchLoader:
 
 
 def _jobs(store: ShardStore, plan: EpochPlan, first: int, sizes: list[list[int]]) -> Iterator[Job]:
-    """Work out one block after another, several in one go, and note their batches' sizes."""
-    num_batches = len(plan.grid)
+    """Work out the blocks of an epoch, many at a time, and note the sizes of each one's batches."""
+    num_batches, batch_bytes = len(plan.grid), plan.batch_size * store.row_bytes
     asked = plan.order.visits_before(plan.grid.rows_before(first))
-    at_once = max(1, _BLOCK_BYTES // (plan.batch_size * store.row_bytes))
-    num_blocks = min(max(1, _PLANNED_ROWS // (at_once * plan.batch_size)), _PLANNED_BLOCKS)
-    for start in range(first, num_batches, num_blocks * at_once):
-        stop = min(start + num_blocks * at_once, num_batches)
+    at_once = max(1, _BLOCK_BYTES // batch_bytes)
+    most = min(_PLANNED_ROWS // plan.batch_size, _PLANNED_BYTES // batch_bytes)
+    planned = max(1, most // at_once) * at_once
+    for start in range(first, num_batches, planned):
+        stop = min(start + planned, num_batches)
         picks, rows = plan.block(start, stop)
         asked = _read_ahead(store, plan, plan.grid.rows_before(stop), asked)
-        begin = 0
-        for block in range(0, stop - start, at_once):
-            sizes.append(rows[block : block + at_once])
-            end = begin + sum(sizes[-1])
-            yield Job(picks.part(begin, end), plan.epoch)
-            begin = end
+        batches = [rows[begin : begin + at_once] for begin in range(0, len(rows), at_once)]
+        sizes.extend(batches)
+        yield Job(picks, plan.epoch, [sum(block) for block in batches])
 
 
 def _read_ahead(store: ShardStore, plan: EpochPlan, position: int, asked: int) -> int:

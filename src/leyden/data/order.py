@@ -301,14 +301,16 @@ class EpochOrder:
         first = index * self._group_size
         last = min(first + self._group_size, len(self._order)) - 1
         lengths = self.visited_lengths[first : last + 1]
-        visits = np.repeat(np.arange(first, last + 1), lengths)
-        rows = np.arange(len(visits)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        begins, num_rows = np.cumsum(lengths) - lengths, int(lengths.sum())
         random, block = self._random(1 + index), self._mode.block
-        num_blocks = len(rows) // block
-        # What is left of a set after its whole blocks stays at the set's end.
-        order = (random.permutation(num_blocks)[:, np.newaxis] * block + np.arange(block)).ravel()
-        order = np.concatenate([order, np.arange(num_blocks * block, len(rows))])
-        return _Group(int(self._ends[first] - lengths[0]), visits[order], rows[order])
+        order = random.permutation(num_rows // block)
+        if block > 1:
+            order = (order[:, np.newaxis] * block + np.arange(block)).ravel()
+            # What is left of a set after its whole blocks stays at the set's end.
+            order = np.concatenate([order, np.arange(len(order), num_rows)])
+        places = np.repeat(np.arange(len(lengths)), lengths)[order]
+        begin = int(self._ends[first] - lengths[0])
+        return _Group(begin, first + places, order - begins[places])
 
 
 def _look_up(sets: Sequence[int], lengths: Mapping[int, int]) -> NDArray[np.intp]:

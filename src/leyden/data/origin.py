@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 from string import ascii_lowercase
+from typing import Protocol
 
 import numpy as np
 from typing_extensions import override
@@ -44,7 +45,7 @@ class Slice:
         return hash((self.set_number, self.part, self.rows.tobytes()))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class BatchOrigin:
     """Where a batch comes from: it is the concatenation of its slices.
 
@@ -67,6 +68,18 @@ class BatchOrigin:
     is_repeated: bool = False
     window: Window | None = None
 
+    @override
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, BatchOrigin) and self._facts == other._facts
+
+    @override
+    def __hash__(self) -> int:
+        return hash(self._facts)
+
+    @property
+    def _facts(self) -> tuple[object, ...]:
+        return self.epoch, self.batch_index, self.slices, self.is_repeated, self.window
+
     @cached_property
     def name(self) -> str:
         """What the batch is called: ``12``, ``12-a``, ``12+13`` or ``12-b+13-a``."""
@@ -81,6 +94,68 @@ class BatchOrigin:
     def num_rows(self) -> int:
         """Its rows."""
         return sum(len(piece.rows) for piece in self.slices)
+
+
+class Runs(Protocol):
+    """Knows the sets of batches, and names their slices."""
+
+    def set_numbers(self, batch: int) -> tuple[int, ...]:
+        """The sets of a batch, slice by slice."""
+        ...
+
+    def slices(self, batch: int) -> tuple[Slice, ...]:
+        """The slices of a batch."""
+        ...
+
+
+class PlannedOrigin(BatchOrigin):
+    """A batch of a plan, whose slices are worked out and named when somebody asks for them.
+
+    Args:
+        epoch: Its epoch, from zero.
+        batch_index: Its place in the epoch, from zero.
+        runs: Knows its slices.
+        batch: Which batch it is to ``runs``.
+        is_repeated: See ``BatchOrigin``.
+        window: Likewise.
+    """
+
+    _runs: Runs
+    _batch: int
+
+    def __init__(
+        self,
+        epoch: int,
+        batch_index: int,
+        runs: Runs,
+        batch: int,
+        *,
+        is_repeated: bool,
+        window: Window | None,
+    ) -> None:
+        self.__dict__.update(  # since attributes are not to be set
+            epoch=epoch,
+            batch_index=batch_index,
+            is_repeated=is_repeated,
+            window=window,
+            _runs=runs,
+            _batch=batch,
+        )
+
+    @cached_property
+    @override
+    def slices(self) -> tuple[Slice, ...]:
+        """What it takes from each set, in the order of the batch."""
+        return self._runs.slices(self._batch)
+
+    @property
+    @override
+    def set_numbers(self) -> tuple[int, ...]:
+        return self._runs.set_numbers(self._batch)
+
+    @override
+    def __reduce__(self) -> tuple[type[BatchOrigin], tuple[object, ...]]:
+        return BatchOrigin, self._facts  # without the plan
 
 
 def part_name(index: int | None) -> str:

@@ -1,5 +1,6 @@
 """Rows of several sets, picked for a batch or a block of them."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -22,15 +23,11 @@ class Picks:
         sets: Set numbers.
         places: Which of these each row is from, ``(rows,)``.
         rows: Its index within that set, ``(rows,)``.
-        whole: The picks that these are a stretch of, if they are.
-        begin: Where among those they begin.
     """
 
     sets: tuple[int, ...]
     places: NDArray[np.intp]
     rows: Rows
-    whole: "Picks | None" = None
-    begin: int = 0
 
     @classmethod
     def of(cls, set_numbers: ArrayLike, rows: ArrayLike) -> "Picks":
@@ -50,12 +47,18 @@ class Picks:
 
     def part(self, begin: int, end: int) -> "Picks":
         """Take the rows from one to another."""
-        places, rows = self.places[begin:end], self.rows[begin:end]
-        return Picks(self.sets, places, rows, self.whole or self, self.begin + begin)
+        return Picks(self.sets, self.places[begin:end], self.rows[begin:end])
 
-    def alone(self) -> "Picks":
-        """Forget what these are a stretch of."""
-        return Picks(self.sets, self.places, self.rows)
+    def split(self, sizes: Iterable[int]) -> "Iterator[Picks]":
+        """Take the first rows, then the next, and so on.
+
+        Args:
+            sizes: How many each time.
+        """
+        begin = 0
+        for size in sizes:
+            yield self.part(begin, begin + size)
+            begin += size
 
     def compact(self) -> "Picks":
         """Leave out the sets without a row."""

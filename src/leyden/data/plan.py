@@ -5,7 +5,7 @@ shuffle, the seed, ``e`` and ``b``. Nothing is kept between calls but what is wo
 twice, so any batch of any epoch can be asked for in any order.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from leyden.data.grid import BatchGrid
 from leyden.data.order import EpochOrder, Visits, check_whole, name_shuffle
-from leyden.data.origin import BatchOrigin, Slice, part_name
+from leyden.data.origin import BatchOrigin, PlannedOrigin, Slice, part_name
 from leyden.data.picks import Picks
 from leyden.lifecycle import Window
 from leyden.types import Rows
@@ -62,29 +62,46 @@ class _Stretch(NamedTuple):
     rows: Rows
     positions: NDArray[np.intp]
 
+    def holds(self, batch: int) -> bool:
+        """Say whether a batch is one of these."""
+        return self.first <= batch < self.first + len(self.bounds) - 1
 
-class _Named(NamedTuple):
+
+class _Runs:
     """Consecutive batches as runs of rows of one set.
 
     Args:
-        first: Index of the first batch.
-        bounds: Index of the first run of each batch, and the one after the last.
-        starts: Where each run begins among the rows, and where the last one ends.
-        sets: The set of each run.
-        parts: Which part of it the run is.
-        rows: Indices within the sets, ``(rows,)``.
+        stretch: The batches.
+        part_of: Names the part of a set that a run is, by the visit, its first position and its
+            rows.
     """
 
-    first: int
-    bounds: list[int]
-    starts: list[int]
-    sets: list[int]
-    parts: list[str]
-    rows: Rows
+    def __init__(self, stretch: _Stretch, part_of: Callable[[int, int, int], str]) -> None:
+        self.stretch, self._part_of = stretch, part_of
+        begins = np.zeros(len(stretch.rows), np.bool_)  # where a batch or another set begins
+        begins[stretch.bounds[:-1]] = True
+        begins[1:] |= stretch.places[1:] != stretch.places[:-1]
+        starts = np.flatnonzero(begins)
+        self._bounds: list[int] = np.searchsorted(starts, stretch.bounds).tolist()
+        self._places: list[int] = stretch.places[starts].tolist()
+        self._sets = [stretch.sets[place] for place in self._places]
+        self._starts: list[int] = [*starts.tolist(), len(stretch.rows)]
 
-    def rows_of(self, run: int) -> Rows:
-        """Give the rows of a run."""
-        return self.rows[self.starts[run] : self.starts[run + 1]]
+    def set_numbers(self, batch: int) -> tuple[int, ...]:
+        """The sets of a batch."""
+        place = batch - self.stretch.first
+        return tuple(self._sets[self._bounds[place] : self._bounds[place + 1]])
+
+    def slices(self, batch: int) -> tuple[Slice, ...]:
+        """The runs of a batch, with their names."""
+        place = batch - self.stretch.first
+        return tuple(map(self._slice, range(self._bounds[place], self._bounds[place + 1])))
+
+    def _slice(self, run: int) -> Slice:
+        start, stop = self._starts[run : run + 2]
+        visit, position = self.stretch.visits[self._places[run]], self.stretch.positions[start]
+        part = self._part_of(int(visit), int(position), stop - start)
+        return Slice(self._sets[run], self.stretch.rows[start:stop], part)
 
 
 class EpochPlan:
@@ -146,7 +163,8 @@ class EpochPlan:
             first_step=begin.step_rows,
         )
         self._parts: dict[int, tuple[int, NDArray[np.intp]]] = {}
-        self._last_named: _Named | None = None
+        self._stretches: list[_Stretch] = []  # those that were worked out last
+        self._last_runs: _Runs | None = None
 
     @property
     def shuffle(self) -> str:
@@ -210,18 +228,12 @@ class EpochPlan:
             problem = f"Expected a batch index from {first} to {len(self) - 1}"
             raise IndexError(f"{problem}, but got {batch_index!r} in epoch {self.epoch}.")
         batch, window = divmod(batch_index, self.windows)
-        named = self._named_around(batch)
-        first, stop = named.bounds[batch - named.first : batch - named.first + 2]
-        slices = tuple(
-            Slice(
-                named.sets[run], named.rows[slice(*named.starts[run : run + 2])], named.parts[run]
-            )
-            for run in range(first, stop)
-        )
-        return BatchOrigin(
+        runs = self._runs_around(batch)
+        return PlannedOrigin(
             self.epoch,
             batch_index,
-            slices,
+            runs,
+            batch,
             is_repeated=self.grid.is_repeated(batch, self.rank),
             window=Window(window, self.windows) if self.windows > 1 else None,
         )
@@ -237,40 +249,20 @@ class EpochPlan:
             The rows of all batches, in their order, and how many each batch has.
         """
         stretch = self._stretch(first, stop)
+        self._stretches = [*self._stretches[-1:], stretch]
         sizes: list[int] = np.diff(stretch.bounds).tolist()
         return Picks(stretch.sets, stretch.places, stretch.rows), sizes
 
-    def _named_around(self, batch: int) -> "_Named":
-        """Name the parts of some batches at once of which one is asked for, and likely the next."""
-        last = self._last_named
-        if last is None or not last.first <= batch < last.first + len(last.bounds) - 1:
-            stop = min(batch + max(1, _ROWS_AT_ONCE // self.batch_size), len(self.grid))
-            last = self._last_named = self._name(self._stretch(batch, stop))
-        return last
-
-    def _name(self, stretch: "_Stretch") -> "_Named":
-        num_rows = len(stretch.rows)
-        begins = np.zeros(num_rows, np.bool_)  # where a batch or another set begins
-        begins[stretch.bounds[:-1]] = True
-        begins[1:] |= np.diff(stretch.places) != 0
-        starts = np.flatnonzero(begins)
-        places = stretch.places[starts]
-        visits, sizes = stretch.visits[places], np.diff(starts, append=num_rows)
-        is_whole = sizes == self.order.visited_lengths[visits]
-        parts = [
-            part_name(None if whole else self._part(visit, position))
-            for visit, position, whole in zip(
-                visits.tolist(), stretch.positions[starts].tolist(), is_whole.tolist(), strict=True
-            )
-        ]
-        return _Named(
-            stretch.first,
-            np.searchsorted(starts, stretch.bounds).tolist(),
-            [*starts.tolist(), num_rows],
-            [stretch.sets[place] for place in places.tolist()],
-            parts,
-            stretch.rows,
-        )
+    def _runs_around(self, batch: int) -> _Runs:
+        """Cut some batches at once of which one is asked for, and likely the next."""
+        runs = self._last_runs
+        if runs is None or not runs.stretch.holds(batch):
+            stretch = next((one for one in self._stretches if one.holds(batch)), None)
+            if stretch is None:
+                stop = min(batch + max(1, _ROWS_AT_ONCE // self.batch_size), len(self.grid))
+                stretch = self._stretch(batch, stop)
+            runs = self._last_runs = _Runs(stretch, self._part_name)
+        return runs
 
     def _stretch(self, first: int, stop: int) -> "_Stretch":
         spans = self.grid.spans(first, stop, self.rank)
@@ -302,8 +294,10 @@ class EpochPlan:
         """Tell which sets have rows at a position or after it, in the order of their visits."""
         return self.order.sets_from(position, self.num_rows)
 
-    def _part(self, visit: int, position: int) -> int:
-        """Count the batches before that of a position with rows of its visit."""
+    def _part_name(self, visit: int, position: int, num_rows: int) -> str:
+        """Name the part of a set that begins at a position, by the batches before it."""
+        if num_rows == self.order.visited_lengths[visit]:
+            return part_name(None)
         group = self.order.group_of(visit)
         if group not in self._parts:
             if len(self._parts) > 1:  # a batch may straddle two groups
@@ -312,16 +306,19 @@ class EpochPlan:
             cells = self.grid.cells(np.arange(begin, begin + len(visits)))
             self._parts[group] = begin, _count_parts(visits, cells)
         begin, parts = self._parts[group]
-        return int(parts[position - begin])
+        return part_name(int(parts[position - begin]))
 
 
 def _tell_apart(visits: Visits) -> tuple[Visits, NDArray[np.intp]]:
     """List the visits there are, and find for each position which of them it is."""
     first = visits.min()
-    present = np.flatnonzero(np.bincount(visits - first))
+    visits = visits - first
+    present = np.flatnonzero(np.bincount(visits))
+    if len(present) > present[-1]:  # all up to the last
+        return present + first, visits
     places = np.empty(present[-1] + 1, np.intp)
     places[present] = np.arange(len(present))
-    return present + first, places[visits - first]
+    return present + first, places[visits]
 
 
 def _set_by_set(

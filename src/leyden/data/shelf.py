@@ -97,12 +97,13 @@ class Shelf:
         """Say whether a set is open."""
         return key in self._open
 
-    def get(self, key: Hashable, opener: Opener) -> OpenSet:
+    def get(self, key: Hashable, opener: Opener, *, checks: bool = True) -> OpenSet:
         """Fetch a set, and open it if it is not; others are not closed before ``tidy``.
 
         Args:
             key: What tells sets and their arrays apart.
             opener: Opens it.
+            checks: Whether to look at its file, if it is open.
 
         Raises:
             ShardError: If its file is missing or broken, or has been written since it was found.
@@ -113,7 +114,8 @@ class Shelf:
             self.num_bytes += found.num_bytes
         else:
             self._open.move_to_end(key)
-            found.piece.check()
+            if checks:
+                found.piece.check()
         return found
 
     def count(self, opened: OpenSet, num_rows: int) -> None:

@@ -38,8 +38,8 @@ def make_blocks(
     if num_workers:
         return Workers(assembler, num_workers, persistent=persistent, pin_memory=pins)
     if pins:
-        return lambda jobs: (assembler(job).pin() for job in jobs)
-    return lambda jobs: map(assembler, jobs)
+        return lambda jobs: (block.pin() for job in jobs for block in assembler.blocks(job))
+    return assembler.all_blocks
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,11 @@ class _Jobs:
         self.are: Iterable[Job] = ()
 
     def __iter__(self) -> Iterator[Job]:
-        return (Job(job.picks.alone(), job.epoch) for job in self.are)  # which is less to send
+        return (
+            Job(picks.compact(), job.epoch)  # lest a worker opens the sets of all blocks
+            for job in self.are
+            for picks in job.picks.split(job.all_sizes)
+        )
 
 
 class _Blocks(Dataset[_Made]):

@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from leyden.errors import DataError
+from leyden.errors import DataError, ShardError
 from leyden.shards.formats import OpenFile
 from leyden.shards.pieces import OpenPiece, Piece
-from leyden.shards.readers import reading
 from leyden.types import Array
 
 __all__ = ["Catalog", "Shard"]
@@ -160,8 +159,11 @@ class Catalog:
             ShardError: If one is missing, or has been written since.
         """
         for set_number, piece in self._files:
-            with reading(piece.path, set_number=set_number):
+            try:
                 piece.check()
+            except ShardError as error:
+                error.set_number = set_number
+                raise
 
     @cached_property
     def _files(self) -> tuple[tuple[int, Piece], ...]:

@@ -149,10 +149,11 @@ def _check_alike(what: str, pieces: Mapping[int, Piece], *, by_key: bool) -> Non
     makes: dict[tuple[object, ...], str] = {}
     for number, piece in pieces.items():
         key = piece.key if by_key else None
-        columns = "" if key is None else f" {list_some([key] if isinstance(key, str) else key)}"
-        make = f"{piece.dtype} {piece.row_shape}{columns}"
-        line = f"set {number}: {make} in {piece.path}"
-        makes.setdefault((piece.row_shape, piece.dtype, key), line)
+        make = piece.row_shape, piece.dtype, key
+        if make not in makes:
+            columns = "" if key is None else f" {list_some([key] if isinstance(key, str) else key)}"
+            found = f"{piece.dtype} {piece.row_shape}{columns}"
+            makes[make] = f"set {number}: {found} in {piece.path}"
     if len(makes) > 1:
         problem = f"Expected {what} of one shape and dtype in all sets, but they differ."
         raise ShardError("\n".join([problem, *makes.values()]))

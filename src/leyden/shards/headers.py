@@ -60,6 +60,7 @@ class Headers:
         self._memory = memory
         self._entries = _load(memory) if memory else {}
         self._seconds = 0.0
+        self._seen: set[str] = set()  # files that were there when they were asked for
 
     def keys(self, path: Path) -> tuple[str, ...]:
         """List the arrays or columns of a file, if they have names.
@@ -110,7 +111,7 @@ class Headers:
             shape, dtype = entry.arrays[name]
             return Piece(path, shape[0], key, shape=shape, dtype=np.dtype(dtype), state=entry.state)
         start = perf_counter()
-        piece = measure(path, key)
+        piece = measure(path, key, state=entry.state)
         entry.arrays[name] = (piece.shape, np.dtype(piece.dtype).str)
         self._seconds += perf_counter() - start
         return piece
@@ -120,6 +121,7 @@ class Headers:
         if not format_of(path).is_builtin:
             return _Entry(state)
         name = os.path.abspath(path)  # noqa: PTH100 - faster than Path, and there are many files
+        self._seen.add(name)
         entry = self._entries.get(name)
         if entry is None or entry.state != state:
             entry = self._entries[name] = _Entry(state)
@@ -131,15 +133,20 @@ class Headers:
             return
         folder = os.path.abspath(self._memory.parent)  # noqa: PTH100 - faster
         files = {
-            os.path.relpath(name, folder): [entry.state, entry.names, entry.arrays]
+            _relative(name, folder): [entry.state, entry.names, entry.arrays]
             for name, entry in self._entries.items()
-            if os.path.exists(name)  # noqa: PTH110 - faster
+            if name in self._seen or os.path.exists(name)  # noqa: PTH110 - faster
         }
         try:
             with replacing(self._memory) as temporary:
                 temporary.write_text(json.dumps({"version": _VERSION, "files": files}))
         except OSError as error:
             _log.debug("What %s holds is not remembered: %s", folder, error)
+
+
+def _relative(name: str, folder: str) -> str:
+    inside = name.startswith(os.path.join(folder, ""))  # noqa: PTH118 - faster
+    return name[len(folder) :].lstrip(os.sep) if inside else os.path.relpath(name, folder)
 
 
 def _load(memory: Path) -> dict[str, _Entry]:

@@ -72,13 +72,20 @@ class Piece:
         raise ShardError(f"{problem} {_CHANGED}", path=self.path)
 
 
-def measure(path: Path, key: Key = None, *, reader: OpenFile | None = None) -> Piece:
+def measure(
+    path: Path,
+    key: Key = None,
+    *,
+    reader: OpenFile | None = None,
+    state: FileState | None = None,
+) -> Piece:
     """Find out from its header what one array of a file holds.
 
     Args:
         path: The file.
         key: Which array; ``None`` for the only one.
         reader: Opens the file instead of the format that its extension names.
+        state: What ``state_of`` said of it just now, if that was asked.
 
     Returns:
         All rows of the array.
@@ -88,7 +95,7 @@ def measure(path: Path, key: Key = None, *, reader: OpenFile | None = None) -> P
         FormatError: If its extension is not known.
         MissingExtraError: If its format needs a package that is not installed.
     """
-    state = state_of(path)
+    state = state or state_of(path)
     array = open_array(path, key, reader=reader)
     num_rows, shape = count_rows(array, path), tuple(array.shape)
     return Piece(path, num_rows, key, shape=shape, dtype=np.dtype(array.dtype), state=state)
