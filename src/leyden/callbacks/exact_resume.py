@@ -39,6 +39,7 @@ from leyden.resume import (
     loaders_of,
     logger_states,
     overwrite_later_files,
+    plain_attributes,
     rank_state,
 )
 
@@ -109,6 +110,7 @@ class ExactResume(Callback):
         self._moment = Moment.ELSEWHERE
         self._first_of_loop: bool | None = None  # as it was before a validation
         self._written = (-1, 0.0)  # optimizer steps and time at the last writing
+        self._attributes: dict[str, dict[str, Any]] = {}  # of the module, before the training
 
     @override
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -172,6 +174,7 @@ class ExactResume(Callback):
     @override
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         trainer.ckpt_path = None  # which a pause has set for this run
+        self._attributes = plain_attributes(pl_module)
         if self._continuation is not None:
             self._continuation.start(trainer, pl_module, self._followers)
 
@@ -262,7 +265,7 @@ class ExactResume(Callback):
         if self._hooks is None or trainer.state.fn != "fit":
             return
         followers = {phase: self._followers(phase) for phase in _PHASES}
-        state = rank_state(trainer, pl_module, followers)
+        state = rank_state(trainer, pl_module, followers, self._attributes)
         state["logged"]["before_val"] = self._first_of_loop
         loggers = logger_states(trainer.loggers) if trainer.is_global_zero else []
         checkpoint[_KEY] = {

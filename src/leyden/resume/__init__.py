@@ -1,5 +1,6 @@
 """The whole state of a training run: how it is captured, kept and brought back."""
 
+from leyden.resume.attributes import plain_attributes
 from leyden.resume.best_files import files_of, overwrite_later_files
 from leyden.resume.continuation import STATE_VERSION, Continuation
 from leyden.resume.interrupts import Interrupted, Interrupts
@@ -43,6 +44,7 @@ __all__ = [
     "loaders_of",
     "logger_states",
     "overwrite_later_files",
+    "plain_attributes",
     "rank_state",
     "verify",
 ]

@@ -7,10 +7,13 @@ States are tensors, numbers and lists only, so that a checkpoint that holds them
 import random
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
+from types import CellType, FunctionType, MemberDescriptorType, MethodType, ModuleType
 from typing import Any, TypeAlias
 
 import numpy as np
 import torch
+from lightning.pytorch import Trainer
 
 __all__ = [
     "Generator",
@@ -27,6 +30,7 @@ Generator: TypeAlias = torch.Generator | np.random.Generator | np.random.RandomS
 """A generator that an object may own."""
 
 _KINDS = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
+_NOT_ITS_OWN = (type, ModuleType, Trainer)  # what they hold belongs to others
 _FEW = 256  # members of one container that are looked through for generators
 _DEPTH = 8  # attributes of attributes
 
@@ -66,8 +70,8 @@ def restore_global_state(state: Mapping[str, Any]) -> None:
 def find_generators(owner: object) -> list[Generator]:
     """Find the generators that an object holds, in itself or in what it is made of.
 
-    Looks through attributes, lists, tuples and dictionaries, in an order that is the same for
-    every copy of the object.
+    Looks through attributes, slots, lists, tuples, dictionaries, and what functions close over, in
+    an order that is the same for every copy of the object. `random.SystemRandom` has no state.
 
     Args:
         owner: A dataset, a sampler, a loader, a transform ...
@@ -173,6 +177,8 @@ def _state(generator: Generator) -> Any:
 
 
 def _search(owner: object, found: dict[int, Generator], seen: set[int], depth: int) -> None:
+    if isinstance(owner, random.SystemRandom):
+        return
     if isinstance(owner, _KINDS):
         found.setdefault(id(owner), owner)
         return
@@ -184,13 +190,29 @@ def _search(owner: object, found: dict[int, Generator], seen: set[int], depth: i
 
 
 def _parts(owner: object) -> list[object]:
-    if isinstance(owner, Mapping):
+    if isinstance(owner, dict):  # other mappings may read a file for a value, or refuse to
         return list(owner.values()) if len(owner) <= _FEW else []
     if isinstance(owner, list | tuple):
         return list(owner) if len(owner) <= _FEW else []
-    if isinstance(owner, type) or callable(getattr(owner, "__code__", None)):
-        return []
-    return list(vars(owner).values()) if hasattr(owner, "__dict__") else []
+    if isinstance(owner, partial):
+        return [owner.func, owner.args, owner.keywords]
+    if isinstance(owner, MethodType):
+        return [owner.__self__]
+    if isinstance(owner, FunctionType):
+        return [cell.cell_contents for cell in owner.__closure__ or () if cell != CellType()]
+    return [] if isinstance(owner, _NOT_ITS_OWN) else _attributes(owner)
+
+
+def _attributes(owner: object) -> list[object]:
+    slots = [
+        name
+        for kind in type(owner).__mro__
+        if "__slots__" in vars(kind)
+        for name, member in vars(kind).items()
+        if isinstance(member, MemberDescriptorType) and hasattr(owner, name)
+    ]
+    named = list(vars(owner).values()) if hasattr(owner, "__dict__") else []
+    return [*named, *(getattr(owner, name) for name in slots)]
 
 
 def _as_plain(state: Any) -> Any:

@@ -8,6 +8,7 @@ from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
 from leyden.errors import ResumeError
+from leyden.resume.attributes import changed_attributes, restore_attributes
 from leyden.resume.generators import global_state, restore_global_state
 from leyden.resume.loaders import LoaderFollower
 from leyden.resume.metrics import metric_states, restore_metric_states
@@ -23,13 +24,19 @@ __all__ = ["gathered", "rank_state", "restore_rank_state"]
 Followers = Mapping[str, Sequence[LoaderFollower]]
 
 
-def rank_state(trainer: Trainer, module: LightningModule, followers: Followers) -> dict[str, Any]:
+def rank_state(
+    trainer: Trainer,
+    module: LightningModule,
+    followers: Followers,
+    attributes: Mapping[str, Mapping[str, Any]],
+) -> dict[str, Any]:
     """Write down the state of this process.
 
     Args:
         trainer: The trainer.
         module: Its module.
         followers: Of the loaders of each phase.
+        attributes: What the module's plain attributes were before the training.
 
     Returns:
         Tensors and plain values.
@@ -39,6 +46,7 @@ def rank_state(trainer: Trainer, module: LightningModule, followers: Followers) 
         "metrics": metric_states(module),
         "gradients": _gradients(module) if accumulates(trainer) else {},
         "buffers": _buffers(module),
+        "attributes": changed_attributes(module, attributes),
         "modes": {name: part.training for name, part in module.named_modules()},
         "loaders": {
             phase: [one.state_dict(drawn_ahead(trainer, phase)) for one in some]
@@ -65,6 +73,7 @@ def restore_rank_state(
     restore_metric_states(module, state["metrics"])
     restore_logged(trainer, state["logged"])
     _restore_gradients(module, state["gradients"])
+    restore_attributes(module, state["attributes"])
     buffers = dict(module.named_buffers())
     for name, value in state["buffers"].items():
         buffers[name].copy_(value)
