@@ -13,6 +13,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,8 @@ from lightning.pytorch.demos.boring_classes import (
     BoringDataModule,
     BoringDataModuleNoLen,
     BoringModel,
-    IterableBoringDataModule,
     ManualOptimBoringModel,
+    RandomIterableDataset,
 )
 from lightning.pytorch.demos.lstm import LightningLSTM, SequenceSampler
 from lightning.pytorch.demos.transformer import LightningTransformer
@@ -52,6 +53,7 @@ from torch.utils.data import (
 
 from leyden import AutoDataModule, latest_checkpoint
 from leyden.callbacks import ExactResume
+from leyden.resume import store
 
 ROWS, WIDTH = 96, 8
 
@@ -109,6 +111,16 @@ class Endless(Sampler[list[int]]):
         return (torch.randint(ROWS, (8,)).tolist() for _ in range(12))
 
 
+class Batches:
+    """An iterable that is nothing else, and draws as it goes."""
+
+    def __iter__(self) -> Iterator[Any]:
+        rows = Rows()
+        for _ in range(12):
+            chosen = [rows[int(index)] for index in torch.randint(ROWS, (8,))]
+            yield [torch.stack(parts) for parts in zip(*chosen, strict=True)]
+
+
 def _rows(**kwargs: Any) -> DataLoader[Any]:
     sampler = kwargs.pop("sampler", None)
     order = {"shuffle": True} if sampler is None else {"sampler": sampler}
@@ -151,7 +163,7 @@ LOADERS: dict[str, Callable[[], Any]] = {
         "first": _rows(num_workers=2),
         "second": DataLoader(Rows(40), 8, shuffle=True),
     },
-    "list of batches": lambda: [tuple(batch) for batch in DataLoader(Rows(augment=False), 8)],
+    "any iterable": Batches,
 }
 
 
@@ -162,7 +174,12 @@ class Net(LightningModule):
         super().__init__()
         self.kind = training
         self.net = nn.Sequential(
-            nn.Linear(WIDTH, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.3), nn.Linear(16, 2)
+            nn.Flatten(),
+            nn.Linear(WIDTH, 16),
+            nn.BatchNorm1d(16),
+            nn.ReLU(),
+            nn.Dropout(0.3),
+            nn.Linear(16, 2),
         )
         self.accuracy = torchmetrics.Accuracy("multiclass", num_classes=2)
         both = {"f1": torchmetrics.F1Score, "recall": torchmetrics.Recall}
@@ -232,8 +249,8 @@ class Manual(Net):
 
     def configure_optimizers(self) -> Any:
         return (
-            torch.optim.Adam(self.net[0].parameters(), 1e-2),
-            torch.optim.SGD(self.net[4].parameters(), 1e-2, momentum=0.9),
+            torch.optim.Adam(self.net[1].parameters(), 1e-2),
+            torch.optim.SGD(self.net[5].parameters(), 1e-2, momentum=0.9),
         )
 
 
@@ -360,18 +377,27 @@ class Tokens(Dataset[Any]):
         return self.tokens[index, :-1], self.tokens[index, 1:]
 
 
+def _nothing_to_prepare() -> None:
+    """In place of a download."""
+
+
 def _transformer() -> tuple[LightningModule, Any]:
-    return LightningTransformer(vocab_size=50), DataLoader(Tokens(), 8, shuffle=True)
+    module = LightningTransformer(vocab_size=50)
+    module.prepare_data = _nothing_to_prepare
+    return module, DataLoader(Tokens(), 8, shuffle=True)
 
 
 def _lstm() -> tuple[LightningModule, Any]:
     module = LightningLSTM(vocab_size=50)
-    module.prepare_data = lambda: None
+    module.prepare_data = _nothing_to_prepare
     return module, DataLoader(Tokens(), batch_sampler=SequenceSampler(Tokens(), 8))
 
 
+_BRIGHTNESS = [{"type": "random_brightness", "min_factor": 0.5, "max_factor": 1.5}]
+
+
 def _auto(folder: Path, **kwargs: Any) -> tuple[LightningModule, Any]:
-    shards = folder.parent / "shards"
+    shards = folder.parent / ("images" if "augmentors" in kwargs else "shards")
     return Net("plain"), AutoDataModule(shards, batch_size=8, **kwargs)
 
 
@@ -379,7 +405,10 @@ PROJECTS: dict[str, Callable[[Path], tuple[LightningModule, Any]]] = {
     "boring module, loaders of its own": lambda _: (BoringModel(), None),
     "boring module and data module": lambda _: (BoringModel(), BoringDataModule()),
     "boring data without length": lambda _: (BoringModel(), BoringDataModuleNoLen()),
-    "boring iterable data": lambda _: (BoringModel(), IterableBoringDataModule()),
+    "boring iterable data": lambda _: (
+        BoringModel(),
+        DataLoader(RandomIterableDataset(32, 64), num_workers=2),
+    ),
     "boring manual optimization": lambda _: (ManualOptimBoringModel(), BoringDataModule()),
     "transformer": lambda _: _transformer(),
     "LSTM that keeps its state": lambda _: _lstm(),
@@ -387,8 +416,10 @@ PROJECTS: dict[str, Callable[[Path], tuple[LightningModule, Any]]] = {
         f"AutoDataModule, {shuffle}": lambda folder, shuffle=shuffle: _auto(folder, shuffle=shuffle)
         for shuffle in ("none", "sets", "blocks", "rows", "window:3", "full")
     },
-    "AutoDataModule, augmented": lambda folder: _auto(folder, augmentors=["noise"]),
-    "AutoDataModule, 2 workers": lambda folder: _auto(folder, augmentors=["noise"], num_workers=2),
+    "AutoDataModule, augmented": lambda folder: _auto(folder, augmentors=_BRIGHTNESS),
+    "AutoDataModule, 2 workers": lambda folder: _auto(
+        folder, augmentors=_BRIGHTNESS, num_workers=2
+    ),
 }
 
 
@@ -441,13 +472,9 @@ def main(folder: Path, cell: dict[str, Any]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     seed_everything(cell["seed"], verbose=False)
     module, data, val = make(cell, folder)
-    is_loader = val is not None or cell.get("project") in (
-        "transformer",
-        "LSTM that keeps its state",
-    )
-    given = (
-        {"train_dataloaders": data, "val_dataloaders": val} if is_loader else {"datamodule": data}
-    )
+    given: dict[str, Any] = {"train_dataloaders": data, "val_dataloaders": val}
+    if data is None or isinstance(data, LightningDataModule):
+        given = {"datamodule": data}
     interrupt = cell.get("interrupt", [None, None, 0])
     if interrupt[1] in ("loader", "worker"):
         _fail_in(data, interrupt)
@@ -470,7 +497,7 @@ def main(folder: Path, cell: dict[str, Any]) -> None:
         (folder / "result.json").write_text(json.dumps(result(trainer, module, folder), indent=1))
 
 
-def _fail_in(loader: DataLoader[Any], interrupt: list[Any]) -> None:
+def _fail_in(loader: Any, interrupt: list[Any]) -> None:
     """Have the row fail, in this process or in a worker's, that the run comes to somewhere."""
     how, _, at = interrupt
 
@@ -500,13 +527,39 @@ def result(trainer: Trainer, module: LightningModule, folder: Path) -> dict[str,
     }
 
 
-def logged_main(folder: Path, cell: dict[str, Any]) -> None:
-    """Train once in a fork of a process that has imported this script."""
+def logged_main(folder: Path, cell: dict[str, Any], writes: Connection | None = None) -> None:
+    """Train once in a fork of a process that has imported this script.
+
+    Through ``writes`` it says when the writing of a checkpoint begins.
+    """
     log = os.open(folder / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(log, 1)
     os.dup2(log, 2)
     multiprocessing.set_start_method("fork", force=True)  # of the workers of loaders
+    if writes is not None:
+        _announce(writes)
     main(folder, cell)
+
+
+def _announce(writes: Connection) -> None:
+    def announced(checkpoint: dict[str, Any], path: Path) -> None:
+        writes.send_bytes(b"w")
+        save(checkpoint, path)
+
+    save = store.save
+    store.save = announced
+
+
+def load_result(folder: Path) -> tuple[Any, dict[tuple[int, int], str], bytes]:
+    """What came out, what each batch contained, and what was logged.
+
+    Of batches that were made again, the last content counts.
+    """
+    lines = (folder / "batches.jsonl").read_text().splitlines()
+    batches = {(epoch, index): content for epoch, index, content in map(json.loads, lines)}
+    csv = folder / "metrics.csv"  # which is not there if the module logs nothing
+    logged = csv.read_bytes() if csv.exists() else b""
+    return json.loads((folder / "result.json").read_text()), batches, logged
 
 
 if __name__ == "__main__":

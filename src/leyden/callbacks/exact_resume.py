@@ -38,6 +38,7 @@ from leyden.resume import (
     leave_quietly,
     loaders_of,
     logger_states,
+    observe,
     overwrite_later_files,
     plain_attributes,
     rank_state,
@@ -110,6 +111,8 @@ class ExactResume(Callback):
         self._moment = Moment.ELSEWHERE
         self._first_of_loop: bool | None = None  # as it was before a validation
         self._written = (-1, 0.0)  # optimizer steps and time at the last writing
+        self._has_paused = False
+        self._is_own = False  # the checkpoint that the run goes on from
         self._attributes: dict[str, dict[str, Any]] = {}  # of the module, before the training
 
     @override
@@ -119,6 +122,8 @@ class ExactResume(Callback):
             return
         self._trainer, self._module = trainer, pl_module
         self._moment, self._written = Moment.ELSEWHERE, (-1, 0.0)
+        if stage == "fit":
+            observe(trainer, pl_module, self.dirpath)
         self._hooks = LoopHooks(
             trainer,
             between_batches=self._between_batches,
@@ -155,6 +160,14 @@ class ExactResume(Callback):
         self._continuation = Continuation(
             state, checkpoint, rank=trainer.global_rank, world_size=trainer.world_size
         )
+        if not self._continuation.is_same_world:
+            warnings.warn(
+                f"The checkpoint was written by {state['world_size']} processes and is read by "
+                f"{trainer.world_size}: the run goes on, but not bit for bit.",
+                stacklevel=2,
+            )
+        path = trainer.ckpt_path
+        self._is_own = path is not None and Path(path).parent.resolve() == self.dirpath.resolve()
         self._continue_loggers(state)
 
     def _continue_loggers(self, state: Mapping[str, Any]) -> None:
@@ -173,7 +186,8 @@ class ExactResume(Callback):
 
     @override
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        trainer.ckpt_path = None  # which a pause has set for this run
+        if self._has_paused:  # and set the path for this run
+            trainer.ckpt_path, self._has_paused = None, False
         self._attributes = plain_attributes(pl_module)
         if self._continuation is not None:
             self._continuation.start(trainer, pl_module, self._followers)
@@ -199,15 +213,22 @@ class ExactResume(Callback):
 
     def _between_batches(self) -> None:
         self._moment = Moment.BETWEEN_BATCHES
-        self._continuation = None
+        self._has_come_back()
         self._look_around()
         self._moment = Moment.ELSEWHERE
 
     def _in_validation(self) -> None:
         self._moment = Moment.IN_VALIDATION
-        self._continuation = None
+        self._has_come_back()
         self._look_around()
         self._moment = Moment.ELSEWHERE
+
+    def _has_come_back(self) -> None:
+        """The run is where the checkpoint was, which need not be written a second time."""
+        if self._continuation is not None:
+            self._continuation = None
+            if self._is_own:
+                self._written = (self._trainer.global_step, time.monotonic())
 
     def _look_around(self) -> None:
         """Write a checkpoint if one is due, and leave if that was asked for."""
@@ -253,7 +274,7 @@ class ExactResume(Callback):
     def _leave(self, signum: int) -> None:
         newest = self._store.newest() if self._trainer.state.fn == "fit" else None
         if newest is not None:
-            self._trainer.ckpt_path = newest
+            self._trainer.ckpt_path, self._has_paused = newest, True
         if hasattr(sys, "ps1"):
             raise leave_quietly()
         raise Interrupted(signum)

@@ -6,6 +6,7 @@ from leyden.resume.continuation import STATE_VERSION, Continuation
 from leyden.resume.interrupts import Interrupted, Interrupts
 from leyden.resume.loaders import LoaderFollower, follow, follower_of
 from leyden.resume.loggers import continue_loggers, logger_states
+from leyden.resume.observer import observe
 from leyden.resume.plain import as_it_was, as_plain
 from leyden.resume.rank_state import gathered, rank_state
 from leyden.resume.store import CheckpointStore, latest_checkpoint, load, verify
@@ -43,6 +44,7 @@ __all__ = [
     "load",
     "loaders_of",
     "logger_states",
+    "observe",
     "overwrite_later_files",
     "plain_attributes",
     "rank_state",

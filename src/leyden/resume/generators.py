@@ -15,6 +15,8 @@ import numpy as np
 import torch
 from lightning.pytorch import Trainer
 
+from leyden.errors import ResumeError
+
 __all__ = [
     "Generator",
     "Stream",
@@ -102,7 +104,16 @@ def restore_generators(generators: list[Generator], states: list[Any]) -> None:
     Args:
         generators: As many, of the same kinds and in the same order as when they were asked.
         states: What `generator_states` returned.
+
+    Raises:
+        ResumeError: If there are more or fewer of them.
     """
+    if len(generators) != len(states):
+        raise ResumeError(
+            f"Expected the loader to hold {len(states)} random generators, as when the checkpoint "
+            f"was written, but got {len(generators)}. Make the loader, and the generators in it, "
+            "as they were made then, before the first batch is drawn."
+        )
     for generator, state in zip(generators, states, strict=True):
         if isinstance(generator, torch.Generator):
             generator.set_state(state)

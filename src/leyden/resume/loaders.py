@@ -7,25 +7,31 @@ the generators where they stood, begin again, and get past the batches that were
 """
 
 import copy
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, TypeAlias
 
-from leyden.errors import ResumeError
+from lightning.fabric.utilities.data import sized_len
+
 from leyden.resume.generators import (
+    Generator,
     find_generators,
     generator_states,
     global_state,
     restore_generators,
     restore_global_state,
 )
-from leyden.resume.ways import ByIndex, ByState, FastForward, choose_way
+from leyden.resume.ways import ByIndex, ByReplay, ByState, FastForward, choose_way, is_plain
 from leyden.resume.workers import Report
 
 __all__ = ["LoaderFollower", "follow", "follower_of"]
 
 _FOLLOWER = "_leyden_follower"
 _SKIPPED = object()  # stands for a batch that is being passed over
+
+
+_Place: TypeAlias = tuple[Any, Any]
+"""What a loader says of its place, and where the generators stand; ``None`` for what is not so."""
 
 
 @dataclass
@@ -37,14 +43,18 @@ class _Pass:
         drawn: Batches drawn.
         ended: Whether the loader said that there are no more.
         random_workers: Whether a worker process drew random numbers.
+        new_generators: Whether generators were made while the batches were drawn.
         place: What the loader itself says of its place, if it does.
+        next: Where the generators stood before a batch that was drawn ahead, if one was.
     """
 
     start: dict[str, Any] = field(default_factory=dict)
     drawn: int = 0
     ended: bool = False
     random_workers: bool = False
+    new_generators: bool = False
     place: Any = None
+    next: Any = None
 
 
 class LoaderFollower:
@@ -62,12 +72,11 @@ class LoaderFollower:
         self.loader = loader
         self._fast_forward = fast_forward
         self._way = choose_way(loader, fast_forward)
-        self._generators = find_generators(loader)
+        self._is_sized = sized_len(loader) is not None
         self._workers: dict[int, Any] = {}  # where the generators of each stand
         self._passes: list[_Pass] = []
         self._to_repeat: list[_Pass] = []
-        self._places: list[Any] = []  # before the last draws of a loader without length
-        self._has_begun = False  # at any time, in this process or before
+        self._places: list[_Place] = []  # before the last two draws
         self._batches: Iterator[Any] = iter(())  # of the pass at hand
 
     @property
@@ -87,6 +96,11 @@ class LoaderFollower:
         if getattr(self.loader, "num_workers", 0) and not getattr(self.loader, "in_order", True):
             return (
                 "its workers hand in batches as they come; pass `in_order=True` to the DataLoader"
+            )
+        if getattr(self.loader, "persistent_workers", False) and not is_plain(self.loader):
+            return (
+                "its class goes through the batches in a way of its own, so that workers that "
+                "persist cannot be put back; pass `persistent_workers=False`"
             )
         return None
 
@@ -111,13 +125,16 @@ class LoaderFollower:
             passes = _without_last(passes)
         for one in passes[:-1]:  # which are over
             one.start = {}
-        if passes and not passes[-1].ended and isinstance(self._way, ByState):
-            passes[-1].place = self._place(ahead)
+        generators = generator_states(self._generators())
+        if passes:
+            passes[-1].new_generators = len(generators) > len(passes[-1].start["own"])
+            if not passes[-1].ended:
+                passes[-1].place, passes[-1].next = self._place(ahead)
         return {
             "passes": [asdict(one) for one in passes],
-            "generators": generator_states(self._generators),
+            "generators": generators,
             "workers": self._persistent_workers(),
-            "has_begun": self._has_begun,
+            "born": self._way.born,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -129,9 +146,9 @@ class LoaderFollower:
         self._passes, self._places = [], []
         self._to_repeat = [_Pass(**one) for one in state["passes"]]
         self._workers = dict(state["workers"])
-        self._has_begun = state["has_begun"]
-        if isinstance(self._way, ByState) and self._to_repeat and not self._to_repeat[-1].ended:
-            self._way.go_to(self._to_repeat[-1].place)  # now, as its length may depend on it
+        self._way.born = state["born"]
+        if self._to_repeat:
+            self._go_to_place(self._to_repeat[-1])  # now, as its length may depend on it
 
     def restore_generators(self, state: dict[str, Any]) -> None:
         """Put the loader's own generators where they stood when the state was made.
@@ -142,52 +159,54 @@ class LoaderFollower:
         Raises:
             ResumeError: If the loader has more or fewer of them than it had.
         """
-        had, has = len(state["generators"]), len(self._generators)
-        if had != has:
-            raise ResumeError(
-                f"Expected the loader to hold {had} random generators, as when the checkpoint was "
-                f"written, but got {has}. Make the loader as it was made then."
-            )
-        restore_generators(self._generators, state["generators"])
+        if not state["passes"]:  # what was begun since then, was begun too early
+            self.close()
+            self.load_state_dict(state)
+        restore_generators(self._generators(), state["generators"])
 
     def close(self) -> None:
         """End the worker processes that were started."""
-        if end := getattr(self._batches, "_shutdown_workers", None):
-            end()
-        self._batches = iter(())
+        self._keep(iter(()))
         self._way.close()
+
+    def _keep(self, batches: Iterator[Any]) -> None:
+        """End the pass before, which may not have come to its end, and its worker processes."""
+        before, self._batches = self._batches, batches
+        if before is not batches:  # as with workers that persist
+            for name in ("_shutdown_workers", "close"):  # an iterator of torch's, or a generator
+                getattr(before, name, lambda: None)()
 
     def _go(self) -> Iterator[Any]:
         one = _Pass(
             {
-                "global": global_state(),
-                "own": generator_states(self._generators),
+                **self._standing(),
                 "workers": self._persistent_workers(),
-                "is_first": not self._has_begun,
+                "born": self._way.born,
             }
         )
         self._passes.append(one)
-        self._has_begun = True
         yield from self._draw(one, self._open(one))
 
     def _open(self, one: _Pass, *skipped: int) -> Iterator[Any]:
-        return self._way.open(dict(one.start["workers"]), one.start["is_first"], *skipped)
+        self._way.born = one.start["born"]
+        return self._way.open(dict(one.start["workers"]), *skipped)
 
     def _repeat(self, before: _Pass) -> Iterator[Any]:
         """The batches drawn before as placeholders, at no cost, then those that follow."""
         one = _Pass(before.start, ended=before.ended, random_workers=before.random_workers)
         self._passes.append(one)
+        batches = self._reopen(before) if before.new_generators else None  # which makes them
         while one.drawn < before.drawn:
             one.drawn += 1
             yield _SKIPPED
         if not before.ended:
-            yield from self._draw(one, self._reopen(before))
+            yield from self._draw(one, batches or self._reopen(before))
 
     def _reopen(self, before: _Pass) -> Iterator[Any]:
-        now = global_state(), generator_states(self._generators)
-        restore_global_state(before.start["global"])
-        restore_generators(self._generators, before.start["own"])
+        now = before.next or self._standing()
+        self._put(before.start)
         if isinstance(self._way, ByState):
+            self._go_to_place(before)  # again, as the epoch may have been set meanwhile
             batches = self._open(before)
         elif isinstance(self._way, ByIndex) and not self._must_replay(before):
             batches = self._open(before, before.drawn)
@@ -195,17 +214,34 @@ class LoaderFollower:
             batches = self._open(before)
             for _ in range(before.drawn):
                 self._unwrap(next(batches), before)
-        restore_global_state(now[0])
-        restore_generators(self._generators, now[1])
+            now["own"] = generator_states(self._generators())  # where they belong
+        self._put(now)
         return batches
 
+    def _go_to_place(self, before: _Pass) -> None:
+        if isinstance(self._way, ByState) and before.drawn and not before.ended:
+            self._way.go_to(before.place)
+
+    def _standing(self) -> dict[str, Any]:
+        return {
+            "global": global_state(),
+            "own": generator_states(self._generators()),
+        }
+
+    def _generators(self) -> list[Generator]:
+        """Its own; one that says its state itself says theirs too."""
+        return [] if isinstance(self._way, ByState) else find_generators(self.loader)
+
+    def _put(self, standing: Mapping[str, Any]) -> None:
+        restore_global_state(standing["global"])
+        restore_generators(self._generators(), standing["own"])
+
     def _must_replay(self, before: _Pass) -> bool:
-        return self._fast_forward == "replay" or (
-            self._fast_forward == "auto" and before.random_workers
-        )
+        random = before.random_workers or before.new_generators
+        return self._fast_forward == "replay" or (self._fast_forward == "auto" and random)
 
     def _draw(self, one: _Pass, batches: Iterator[Any]) -> Iterator[Any]:
-        self._batches = batches
+        self._keep(batches)
         while True:
             self._note_place()
             try:
@@ -230,12 +266,17 @@ class LoaderFollower:
         return [list(item) for item in self._workers.items()] if persist else []
 
     def _note_place(self) -> None:
-        """Of a loader without length Lightning draws a batch ahead: note where it was before."""
-        if isinstance(self._way, ByState) and not hasattr(self.loader, "__len__"):
-            self._places = [*self._places[-1:], self._way.loader.state_dict()]
+        """Where a length is unknown, Lightning draws a batch ahead: note where all was before."""
+        has_state, is_replayed = isinstance(self._way, ByState), isinstance(self._way, ByReplay)
+        place = self.loader.state_dict() if has_state else None  # type: ignore[attr-defined]
+        standing = None if self._is_sized or is_replayed else self._standing()
+        self._places = [*self._places[-1:], (place, standing)]
 
-    def _place(self, ahead: int) -> Any:
-        return self._places[-ahead] if ahead else self.loader.state_dict()  # type: ignore[attr-defined]
+    def _place(self, ahead: int) -> _Place:
+        if ahead:
+            return self._places[-ahead]
+        has_state = isinstance(self._way, ByState)
+        return (self.loader.state_dict() if has_state else None), None  # type: ignore[attr-defined]
 
 
 def follow(loader: Iterable[Any], follower: LoaderFollower) -> Any:
@@ -295,4 +336,4 @@ def _without_last(passes: list[_Pass]) -> list[_Pass]:
     *before, last = passes
     if last.drawn == 0:
         return [*_without_last(before), last] if before else passes
-    return [*before, _Pass(last.start, last.drawn - 1, False, last.random_workers)]
+    return [*before, replace(last, drawn=last.drawn - 1, ended=False)]

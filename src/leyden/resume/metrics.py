@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from torch import Tensor, nn
-from torchmetrics import Metric, MetricCollection
+from torchmetrics import Metric, MetricCollection, MetricTracker
+from torchmetrics.wrappers.abstract import WrapperMetric
 
 __all__ = ["metric_states", "restore_metric_states"]
 
@@ -16,10 +17,12 @@ def metric_states(module: nn.Module) -> dict[str, Any]:
         module: A module with metrics among its parts.
 
     Returns:
-        For each metric, by its name in the module, its states and the count of its updates.
+        For each metric, by its name in the module, its states and the count of its updates; for
+        each tracker of metrics, how many it has made.
     """
     _let_groups_share(module)
-    return {name: metric_state(metric) for name, metric in _metrics(module)}
+    states = {name: metric_state(metric) for name, metric in _metrics(module)}
+    return states | {name: {"steps": tracker.n_steps} for name, tracker in _trackers(module)}
 
 
 def restore_metric_states(module: nn.Module, states: dict[str, Any]) -> None:
@@ -29,6 +32,9 @@ def restore_metric_states(module: nn.Module, states: dict[str, Any]) -> None:
         module: The module, with the metrics it had.
         states: What `metric_states` returned; metrics it does not name are left alone.
     """
+    for name, tracker in _trackers(module):
+        if name in states:
+            _set_steps(tracker, states[name]["steps"])
     for name, metric in _metrics(module):
         if name in states:
             restore_metric_state(metric, states[name])
@@ -41,7 +47,7 @@ def metric_state(metric: Metric) -> dict[str, Any]:
         metric: Any metric.
     """
     return {
-        "values": {name: _copy(getattr(metric, name)) for name in metric._defaults},
+        "values": {name: _copy(getattr(metric, name)) for name in _names(metric)},
         "updates": metric._update_count,
         "computed": _copy(metric._computed),
         "last": _copy(metric._forward_cache),
@@ -66,6 +72,25 @@ def _metrics(module: nn.Module) -> Iterator[tuple[str, Metric]]:
     return ((name, part) for name, part in module.named_modules() if isinstance(part, Metric))
 
 
+def _trackers(module: nn.Module) -> list[tuple[str, MetricTracker]]:
+    return [(name, part) for name, part in module.named_modules() if isinstance(part, MetricTracker)]
+
+
+def _set_steps(tracker: MetricTracker, steps: int) -> None:
+    """Give a tracker as many copies of its metric as it had made."""
+    while tracker.n_steps > steps:
+        del tracker[-1]
+    while tracker.n_steps < steps:
+        tracker.increment()
+
+
+def _names(metric: Metric) -> list[str]:
+    """A metric's states; one made of others keeps some in plain attributes."""
+    plain = [name for name, value in vars(metric).items() if type(value) in (int, float, Tensor)]
+    ours = [name for name in plain if name != "_update_count" and name not in metric._defaults]
+    return [*metric._defaults, *(ours if isinstance(metric, WrapperMetric) else ())]
+
+
 def _let_groups_share(module: nn.Module) -> None:
     """In a collection, only the first metric of a group gathers; let the others see it."""
     for part in module.modules():
@@ -77,7 +102,7 @@ def _copy(value: Any) -> Any:
     if isinstance(value, Tensor):
         return value.detach().clone()
     if isinstance(value, list | tuple):
-        return [_copy(part) for part in value]
+        return type(value)(_copy(part) for part in value)
     if isinstance(value, dict):
         return {key: _copy(part) for key, part in value.items()}
     return value
@@ -85,9 +110,9 @@ def _copy(value: Any) -> Any:
 
 def _moved(value: Any, metric: Metric) -> Any:
     if isinstance(value, Tensor):
-        return value.to(metric.device)
-    if isinstance(value, list):
-        return [_moved(part, metric) for part in value]
+        return value.to(metric.device, copy=True)
+    if isinstance(value, list | tuple):
+        return type(value)(_moved(part, metric) for part in value)
     if isinstance(value, dict):
         return {key: _moved(part, metric) for key, part in value.items()}
     return value

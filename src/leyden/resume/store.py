@@ -13,6 +13,7 @@ from leyden.errors import ConfigError, ResumeError
 from leyden.resume.checkpoint_file import digest_path_of, load, save, sync_folder, verify
 from leyden.resume.lock import FolderLock
 from leyden.resume.plain import as_plain
+from leyden.resume.rehearsal import where_to_look, where_to_write
 from leyden.resume.writer import BackgroundWriter
 
 __all__ = ["CheckpointStore", "latest_checkpoint", "load", "verify"]
@@ -60,7 +61,7 @@ class CheckpointStore:
     def __init__(self, dirpath: str | os.PathLike[str], *, keep: int = 3) -> None:
         if keep < 1:
             raise ConfigError(f"Expected `keep` to be at least 1, but got {keep!r}.")
-        self.dirpath = Path(dirpath)
+        self.dirpath = where_to_write(dirpath)
         self._keep = keep
         self._lock = FolderLock(self.dirpath)
         self._writer = BackgroundWriter()
@@ -206,7 +207,7 @@ def latest_checkpoint(dirpath: str | os.PathLike[str]) -> Path | None:
         >>> latest_checkpoint("no/such/folder") is None
         True
     """
-    return _newest_with_warning(Path(dirpath))
+    return _newest_with_warning(where_to_look(dirpath))
 
 
 def _newest_with_warning(folder: Path) -> Path | None:

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import Trainer
 from lightning.pytorch.trainer.connectors.logger_connector.result import (
     _Metadata,
     _ResultCollection,
@@ -24,7 +24,7 @@ from lightning.pytorch.utilities.exceptions import _TunerExitException
 from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
-from leyden.errors import ResumeError
+from leyden.resume.loaders import follower_of
 from leyden.resume.metrics import metric_state, restore_metric_state
 
 __all__ = [
@@ -170,6 +170,7 @@ class LoopHooks:
         self._after(trainer.test_loop, "_evaluation_step", in_evaluation)
         self._after(trainer.predict_loop, "_predict_step", in_evaluation)
         self._follow_loaders()
+        self._leave_loaders_alone()
         self._read_checkpoints(on_checkpoint)
         self._keep_signals()
 
@@ -188,6 +189,20 @@ class LoopHooks:
 
         strategy = self._trainer.strategy
         original = self._replaced.replace(strategy, "process_dataloader", process_dataloader)
+
+    def _leave_loaders_alone(self) -> None:
+        """Have Lightning ask loaders for their state only if they are brought back by it.
+
+        One of torchdata's begins to load, and draws random numbers, when it is asked too early.
+        """
+
+        def on_save_checkpoint() -> dict[str, Any]:
+            loaders = loaders_of(self._trainer, "train")
+            by_state = all(follower_of(loader).way == "state" for loader in loaders)
+            return dict(original()) if by_state else {}
+
+        fit_loop = self._trainer.fit_loop
+        original = self._replaced.replace(fit_loop, "on_save_checkpoint", on_save_checkpoint)
 
     def _read_checkpoints(self, then: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
         def load_checkpoint(*args: Any, **kwargs: Any) -> dict[str, Any]:
@@ -300,6 +315,8 @@ def logged_state(trainer: Trainer) -> dict[str, Any]:
         "val_seen": [list(item) for item in val._seen_batches_per_dataloader.items()],
         "val_modes": dict(val._module_mode.mode),
         "val_has_run": val._has_run,
+        "train_made": trainer.fit_loop._last_train_dl_reload_epoch,
+        "val_made": val._last_val_dl_reload_epoch,
     }
 
 
@@ -318,6 +335,8 @@ def restore_logged(trainer: Trainer, state: dict[str, Any]) -> None:
     connector._callback_metrics = _on_device(state["callback"], trainer)
     connector._logged_metrics = _on_device(state["logged"], trainer)
     connector._progress_bar_metrics = _on_device(state["bar"], trainer)
+    trainer.fit_loop._last_train_dl_reload_epoch = state["train_made"]
+    loop.val_loop._last_val_dl_reload_epoch = state["val_made"]
     restore_validation(trainer, state)
 
 
@@ -461,12 +480,15 @@ def _finish_validation(trainer: Trainer) -> None:
 def _finish_epoch(trainer: Trainer) -> None:
     """Do what comes after the last hook of an epoch."""
     loop, connector = trainer.fit_loop.epoch_loop, trainer._logger_connector
+    epochs = trainer.fit_loop.epoch_progress.current
+    epochs.completed -= 1  # which is the number of the epoch, until the next
     connector.on_epoch_end()
     if loop._num_ready_batches_reached():
         loop.update_lr_schedulers("epoch", update_plateau_schedulers=True)
     loop._batches_that_stepped -= 1  # the averages are logged with the last step
     connector.update_train_epoch_metrics()
     loop._batches_that_stepped += 1
+    epochs.completed += 1
 
 
 def _results_state(results: _ResultCollection) -> list[dict[str, Any]]:
@@ -511,16 +533,10 @@ def _restore_results(
             metric.to(trainer.strategy.root_device)
             restore_metric_state(metric, one["state"])
         else:
-            metric.value = _attribute(trainer.lightning_module, meta.metric_attribute)
+            metric.value = trainer.lightning_module.get_submodule(str(meta.metric_attribute))
             metric._forward_cache = _on_device(one["state"]["last"], trainer)
         metric.has_reset = one["has_reset"]
         results[one["key"]] = metric
-
-
-def _attribute(module: LightningModule, name: str | None) -> Any:
-    if name is None:
-        raise ResumeError("...")
-    return module.get_submodule(name)
 
 
 def _plain(values: Any) -> Any:

@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal, Protocol, TypeAlias, TypeGuard, runtime_checkable
 
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from leyden.errors import ConfigError
-from leyden.resume.generators import Stream, undisturbed
+from leyden.resume.generators import Stream
 from leyden.resume.samplers import SkippingSampler, draws_at_once
 from leyden.resume.workers import ReportingCollate, StartingAt
 
@@ -31,10 +32,12 @@ class ByState:
         loader: It has ``state_dict`` and ``load_state_dict``.
     """
 
+    born = None
+
     def __init__(self, loader: Any) -> None:
         self.loader = loader
 
-    def open(self, _workers: Mapping[int, Any], _is_first: bool) -> Iterator[Any]:
+    def open(self, _workers: Mapping[int, Any]) -> Iterator[Any]:
         """Begin a pass."""
         return iter(self.loader)
 
@@ -55,25 +58,20 @@ class ByIndex:
 
     def __init__(self, loader: DataLoader[Any]) -> None:
         self.loader = loader
+        self.born: Tensor | None = None  # where workers that persist got their seed from
         self._inner = copy.copy(loader)
-        self._sampler = SkippingSampler(loader.batch_sampler or loader.sampler)
-        name = "sampler" if loader.batch_sampler is None else "batch_sampler"
-        vars(self._inner)[name] = self._sampler  # DataLoader refuses to have it set
+        self._name = "sampler" if loader.batch_sampler is None else "batch_sampler"
+        self._sampler = SkippingSampler(getattr(loader, self._name))
         self._at_once = draws_at_once(self._sampler.sampler)
 
-    def open(self, workers: Mapping[int, Any], is_first: bool, skipped: int = 0) -> Iterator[Any]:
+    def open(self, workers: Mapping[int, Any], skipped: int = 0) -> Iterator[Any]:
         """Begin a pass, or go on with one after ``skipped`` batches."""
         self._sampler.begin(skipped, None if self._at_once else Stream(_seed()))
         _equip(self._inner, self.loader, workers)
-        if is_first or not self.loader.persistent_workers:
-            batches = iter(self._inner)
-            self._sampler.draw()
-            return batches
-        # Workers that persist are seeded once. Where they had to be started anew in a later pass,
-        # that must not be seen in what the generators give after it.
+        vars(self._inner)[self._name] = self._sampler  # DataLoader refuses to have it set
+        batches = _start(self, self._inner)
         self._sampler.draw()
-        with undisturbed():
-            return iter(self._inner)
+        return batches
 
     def close(self) -> None:
         """End worker processes that persist."""
@@ -92,18 +90,16 @@ class ByReplay:
 
     def __init__(self, loader: Iterable[Any]) -> None:
         self.loader = loader
+        self.born: Tensor | None = None  # where workers that persist got their seed from
         self._inner = copy.copy(loader) if is_plain(loader) else loader
 
-    def open(self, workers: Mapping[int, Any], is_first: bool) -> Iterator[Any]:
+    def open(self, workers: Mapping[int, Any]) -> Iterator[Any]:
         """Begin a pass."""
-        if not getattr(self.loader, "num_workers", 0):
-            return _within(Stream(_seed()), lambda: iter(self._inner))
         if is_plain(self._inner):
             _equip(self._inner, self.loader, workers)
-        if is_first:
-            return iter(self._inner)
-        with undisturbed():
-            return iter(self._inner)
+            if self._inner.num_workers:
+                return _start(self, self._inner)
+        return _within(Stream(_seed()), lambda: iter(self._inner))
 
     def close(self) -> None:
         """End worker processes that persist."""
@@ -127,8 +123,9 @@ def choose_way(loader: Iterable[Any], fast_forward: FastForward) -> Way:
         raise ConfigError(
             f"Expected `fast_forward` to be 'auto', 'index' or 'replay', but got {fast_forward!r}."
         )
-    exact = not isinstance(loader, DataLoader) or not loader.num_workers
-    if isinstance(loader, _HasState) and exact and fast_forward != "replay":
+    # What is derived from torch's class says nothing of the generators in its state.
+    says_all = isinstance(loader, _HasState) and not isinstance(loader, DataLoader)
+    if says_all and fast_forward != "replay":
         return ByState(loader)
     if is_plain(loader) and not isinstance(loader.dataset, IterableDataset):
         drawn_here = fast_forward == "replay" and not loader.num_workers
@@ -147,10 +144,22 @@ def is_plain(loader: object) -> TypeGuard[DataLoader[Any]]:
 
 
 def _equip(inner: DataLoader[Any], loader: Any, workers: Mapping[int, Any]) -> None:
-    """Have worker processes report where their generators stand."""
+    """Bring what was set on the loader over; have workers report where their generators stand."""
+    vars(inner).update({name: vars(loader)[name] for name in vars(loader) if name != "_iterator"})
     if loader.num_workers:
         inner.collate_fn = ReportingCollate(loader.collate_fn)
-        inner.worker_init_fn = StartingAt(loader.worker_init_fn, workers)
+        inner.worker_init_fn = StartingAt(loader.worker_init_fn, workers, loader.collate_fn)
+
+
+def _start(way: "ByIndex | ByReplay", inner: DataLoader[Any]) -> Iterator[Any]:
+    """Begin a pass; workers that persist get their seed once, also when they are started anew."""
+    if inner.persistent_workers:
+        if way.born is None:
+            way.born = (inner.generator or torch.default_generator).get_state()
+        else:
+            inner.generator = torch.Generator()
+            inner.generator.set_state(way.born)
+    return iter(inner)
 
 
 def _end_workers(loader: object) -> None:

@@ -68,7 +68,7 @@ class ReportingCollate:
         if info is None:
             return batch
         if self._generators is None:
-            self._generators = find_generators(info.dataset)
+            self._generators = find_generators((info.dataset, self.collate))
         state = _state(self._generators)
         moved = state != (self._last or _begun["state"])
         self._last = state
@@ -81,10 +81,16 @@ class StartingAt:
     Args:
         init: The loader's own, if it has one.
         states: What the workers' last reports said, by worker; empty for workers that begin anew.
+        collate: The loader's ``collate_fn``, which may hold generators.
     """
 
-    def __init__(self, init: Callable[[int], None] | None, states: Mapping[int, Any]) -> None:
-        self.init, self.states = init, dict(states)
+    def __init__(
+        self,
+        init: Callable[[int], None] | None,
+        states: Mapping[int, Any],
+        collate: Callable[[Any], Any] | None = None,
+    ) -> None:
+        self.init, self.states, self.collate = init, dict(states), collate
 
     def __call__(self, worker: int) -> None:
         """Prepare a worker process.
@@ -96,7 +102,7 @@ class StartingAt:
         if self.init is not None:
             self.init(worker)
         info = get_worker_info()
-        generators = find_generators(info.dataset) if info is not None else []
+        generators = [] if info is None else find_generators((info.dataset, self.collate))
         if worker in self.states:
             _restore(self.states[worker], generators)
         _begun["state"] = _state(generators)
