@@ -62,9 +62,15 @@ class Clock(Callback):
 
 
 def trainer(callbacks: list[Callback], **kwargs: Any) -> Trainer:
-    options = {"accelerator": "cpu", "logger": False, "enable_checkpointing": False}
-    quiet = {"enable_progress_bar": False, "enable_model_summary": False}
-    return Trainer(**options, **quiet, callbacks=callbacks, **kwargs)
+    return Trainer(
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        callbacks=callbacks,
+        **kwargs,
+    )
 
 
 def rows(count: int) -> DataLoader[Any]:
@@ -77,7 +83,8 @@ def cost(folder: Path) -> dict[str, Any]:
     seconds: dict[str, list[float]] = {"without": [], "with": []}
     for round_ in range(ROUNDS):
         for name, made in seconds.items():
-            callbacks = [ExactResume(folder / f"cost-{round_}")] if name == "with" else []
+            resume = ExactResume(folder / f"cost-{round_}")
+            callbacks: list[Callback] = [resume] if name == "with" else []
             began = time.perf_counter()
             trainer(callbacks, max_steps=steps).fit(Net(STEP_SECONDS), rows(ROWS))
             made.append(time.perf_counter() - began)

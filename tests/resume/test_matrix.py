@@ -24,7 +24,7 @@ _INTERRUPTED = 130, 143, -9, 1
 def _cells() -> dict[str, dict[str, Any]]:
     """Every cell of the matrix, by its name: a training, and where and how it is broken off."""
     at_17 = [["SIGINT", "step", 17]]
-    ways = {
+    ways: dict[str, dict[str, Any]] = {
         f"{how} in {where}": {"interrupts": [[how, where, at]]}
         for how in ("SIGINT", "SIGTERM", "SIGKILL", "exception")
         for where, at in (
@@ -55,9 +55,9 @@ def _cells() -> dict[str, dict[str, Any]]:
         "loader": "2 workers",
         "every": 1,
     }
-    batch_end = {"every_n_train_steps": 4, "save_top_k": -1}
-    epoch_end = {"save_top_k": -1, "save_on_train_epoch_end": True}
-    val_end = {"save_top_k": -1, "save_on_train_epoch_end": False}
+    batch_end: dict[str, Any] = {"every_n_train_steps": 4, "save_top_k": -1}
+    epoch_end: dict[str, Any] = {"save_top_k": -1, "save_on_train_epoch_end": True}
+    val_end: dict[str, Any] = {"save_top_k": -1, "save_on_train_epoch_end": False}
     for name, best, file in (
         ("a batch", batch_end, "epoch=1-step=16"),
         ("the last batch of an epoch", batch_end, "epoch=1-step=24"),
@@ -69,7 +69,9 @@ def _cells() -> dict[str, dict[str, Any]]:
             "best": best,
             "checkpoint": f"best/{file}.ckpt",
         }
-    loaders = {f"loader: {name}": {"loader": name, "interrupts": at_17} for name in LOADERS}
+    loaders: dict[str, dict[str, Any]] = {
+        f"loader: {name}": {"loader": name, "interrupts": at_17} for name in LOADERS
+    }
     for source in ("module", "data module"):
         loaders[f"loader: from a {source}"] = {"from": source, "interrupts": at_17}
     for name in ("2 workers", "persistent workers", "iterable", "dictionary"):
@@ -95,7 +97,7 @@ def _cells() -> dict[str, dict[str, Any]]:
         "training": "max_steps",
         "interrupts": [["SIGINT", "val", 23]],
     }
-    projects = {
+    projects: dict[str, dict[str, Any]] = {
         f"project: {name}": {"project": name, "interrupts": [["SIGKILL", "step", 12]], "every": 2}
         for name in PROJECTS
     }

@@ -13,6 +13,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -142,9 +143,9 @@ LOADERS: dict[str, Callable[[], Any]] = {
         generator=torch.Generator().manual_seed(5), num_workers=2
     ),
     "with replacement": lambda: _rows(sampler=RandomSampler(Rows(), replacement=True)),
-    "weighted": lambda: _rows(sampler=WeightedRandomSampler(torch.arange(1.0, ROWS + 1), ROWS)),
+    "weighted": lambda: _rows(sampler=WeightedRandomSampler(range(1, ROWS + 1), ROWS)),
     "weighted, 2 workers": lambda: _rows(
-        sampler=WeightedRandomSampler(torch.arange(1.0, ROWS + 1), ROWS), num_workers=2
+        sampler=WeightedRandomSampler(range(1, ROWS + 1), ROWS), num_workers=2
     ),
     "subset": lambda: _rows(sampler=SubsetRandomSampler(range(0, ROWS, 2))),
     "DistributedSampler": lambda: _rows(sampler=DistributedSampler(Rows(), 1, 0)),
@@ -187,16 +188,18 @@ class Net(LightningModule):
             {name: metric("multiclass", num_classes=2) for name, metric in both.items()}
         )
         self.auroc = torchmetrics.AUROC("binary")
+        self.own = torch.Generator().manual_seed(7)
 
     def loss(self, batch: Any) -> tuple[Tensor, Tensor, Tensor]:
         if isinstance(batch, dict):
             first, second = batch["first"], batch["second"]
             batch = [torch.cat(parts) for parts in zip(first, second, strict=True)]
         inputs, targets = batch
+        inputs = inputs + 0.01 * torch.rand(inputs.shape, generator=self.own)
         outputs = self.net(inputs)
         return nn.functional.cross_entropy(outputs, targets), outputs, targets
 
-    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+    def training_step(self, batch: Any, batch_idx: int) -> Any:
         loss, outputs, targets = self.loss(batch)
         self.accuracy(outputs, targets)
         self.log("accuracy", self.accuracy, on_step=True, on_epoch=True)
@@ -214,6 +217,7 @@ class Net(LightningModule):
         self.log("val_loss", noisy, add_dataloader_idx=dataloader_idx != 0)
 
     def configure_optimizers(self) -> Any:
+        schedule: Any
         optimizer = torch.optim.Adam(self.parameters(), 1e-2)
         if self.kind == "estimated steps":
             total = int(self.trainer.estimated_stepping_batches)
@@ -240,7 +244,8 @@ class Manual(Net):
     def training_step(self, batch: Any, batch_idx: int) -> None:
         loss = super().training_step(batch, batch_idx)
         self.manual_backward(loss)
-        first, second = self.optimizers()
+        optimizers: Any = self.optimizers()
+        first, second = optimizers
         first.step()
         first.zero_grad()
         if batch_idx % 4 == 3:
@@ -413,7 +418,7 @@ PROJECTS: dict[str, Callable[[Path], tuple[LightningModule, Any]]] = {
     "transformer": lambda _: _transformer(),
     "LSTM that keeps its state": lambda _: _lstm(),
     **{
-        f"AutoDataModule, {shuffle}": lambda folder, shuffle=shuffle: _auto(folder, shuffle=shuffle)
+        f"AutoDataModule, {shuffle}": partial(_auto, shuffle=shuffle)
         for shuffle in ("none", "sets", "blocks", "rows", "window:3", "full")
     },
     "AutoDataModule, augmented": lambda folder: _auto(folder, augmentors=_BRIGHTNESS),
@@ -510,7 +515,7 @@ def _fail_in(loader: Any, interrupt: list[Any]) -> None:
     loader.dataset.fails = fails
 
 
-def result(trainer: Trainer, module: LightningModule, folder: Path) -> dict[str, Any]:
+def result(trainer: Any, module: LightningModule, folder: Path) -> dict[str, Any]:
     """Everything that must be the same, bit for bit."""
     custom = next(callback for callback in trainer.callbacks if isinstance(callback, Custom))
     return {
@@ -546,8 +551,8 @@ def _announce(writes: Connection) -> None:
         writes.send_bytes(b"w")
         save(checkpoint, path)
 
-    save = store.save
-    store.save = announced
+    save = vars(store)["save"]
+    vars(store)["save"] = announced
 
 
 def load_result(folder: Path) -> tuple[Any, dict[tuple[int, int], str], bytes]:

@@ -1,15 +1,18 @@
 """Keep the ledger of what is being fit."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from pyarrow import parquet
 from torch import Tensor
 from typing_extensions import override
 
+from leyden.errors import ResumeError
+from leyden.files import replacing
 from leyden.runs import RunDir
-from leyden.tracking import Ledger, LedgerRow
+from leyden.tracking import Ledger, LedgerRow, read_ledger
 from leyden.types import Phase
 
 __all__ = ["BatchMonitor"]
@@ -20,24 +23,30 @@ class BatchMonitor(Callback):
 
     The file is written at the end of every validation and train epoch, at the end of the run and
     when the run is broken off, by rank zero, and speaks of that rank's batches. If it exists, rows
-    are added. Sets and name are known if the data module has a method
-    ``origin(phase, epoch, batch_index)`` that returns an object with ``set_numbers`` and ``name``;
-    it is asked about the first loader of a phase only. A development run (``fast_dev_run``) leaves
-    no file.
+    are added; a run that goes on from a checkpoint first removes those that came after it. Sets and
+    name are known if the data module has a method ``origin(phase, epoch, batch_index)`` that
+    returns an object with ``set_numbers`` and ``name``; it is asked about the first loader of a
+    phase only. A development run (``fast_dev_run``) leaves no file.
 
     Args:
         path: The Parquet file; ``batches.parquet`` in the folder of the run if ``None``.
+
+    Raises:
+        ResumeError: If a run goes on from a checkpoint, and rows of before are not there any more.
     """
 
     def __init__(self, path: str | Path | None = None) -> None:
         super().__init__()
         self._path = None if path is None else Path(path)
         self._ledger: Ledger | None = None
+        self._num_rows = 0
+        self._can_go_on = False  # a test loads a checkpoint too, and goes on with nothing
 
     @property
     @override
     def state_key(self) -> str:
-        return self._generate_state_key(path=str(self._path))
+        # By its name, which stays when the folder of the run is moved.
+        return self._generate_state_key(path=None if self._path is None else self._path.name)
 
     @override
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -45,7 +54,43 @@ class BatchMonitor(Callback):
         folder = trainer.log_dir or trainer.default_root_dir  # asks every rank, so first
         is_trial = trainer.fast_dev_run  # type: ignore[attr-defined] # set outside its class
         if trainer.is_global_zero and not is_trial:
-            self._ledger = Ledger(self._path or RunDir(Path(folder)).ledger_path)
+            self._open(self._path or RunDir(Path(folder)).ledger_path)
+        self._can_go_on = stage == "fit"
+
+    def _open(self, path: Path) -> None:
+        self._ledger = Ledger(path)
+        self._num_rows = read_ledger(path).num_rows if path.exists() else 0
+
+    @override
+    def state_dict(self) -> dict[str, Any]:
+        if self._ledger is None:
+            return {}
+        self._flush()  # what the checkpoint counts is on the disk before the checkpoint is
+        path = str(self._ledger.path.absolute())
+        return {"version": 1, "path": path, "num_rows": self._num_rows}
+
+    @override
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Bring the file back to what it held, without rows that came later.
+
+        If the monitor is made for another file than it was then, the rows are brought from there.
+
+        Raises:
+            ResumeError: If the rows are not there any more, or the state is of another version of
+                leyden; nothing is changed then.
+        """
+        if self._ledger is None or not self._can_go_on or not state_dict:
+            return
+        if state_dict.get("version") != 1:
+            raise ResumeError(
+                f"Expected the version of the state to be 1, but got {state_dict.get('version')!r}."
+            )
+        path, num_rows = self._ledger.path, state_dict["num_rows"]
+        if num_rows:
+            _write(_find_rows((path, Path(state_dict["path"])), num_rows), path)
+        else:
+            path.unlink(missing_ok=True)
+        self._open(path)
 
     @override
     def on_train_batch_end(
@@ -56,7 +101,7 @@ class BatchMonitor(Callback):
         loss = _find_loss(outputs)
         if loss is not None:
             loss = loss * trainer.accumulate_grad_batches  # Lightning has divided by it
-        self._ledger.append(_make_row(trainer, Phase.TRAIN, batch_idx, loss))
+        self._append(_make_row(trainer, Phase.TRAIN, batch_idx, loss))
 
     @override
     def on_validation_batch_end(
@@ -70,7 +115,7 @@ class BatchMonitor(Callback):
     ) -> None:
         if self._ledger is not None and not trainer.sanity_checking:
             loss, known = _find_loss(outputs), dataloader_idx == 0
-            self._ledger.append(_make_row(trainer, Phase.VAL, batch_idx, loss, known=known))
+            self._append(_make_row(trainer, Phase.VAL, batch_idx, loss, known=known))
 
     @override
     def on_test_batch_end(
@@ -84,7 +129,7 @@ class BatchMonitor(Callback):
     ) -> None:
         if self._ledger is not None:
             loss, known = _find_loss(outputs), dataloader_idx == 0
-            self._ledger.append(_make_row(trainer, Phase.TEST, batch_idx, loss, known=known))
+            self._append(_make_row(trainer, Phase.TEST, batch_idx, loss, known=known))
 
     @override
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -108,9 +153,31 @@ class BatchMonitor(Callback):
     ) -> None:
         self._flush()
 
+    def _append(self, row: LedgerRow) -> None:
+        if self._ledger is not None:
+            self._ledger.append(row)
+            self._num_rows += 1
+
     def _flush(self) -> None:
         if self._ledger is not None:
             self._ledger.flush()
+
+
+def _find_rows(places: Sequence[Path], num_rows: int) -> Any:
+    """Read the first rows from the first file that has them."""
+    tables = [read_ledger(place) for place in places if place.exists()]
+    for table in tables:
+        if table.num_rows >= num_rows:
+            return table.slice(0, num_rows)
+    most = max((table.num_rows for table in tables), default=0)
+    raise ResumeError(
+        f"Expected {num_rows} rows of the ledger to continue, but got {most} in {places[0]}."
+    )
+
+
+def _write(table: Any, path: Path) -> None:
+    with replacing(path) as temporary:
+        parquet.write_table(table, temporary)
 
 
 def _make_row(

@@ -28,6 +28,7 @@ from leyden.resume import (
     LoopHooks,
     Moment,
     as_it_was,
+    check_fast_forward,
     continue_loggers,
     dump,
     files_of,
@@ -101,6 +102,7 @@ class ExactResume(Callback):
             raise ConfigError(
                 f"Expected `every_seconds` to be at least 0, but got {every_seconds!r}."
             )
+        check_fast_forward(fast_forward)
         self.dirpath = Path(dirpath)
         self._every_n_steps, self._every_seconds = every_n_steps, every_seconds
         self._fast_forward = fast_forward

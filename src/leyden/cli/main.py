@@ -6,7 +6,9 @@ from pathlib import Path
 
 from leyden import __version__
 from leyden.cli.pack import add_pack, run_pack
+from leyden.cli.resume import add_resume, run_resume
 from leyden.cli.train import main as train
+from leyden.cli.verify_resume import add_verify_resume, run_verify_resume
 from leyden.data import AutoDataModule
 from leyden.errors import LeydenError
 from leyden.shards import verify_pack
@@ -18,6 +20,8 @@ _EPILOG = """examples:
   leyden inspect data/digits              what is in this folder?
   leyden train model=cnn data=auto        train on scikit-learn's handwritten digits
   leyden train data.path=DIR -m seed=1,2  train twice on a folder of numbered shards
+  leyden resume RUN                       go on with a run that was interrupted
+  leyden verify-resume -- python fit.py   prove that a training can be interrupted anywhere
 """
 
 
@@ -44,6 +48,8 @@ def main() -> None:
         help="several arrays of inputs in each shard: their names, or NAME=ARRAY",
     )
     add_pack(commands)
+    add_resume(commands)
+    add_verify_resume(commands)
     commands.add_parser("train", help="train as a configuration says", add_help=False)
     arguments, rest = parser.parse_known_args()
     if arguments.command == "train":
@@ -51,8 +57,13 @@ def main() -> None:
         sys.exit(train(rest))
     if rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if arguments.command == "resume":
+        sys.path.insert(0, str(Path.cwd()))
+        sys.exit(run_resume(arguments))
     if arguments.command == "pack":
         sys.exit(run_pack(arguments))
+    if arguments.command == "verify-resume":
+        sys.exit(run_verify_resume(arguments))
     sys.exit(_inspect(arguments.folder, arguments.inputs, verify=arguments.verify))
 
 

@@ -1,25 +1,35 @@
 """A training run from a configuration, and its summary."""
 
-import hashlib
-import json
+import shlex
+import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lightning import LightningDataModule, LightningModule, Trainer, seed_everything
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
-from leyden.config import build, build_data, build_group, save_config
+from leyden.cli.start import Origin, Relocation, WarmStart
+from leyden.config import (
+    build,
+    build_data,
+    build_group,
+    config_digest,
+    plain_config,
+    save_config,
+)
 from leyden.errors import ConfigError
-from leyden.runs import RunDir, RunManifest
+from leyden.resume.lock import FolderLock
+from leyden.runs import RunDir, RunManifest, RunStatus, read_manifest
 from leyden.types import Phase
 
-__all__ = ["Training", "best_score", "prepare", "run", "summarize"]
+__all__ = ["Training", "prepare", "say_how_to_go_on", "summarize", "train"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +42,7 @@ class Training:
         data: Its data module.
         model: Its module.
         trainer: What trains it.
+        checkpoint: What it goes on from, if anything.
     """
 
     run_dir: RunDir
@@ -39,13 +50,78 @@ class Training:
     data: LightningDataModule
     model: LightningModule
     trainer: Trainer
+    checkpoint: Path | None = None
 
 
-def prepare(config: DictConfig) -> Training:
+def train(
+    config: DictConfig, command: Sequence[str], *, origin: Origin | None, is_job: bool = False
+) -> float | None:
+    """Train, validate and test, keep the manifest, and print a summary.
+
+    Args:
+        config: The whole configuration.
+        command: What was typed.
+        origin: The checkpoint to start from, if any.
+        is_job: Whether this is a job of a sweep, of which a failure is kept too if it never began.
+
+    Returns:
+        The best value of the monitored metric; ``None`` if there is none.
+
+    Raises:
+        LeydenError: If the configuration or the data is wrong.
+        ResumeError: If another process writes to the folder of the run.
+    """
+    began = time.perf_counter()
+    run_dir = RunDir(Path(config.run_dir))
+    plain = plain_config(config)
+    manifest = RunManifest(
+        run_dir,
+        command=command,
+        config_digest=config_digest(plain),
+        seeds={"all": plain["seed"]},
+        parents=_parents(config, run_dir, origin),
+    )
+    with _alone_in(run_dir), ExitStack() as stack:
+        if is_job:
+            stack.enter_context(manifest)
+        training = prepare(config, origin)
+        if not is_job:
+            stack.enter_context(manifest)
+        results, objective = _run(training, manifest)
+    summarize(training, results, time.perf_counter() - began)
+    return objective
+
+
+@contextmanager
+def _alone_in(run_dir: RunDir) -> Iterator[None]:
+    """Keep other processes out of the folder of a run."""
+    run_dir.path.mkdir(parents=True, exist_ok=True)
+    lock = FolderLock(run_dir.path)
+    lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _parents(config: DictConfig, run_dir: RunDir, origin: Origin | None) -> list[dict[str, Any]]:
+    """Name what a new run descends from; a run that goes on is no parent of itself."""
+    if origin is None or _goes_on(run_dir, origin):
+        return []
+    retrain = bool(config.get("retrain", False))
+    return [{"checkpoint": str(origin.checkpoint.absolute()), "retrain": retrain}]
+
+
+def _goes_on(run_dir: RunDir, origin: Origin) -> bool:
+    return origin.run is not None and origin.run.path.absolute() == run_dir.path.absolute()
+
+
+def prepare(config: DictConfig, origin: Origin | None = None) -> Training:
     """Make the objects of a run; nothing is trained yet, and nothing wrong with them goes unseen.
 
     Args:
         config: The whole configuration.
+        origin: The checkpoint to start from, if any.
 
     Raises:
         LeydenError: If the configuration or the data is wrong.
@@ -53,6 +129,7 @@ def prepare(config: DictConfig) -> Training:
     seed = config.seed
     if not isinstance(seed, int) or seed < 0:
         raise ConfigError(f"Expected `seed` to be a whole number from 0, but got {seed!r}.")
+    run_dir = RunDir(Path(config.run_dir))
     seed_everything(seed, workers=True, verbose=False)
     data = build_data(config)
     data.prepare_data()
@@ -60,47 +137,55 @@ def prepare(config: DictConfig) -> Training:
     callbacks = build_group(config, "callbacks")
     if not _has(data, "val"):
         _monitor_training(callbacks)
+    is_warm = origin is not None and config.get("retrain", False) and not _goes_on(run_dir, origin)
     trainer = build(
         config,
         "trainer",
-        callbacks=list(callbacks.values()),
+        callbacks=[*_starting(origin, run_dir, is_warm=is_warm), *callbacks.values()],
         logger=list(build_group(config, "tracking").values()),
     )
     model = build(config, "model")
-    run_dir = RunDir(Path(config.run_dir))
     stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
     plain = save_config(config, run_dir.config_dir / f"{stamp}.yaml")
-    return Training(run_dir, plain, data, model, trainer)
+    checkpoint = None if origin is None or is_warm else origin.checkpoint
+    return Training(run_dir, plain, data, model, trainer, checkpoint)
 
 
-def run(training: Training, command: Sequence[str]) -> dict[str, float]:
-    """Train, validate and test, and keep the manifest.
+def _starting(origin: Origin | None, run_dir: RunDir, *, is_warm: bool) -> list[Callback]:
+    if origin is None:
+        return []
+    return [WarmStart(origin.checkpoint) if is_warm else Relocation(origin, run_dir)]
 
-    Args:
-        training: What ``prepare`` made.
-        command: What was typed.
 
-    Returns:
-        The last value of every metric; test metrics are those of the best checkpoint.
+def _run(training: Training, manifest: RunManifest) -> tuple[dict[str, float], float | None]:
+    """Train, validate and test; give the last value of every metric, and the objective.
+
+    Test metrics are those of the best checkpoint.
     """
-    digest = hashlib.sha256(json.dumps(training.config, sort_keys=True).encode()).hexdigest()[:16]
-    seeds = {"all": training.config["seed"]}
-    with RunManifest(
-        training.run_dir, command=command, config_digest=digest, seeds=seeds
-    ) as manifest:
-        trainer = training.trainer
-        trainer.fit(training.model, datamodule=training.data)
-        results = {name: value.item() for name, value in trainer.callback_metrics.items()}
-        manifest.add_results(results)
-        if training.config["test"] and _has(training.data, "test"):
-            best = "best" if _best_path(trainer) else None
-            # Fast runs keep no checkpoint; the test is of the weights as they are.
-            (tested,) = trainer.test(
-                training.model, datamodule=training.data, ckpt_path=best, verbose=False
-            )
-            results |= tested
-            manifest.add_results(tested)
-    return results
+    trainer = training.trainer
+    trainer.fit(training.model, datamodule=training.data, ckpt_path=training.checkpoint)
+    results = {name: value.item() for name, value in trainer.callback_metrics.items()}
+    objective = _best_score(trainer)
+    manifest.add_results(results)
+    manifest.set_objective(objective)
+    if training.config["test"] and _has(training.data, "test"):
+        best = "best" if _best_path(trainer) else None
+        # Fast runs keep no checkpoint; the test is of the weights as they are.
+        (tested,) = trainer.test(
+            training.model, datamodule=training.data, ckpt_path=best, verbose=False
+        )
+        results |= tested
+        manifest.add_results(tested)
+    return results, objective
+
+
+def say_how_to_go_on(run_dir: RunDir) -> None:
+    """Print what to type after an interruption, if the run can be gone on with."""
+    if not run_dir.manifest_path.exists():
+        return
+    if read_manifest(run_dir.manifest_path)["status"] == RunStatus.INTERRUPTED:
+        path = shlex.quote(str(_relative(run_dir.path)))
+        print(f"Interrupted. To go on: leyden resume {path}", file=sys.stderr)
 
 
 def summarize(training: Training, results: Mapping[str, float], seconds: float) -> None:
@@ -143,7 +228,7 @@ def _relative(path: Path) -> str:
     return str(absolute.relative_to(Path.cwd()) if absolute.is_relative_to(Path.cwd()) else path)
 
 
-def best_score(trainer: Trainer) -> float | None:
+def _best_score(trainer: Trainer) -> float | None:
     """Look up the best value of what the checkpoint monitors; ``None`` if there is none."""
     score = getattr(trainer.checkpoint_callback, "best_model_score", None)
     return None if score is None else float(score)

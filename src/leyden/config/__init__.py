@@ -1,16 +1,31 @@
 """From configuration files to objects; the only room besides the command line that knows Hydra."""
 
-from leyden.config.build import build, build_data, build_group, save_config
+from leyden.config.build import build, build_data, build_group, plain_config, save_config
+from leyden.config.identity import (
+    RUN_DIR,
+    config_digest,
+    differences,
+    load_saved_config,
+    saved_run_dirs,
+)
 from leyden.config.location import conf_dir
-from leyden.config.messages import explain
+from leyden.config.messages import dotted_keys, explain, explain_unknown_key
 from leyden.config.resolvers import register_resolvers
 
 __all__ = [
+    "RUN_DIR",
     "build",
     "build_data",
     "build_group",
     "conf_dir",
+    "config_digest",
+    "differences",
+    "dotted_keys",
     "explain",
+    "explain_unknown_key",
+    "load_saved_config",
+    "plain_config",
     "register_resolvers",
     "save_config",
+    "saved_run_dirs",
 ]

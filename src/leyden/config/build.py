@@ -1,6 +1,7 @@
 """From a configuration to the objects of a run."""
 
 from collections.abc import Callable, Mapping
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from leyden.errors import ConfigError, suggest
 from leyden.shards.digits import pack_digits
 from leyden.shards.series import pack_series
 
-__all__ = ["DEFAULT_DATA", "build", "build_data", "build_group", "save_config"]
+__all__ = ["DEFAULT_DATA", "build", "build_data", "build_group", "plain_config", "save_config"]
 
 DEFAULT_DATA: Mapping[str, Callable[[Path], Path]] = {
     "digits": pack_digits,
@@ -90,18 +91,33 @@ def _section(config: DictConfig, key: str) -> DictConfig:
     return section
 
 
-def save_config(config: DictConfig, path: Path) -> Mapping[str, Any]:
+def plain_config(config: DictConfig) -> dict[str, Any]:
+    """Resolve a configuration.
+
+    Args:
+        config: The whole configuration.
+
+    Returns:
+        It as plain containers.
+    """
+    plain = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(plain, dict)  # noqa: S101 - a DictConfig becomes a dictionary
+    return {str(key): value for key, value in plain.items()}
+
+
+def save_config(config: DictConfig, path: Path) -> dict[str, Any]:
     """Write the configuration with everything resolved.
 
     Args:
         config: The whole configuration.
-        path: The file to write; its folder is made.
+        path: The file to write; its folder is made. If it exists, ``-2`` and so on is added.
 
     Returns:
         The configuration as plain containers.
     """
-    plain = OmegaConf.to_container(config, resolve=True)
+    plain = plain_config(config)
     path.parent.mkdir(parents=True, exist_ok=True)
+    names = chain([path.stem], (f"{path.stem}-{number}" for number in count(2)))
+    path = next(path.with_stem(name) for name in names if not path.with_stem(name).exists())
     path.write_text(OmegaConf.to_yaml(OmegaConf.create(plain)), encoding="utf-8")
-    assert isinstance(plain, dict)  # noqa: S101 - a DictConfig becomes a dictionary
-    return {str(key): value for key, value in plain.items()}
+    return plain

@@ -1,7 +1,7 @@
 """One clear line for a slip in a configuration or on the command line."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,12 @@ from hydra.errors import (
     MissingConfigException,
     OverrideParseException,
 )
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from leyden.errors import LeydenError, suggest
 
-__all__ = ["explain"]
+__all__ = ["dotted_keys", "explain", "explain_unknown_key"]
 
 
 def explain(error: Exception, conf_dir: Path, config_name: str) -> str | None:
@@ -78,7 +78,19 @@ def _explain_key(error: ConfigCompositionException, conf_dir: Path, config_name:
     match = re.search(r"Could not (?:override|delete|append)[^']*'(?P<key>[^'@]+)", str(error))
     if match is None:
         return _first_line(error)
-    key, known = match["key"], _known_keys(conf_dir, config_name)
+    return explain_unknown_key(match["key"], _known_keys(conf_dir, config_name))
+
+
+def explain_unknown_key(key: str, known: Sequence[str]) -> str:
+    """Say that there is no such key, and which was probably meant.
+
+    Args:
+        key: What was written.
+        known: Every key there is, dotted.
+
+    Returns:
+        The line.
+    """
     parent = key.rpartition(".")[0]
     near = get_close_matches(key, known, n=1)
     beside = [name for name in known if name.rpartition(".")[0] == parent]
@@ -94,7 +106,16 @@ def _known_keys(conf_dir: Path, config_name: str) -> list[str]:
     with initialize_config_dir(str(conf_dir), version_base="1.3"):
         config = compose(config_name, return_hydra_config=True)
     groups = [path.name for path in conf_dir.iterdir() if path.is_dir()]
-    return sorted({*_dotted(OmegaConf.to_container(config)), *groups})
+    return sorted({*dotted_keys(config), *groups})
+
+
+def dotted_keys(config: DictConfig) -> list[str]:
+    """List every key that can be overridden, such as ``trainer.max_epochs``.
+
+    Args:
+        config: The whole configuration.
+    """
+    return list(_dotted(OmegaConf.to_container(config)))
 
 
 def _dotted(section: Any, prefix: str = "") -> Iterator[str]:

@@ -18,7 +18,7 @@ from leyden.resume.trainer_internals import (
     leave_quietly,
     loaders_of,
 )
-from leyden.resume.ways import FastForward
+from leyden.resume.ways import FastForward, check_fast_forward
 
 __all__ = [
     "STATE_VERSION",
@@ -32,6 +32,7 @@ __all__ = [
     "Moment",
     "as_it_was",
     "as_plain",
+    "check_fast_forward",
     "continue_loggers",
     "dump",
     "files_of",

@@ -18,6 +18,7 @@ from lightning.pytorch import Trainer
 from leyden.errors import ResumeError
 
 __all__ = [
+    "KINDS",
     "Generator",
     "Stream",
     "find_generators",
@@ -31,7 +32,7 @@ __all__ = [
 Generator: TypeAlias = torch.Generator | np.random.Generator | np.random.RandomState | random.Random
 """A generator that an object may own."""
 
-_KINDS = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
+KINDS = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
 _NOT_ITS_OWN = (type, ModuleType, Trainer)  # what they hold belongs to others
 _FEW = 256  # members of one container that are looked through for generators
 _DEPTH = 8  # attributes of attributes
@@ -190,7 +191,7 @@ def _state(generator: Generator) -> Any:
 def _search(owner: object, found: dict[int, Generator], seen: set[int], depth: int) -> None:
     if isinstance(owner, random.SystemRandom):
         return
-    if isinstance(owner, _KINDS):
+    if isinstance(owner, KINDS):
         found.setdefault(id(owner), owner)
         return
     if depth == 0 or id(owner) in seen or isinstance(owner, torch.Tensor | np.ndarray | str):
@@ -201,10 +202,9 @@ def _search(owner: object, found: dict[int, Generator], seen: set[int], depth: i
 
 
 def _parts(owner: object) -> list[object]:
-    if isinstance(owner, dict):  # other mappings may read a file for a value, or refuse to
-        return list(owner.values()) if len(owner) <= _FEW else []
-    if isinstance(owner, list | tuple):
-        return list(owner) if len(owner) <= _FEW else []
+    if isinstance(owner, list | tuple | dict):  # other mappings may read a file for a value
+        parts = owner.values() if isinstance(owner, dict) else owner
+        return list(parts) if len(owner) <= _FEW else []
     if isinstance(owner, partial):
         return [owner.func, owner.args, owner.keywords]
     if isinstance(owner, MethodType):

@@ -73,7 +73,9 @@ def _metrics(module: nn.Module) -> Iterator[tuple[str, Metric]]:
 
 
 def _trackers(module: nn.Module) -> list[tuple[str, MetricTracker]]:
-    return [(name, part) for name, part in module.named_modules() if isinstance(part, MetricTracker)]
+    return [
+        (name, part) for name, part in module.named_modules() if isinstance(part, MetricTracker)
+    ]
 
 
 def _set_steps(tracker: MetricTracker, steps: int) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from leyden.errors import ResumeError
@@ -12,6 +12,7 @@ from leyden.resume.attributes import changed_attributes, restore_attributes
 from leyden.resume.generators import global_state, restore_global_state
 from leyden.resume.loaders import LoaderFollower
 from leyden.resume.metrics import metric_states, restore_metric_states
+from leyden.resume.own_generators import own_generator_states, restore_own_generators
 from leyden.resume.trainer_internals import (
     accumulates,
     drawn_ahead,
@@ -52,6 +53,7 @@ def rank_state(
             phase: [one.state_dict(drawn_ahead(trainer, phase)) for one in some]
             for phase, some in followers.items()
         },
+        "own_generators": own_generator_states(module, _callbacks(trainer)),
         "generators": global_state(),
     }
 
@@ -74,15 +76,14 @@ def restore_rank_state(
     restore_logged(trainer, state["logged"])
     _restore_gradients(module, state["gradients"])
     restore_attributes(module, state["attributes"])
-    buffers = dict(module.named_buffers())
-    for name, value in state["buffers"].items():
-        buffers[name].copy_(value)
+    _restore_buffers(module, state["buffers"])
     parts = dict(module.named_modules())
     for name, mode in state["modes"].items():
         if name in parts:
             parts[name].training = mode
     for phase, some in followers.items():
         _restore_loaders(phase, some, state["loaders"].get(phase, []))
+    restore_own_generators(module, _callbacks(trainer), state["own_generators"])
     restore_global_state(state["generators"])  # last: all of the above may draw
 
 
@@ -101,6 +102,11 @@ def gathered(state: dict[str, Any], trainer: Trainer) -> list[dict[str, Any]]:
     states: list[Any] | None = [None] * trainer.world_size if trainer.is_global_zero else None
     torch.distributed.gather_object(state, states)
     return [state] if states is None else states
+
+
+def _callbacks(trainer: Trainer) -> list[Callback]:
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined] # set outside its class
+    return callbacks
 
 
 def _restore_loaders(phase: str, some: Sequence[LoaderFollower], states: list[Any]) -> None:
@@ -136,3 +142,13 @@ def _buffers(module: LightningModule) -> dict[str, Tensor]:
     return {
         name: buffer.detach().clone() for name, buffer in module.named_buffers() if name not in kept
     }
+
+
+def _restore_buffers(module: LightningModule, values: Mapping[str, Tensor]) -> None:
+    buffers = dict(module.named_buffers())
+    for name, value in values.items():
+        if name in buffers:
+            buffers[name].copy_(value)
+        else:  # it was None when the module was made
+            owner, _, key = name.rpartition(".")
+            setattr(module.get_submodule(owner), key, value.to(module.device))

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Literal, Protocol, TypeAlias, TypeGuard, runtime_checkable
+from typing import Any, Literal, Protocol, TypeAlias, TypeGuard, get_args, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -13,7 +13,15 @@ from leyden.resume.generators import Stream
 from leyden.resume.samplers import SkippingSampler, draws_at_once
 from leyden.resume.workers import ReportingCollate, StartingAt
 
-__all__ = ["ByIndex", "ByReplay", "ByState", "FastForward", "Way", "choose_way"]
+__all__ = [
+    "ByIndex",
+    "ByReplay",
+    "ByState",
+    "FastForward",
+    "Way",
+    "check_fast_forward",
+    "choose_way",
+]
 
 FastForward: TypeAlias = Literal["auto", "index", "replay"]
 """How a loader without state gets back to its place."""
@@ -109,6 +117,21 @@ class ByReplay:
 Way: TypeAlias = ByState | ByIndex | ByReplay
 
 
+def check_fast_forward(fast_forward: str) -> None:
+    """Refuse a way that there is not.
+
+    Args:
+        fast_forward: What a user asked for.
+
+    Raises:
+        ConfigError: If it is not known.
+    """
+    if fast_forward not in get_args(FastForward):
+        raise ConfigError(
+            f"Expected `fast_forward` to be 'auto', 'index' or 'replay', but got {fast_forward!r}."
+        )
+
+
 def choose_way(loader: Iterable[Any], fast_forward: FastForward) -> Way:
     """Choose how to get back to a place in a loader.
 
@@ -119,10 +142,7 @@ def choose_way(loader: Iterable[Any], fast_forward: FastForward) -> Way:
     Raises:
         ConfigError: If ``fast_forward`` is ``index`` and the loader has no indices to skip.
     """
-    if fast_forward not in ("auto", "index", "replay"):
-        raise ConfigError(
-            f"Expected `fast_forward` to be 'auto', 'index' or 'replay', but got {fast_forward!r}."
-        )
+    check_fast_forward(fast_forward)
     # What is derived from torch's class says nothing of the generators in its state.
     says_all = isinstance(loader, _HasState) and not isinstance(loader, DataLoader)
     if says_all and fast_forward != "replay":

@@ -3,13 +3,18 @@
 from leyden.runs.hardware import hardware_info, versions
 from leyden.runs.layout import RunDir, claim_dir
 from leyden.runs.manifest import RunManifest, RunStatus, read_manifest
+from leyden.runs.relocation import relocate
+from leyden.runs.search import find_unfinished, run_of
 
 __all__ = [
     "RunDir",
     "RunManifest",
     "RunStatus",
     "claim_dir",
+    "find_unfinished",
     "hardware_info",
     "read_manifest",
+    "relocate",
+    "run_of",
     "versions",
 ]

@@ -44,6 +44,7 @@ class RunManifest:
         command: What was typed; this process's arguments if ``None``.
         config_digest: Identity of the resolved configuration.
         seeds: Every seed by name.
+        parents: What the run goes on from, besides what it went on from at earlier starts.
 
     Raises:
         DataError: On entering, if the folder has a ``run.json`` that cannot be read.
@@ -66,17 +67,21 @@ class RunManifest:
         command: Sequence[str] | None = None,
         config_digest: str | None = None,
         seeds: Mapping[str, int] | None = None,
+        parents: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         self._path = run.manifest_path
         self._command = list(sys.argv if command is None else command)
         self._config_digest, self._seeds = config_digest, dict(seeds or {})
+        self._parents = [dict(parent) for parent in parents]
         self._facts: dict[str, Any] = {}
         self._clock = 0.0
 
     def __enter__(self) -> Self:
         earlier = read_manifest(self._path) if self._path.exists() else {}
         self._clock = time.monotonic()
-        self._facts = earlier | self._new_facts() | {"parents": earlier.get("parents", [])}
+        parents = earlier.get("parents", [])
+        parents = parents + [parent for parent in self._parents if parent not in parents]
+        self._facts = earlier | self._new_facts() | {"parents": parents}
         self._facts["starts"] = [*map(_close, earlier.get("starts", [])), self._this_start()]
         self._write()
         return self
@@ -109,6 +114,16 @@ class RunManifest:
         }
         self._write()
 
+    def set_objective(self, value: SupportsFloat | None) -> None:
+        """Keep the one number by which runs of a sweep are compared.
+
+        Args:
+            value: The number; NaN and the infinities are kept as ``null``.
+        """
+        number = math.nan if value is None else float(value)
+        self._facts["objective"] = number if math.isfinite(number) else None
+        self._write()
+
     def _new_facts(self) -> dict[str, Any]:
         return {
             "version": _VERSION,
@@ -123,6 +138,7 @@ class RunManifest:
             "host": platform.node(),
             "error": None,
             "results": {},
+            "objective": None,
         }
 
     def _this_start(self) -> dict[str, Any]:

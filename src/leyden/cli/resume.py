@@ -1,0 +1,120 @@
+"""``leyden resume``: go on with a run, with the configuration that is in its folder."""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from leyden.cli import training
+from leyden.cli.folders import leave_if_done
+from leyden.cli.start import Origin, find_origin
+from leyden.cli.train import exit_code, prepare_process
+from leyden.config import (
+    conf_dir,
+    dotted_keys,
+    explain,
+    explain_unknown_key,
+    load_saved_config,
+    plain_config,
+)
+from leyden.errors import ConfigError, ResumeError
+from leyden.runs import RunDir
+
+__all__ = ["add_resume", "run_resume"]
+
+_DESCRIPTION = """Go on with a run where it was left: after Ctrl-C, SIGTERM, an error, `kill -9` or
+a power cut. What comes out is what would have come out without the interruption."""
+
+_EPILOG = """examples:
+  leyden resume runs/2026-11-21/09-06-10-cnn-auto
+  leyden resume runs/2026-11-21/09-06-10-cnn-auto trainer.max_epochs=20   train longer
+
+A sweep is gone on with by its own command.
+"""
+
+
+def add_resume(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the sub-command to those of ``leyden``."""
+    parser = commands.add_parser(
+        "resume",
+        help="go on with a run that was interrupted",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("run", type=Path, metavar="RUN", help="the folder of the run")
+    parser.add_argument(
+        "overrides", nargs="*", metavar="KEY=VALUE", help="what is to be other than it was"
+    )
+
+
+def run_resume(arguments: argparse.Namespace) -> int:
+    """Go on as the command line says.
+
+    Args:
+        arguments: What ``add_resume`` made of it.
+
+    Returns:
+        The exit code: 0, 2 for a user's slip, 130 after Ctrl-C, 143 after SIGTERM.
+    """
+    prepare_process()
+    for name in ("lightning.pytorch", "lightning.fabric"):  # as the configuration of Hydra has it
+        logging.getLogger(name).setLevel(logging.WARNING)
+    try:
+        origin = find_origin(arguments.run)
+        run = _run_of(origin)
+        config = _configure(origin, run, arguments.overrides)
+        leave_if_done(run, plain_config(config))
+        _go_on(config, origin, run)
+    except (KeyboardInterrupt, SystemExit) as exit_:
+        return exit_code(exit_)
+    except Exception as error:
+        line = explain(error, conf_dir(), "train")
+        if line is None or os.environ.get("HYDRA_FULL_ERROR") == "1":
+            raise
+        print(line, file=sys.stderr)
+        return 2
+    return 0
+
+
+def _run_of(origin: Origin) -> RunDir:
+    if origin.run is None:
+        problem = f"Expected `RUN` to be the folder of a run, but got {str(origin.checkpoint)!r}"
+        raise ResumeError(f"{problem}. Use `leyden train resume=FILE` for a file elsewhere.")
+    return origin.run
+
+
+def _go_on(config: DictConfig, origin: Origin, run: RunDir) -> None:
+    try:
+        training.train(config, sys.argv, origin=origin)
+    except (KeyboardInterrupt, SystemExit):
+        training.say_how_to_go_on(run)
+        raise
+
+
+def _configure(origin: Origin, run: RunDir, overrides: Sequence[str]) -> DictConfig:
+    config = load_saved_config(run)
+    known = dotted_keys(config)
+    for override in overrides:
+        key, sign, _ = override.partition("=")
+        if not sign:
+            raise ConfigError(f"Expected an override key=value, but got {override!r}.")
+        if key.startswith("+"):
+            continue
+        if key not in known:
+            raise ConfigError(explain_unknown_key(key, known))
+    changes = OmegaConf.from_dotlist([override.removeprefix("+") for override in overrides])
+    try:
+        merged = OmegaConf.merge(config, changes)
+    except OmegaConfBaseException as error:
+        raise ConfigError(str(error).splitlines()[0]) from error
+    assert isinstance(merged, DictConfig)  # noqa: S101 - of two of them
+    OmegaConf.update(merged, "resume", str(origin.checkpoint))
+    OmegaConf.update(merged, "retrain", value=False)
+    return merged

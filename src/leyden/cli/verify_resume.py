@@ -1,0 +1,279 @@
+"""``leyden verify-resume``: proves to a user that their own training can be interrupted."""
+
+import argparse
+import json
+import random
+import shutil
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import mkdtemp
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from leyden.cli.verification import (
+    Cause,
+    Difference,
+    Ended,
+    Leg,
+    Outcome,
+    Start,
+    as_json,
+    cause_of,
+    first_difference,
+    plan_interruptions,
+    print_certificate,
+    read_start,
+    requests_between,
+    run_command,
+)
+from leyden.errors import ConfigError, LeydenError
+from leyden.files import replacing
+from leyden.resume.rehearsal import Interruption, Rehearsal
+
+__all__ = ["add_verify_resume", "run_verify_resume"]
+
+_DESCRIPTION = """Run a training command for some batches, once as it is and once interrupted by
+every kind of signal and started again each time, and compare the two bit for bit:
+weights, optimizer states, batches, metrics and logged rows.
+
+The command uses `ExactResume(DIR)` and `fit(..., ckpt_path=leyden.latest_checkpoint(DIR))`;
+nothing else in it changes. Its real checkpoints are not touched."""
+
+_EPILOG = """example:
+  leyden verify-resume --steps 60 --interruptions 5 -- python my_training.py --epochs 2
+
+exit codes:
+  0  the same: there is a certificate
+  1  something differs: what, where and why most likely is printed
+  2  the command cannot be verified"""
+
+
+def add_verify_resume(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the sub-command.
+
+    Args:
+        commands: Those of ``leyden``.
+    """
+    parser = commands.add_parser(
+        "verify-resume",
+        help="prove that a training command can be interrupted anywhere",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("training", nargs="+", metavar="COMMAND", help="after `--`: a program and its arguments")
+    add("--steps", type=_at_least_one, default=60, metavar="N", help="batches (default: 60)")
+    add(
+        "--interruptions",
+        type=_at_least_one,
+        default=5,
+        metavar="K",
+        help="times it is interrupted; 5 are every kind of signal (default: 5)",
+    )
+    add("--seed", type=int, metavar="S", help="that places are drawn with (default: by chance)")
+    add(
+        "--ignore",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a metric that need not be the same, such as a time; a pattern, more than once",
+    )
+    add("--output", type=Path, metavar="FILE", help="write the result there too, as JSON")
+    add("--folder", type=Path, metavar="DIR", help="work there, and leave all that was recorded")
+    add(
+        "--patience",
+        type=float,
+        default=600.0,
+        metavar="SECONDS",
+        help="without any sign of life after which the command is taken to hang (default: 600)",
+    )
+
+
+def run_verify_resume(arguments: argparse.Namespace) -> int:
+    """Verify as the command line says.
+
+    Args:
+        arguments: What ``add_verify_resume`` made of it.
+
+    Returns:
+        The exit code: 0 for a certificate, 1 if something differs, 2 if the command cannot be
+        verified, 130 after Ctrl-C.
+    """
+    console = Console()
+    try:
+        with _work_folder(arguments.folder) as folder:
+            outcome = _Verification(arguments, folder).run()
+    except KeyboardInterrupt:
+        print("Interrupted; nothing was proved.", file=sys.stderr)
+        return 128 + signal.SIGINT
+    except (LeydenError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    print_certificate(outcome, console)
+    if arguments.output is not None:
+        with replacing(arguments.output) as temporary:
+            temporary.write_text(json.dumps(as_json(outcome), indent=2) + "\n", encoding="utf-8")
+    return 0 if outcome.difference is None else 1
+
+
+class _Verification:
+    """The runs of one verification.
+
+    Args:
+        arguments: Of the command line.
+        folder: Where to work.
+    """
+
+    def __init__(self, arguments: argparse.Namespace, folder: Path) -> None:
+        self._arguments, self._folder = arguments, folder
+        self._seed: int = (
+            random.SystemRandom().randrange(1 << 31) if arguments.seed is None else arguments.seed
+        )
+        self._draw = random.Random(self._seed)  # noqa: S311 - nothing secret is drawn
+
+    def run(self) -> Outcome:
+        """Run the command without and with interruptions.
+
+        Raises:
+            ConfigError: If the command cannot be verified.
+        """
+        console = Console(stderr=True)
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        with Progress(
+            *columns,
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        ) as self._progress:
+            reference, ended = self._start(Rehearsal(self._folder, 0, self._arguments.steps))
+            _check_reference(reference, ended)
+            interruptions = plan_interruptions(reference, self._arguments.interruptions, self._draw)
+            outcome = Outcome(self._arguments.training, self._seed, reference, ended, [], [])
+            return self._interrupt(outcome, interruptions)
+
+    def _interrupt(self, outcome: Outcome, interruptions: list[Interruption]) -> Outcome:
+        """Go through the run once more, from its first checkpoint on, with interruptions."""
+        steps = outcome.reference.num_batches
+        self._begin_again()
+        first, before = 0, None
+        for number, one in enumerate([*interruptions, None], 1):
+            requests = () if one is None else requests_between(first, one, self._draw)
+            rehearsal = Rehearsal(self._folder, number, self._arguments.steps, one, requests)
+            start, ended = self._start(rehearsal)
+            difference = first_difference(outcome.reference, start, self._arguments.ignore)
+            if number == 1:
+                outcome.notes.extend(_notes(outcome.reference, start))
+            difference = difference or _unlike_plan(start, ended, one)
+            outcome.legs.append(Leg(start, ended, before, one, difference is None))
+            if difference is not None:
+                return _with_cause(outcome, difference, start, ended)
+            first, before = min(start.last.batch if start.last else first, steps), one
+        return outcome
+
+    def _start(self, rehearsal: Rehearsal) -> tuple[Start, Ended]:
+        label = rehearsal.interruption or "to its end"
+        task = self._progress.add_task(f"{rehearsal.start}: {label}", total=rehearsal.steps)
+        ended = run_command(
+            self._arguments.training,
+            rehearsal,
+            patience=self._arguments.patience,
+            on_batch=lambda batch: self._progress.update(task, completed=batch + 1),
+        )
+        return read_start(rehearsal), ended
+
+    def _begin_again(self) -> None:
+        """Leave of the run that was not interrupted only what was there before its first batch."""
+        rehearsal = Rehearsal(self._folder, 1, self._arguments.steps)
+        shutil.rmtree(rehearsal.run_dir)
+        rehearsal.first_dir.rename(rehearsal.run_dir)
+
+
+@contextmanager
+def _work_folder(folder: Path | None) -> Iterator[Path]:
+    """A folder to work in; one that was not asked for is removed."""
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise ConfigError(
+                f"Expected --folder to be an empty folder, but got {str(folder)!r}. Pass another."
+            )
+        yield folder.absolute()
+        return
+    made = Path(mkdtemp(prefix="leyden-verify-"))
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made)
+
+
+def _at_least_one(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"Expected at least 1, but got {text!r}.")
+    return number
+
+
+def _check_reference(reference: Start, ended: Ended) -> None:
+    """Refuse a command of which nothing can be said."""
+    if ended.is_hung:
+        problem = "but for too long nothing happened"
+        remedy = "Is `ExactResume` among its callbacks? If it only takes long, raise --patience."
+    elif ended.code != 0:
+        problem = f"but it ended with exit code {ended.code}: {ended.last_line()}"
+        remedy = "Make it run without `leyden verify-resume` first."
+    elif not reference.attached:
+        problem = "but `ExactResume` was not among the callbacks of any `fit`"
+        remedy = "Add it: `Trainer(callbacks=[ExactResume(DIR)])`, without `fast_dev_run`."
+    elif not reference.is_finished:
+        problem = f"but its training did not end as it should: {ended.last_line()}"
+        remedy = "Make it run without `leyden verify-resume` first."
+    else:
+        return
+    raise ConfigError(f"Expected COMMAND to train, {problem}. {remedy}")
+
+
+def _unlike_plan(start: Start, ended: Ended, planned: Interruption | None) -> Difference | None:
+    """What went wrong with a start that has done nothing wrong so far."""
+    if planned is None and start.is_finished and ended.code == 0:
+        return None
+    if planned is not None and start.is_interrupted:
+        return None
+    batch = start.last.batch if start.last is not None else 0
+    expected = "the run goes on to its end" if planned is None else f"{planned}"
+    got = "nothing happened for too long" if ended.is_hung else f"exit code {ended.code}"
+    return Difference("end", batch, "how it ended", expected, f"{got}: {ended.last_line()}")
+
+
+def _with_cause(outcome: Outcome, difference: Difference, start: Start, ended: Ended) -> Outcome:
+    if difference.kind == "end" or not start.facts:
+        text = "The command does not run when it is started again"
+        cause = Cause(text, [ended.last_line()], "Make it start where a checkpoint lies.")
+    else:
+        cause = cause_of(difference, start, is_interrupted=len(outcome.legs) > 1)
+    return Outcome(
+        outcome.command,
+        outcome.seed,
+        outcome.reference,
+        outcome.ended,
+        outcome.legs,
+        outcome.notes,
+        difference,
+        cause,
+    )
+
+
+def _notes(reference: Start, start: Start) -> list[str]:
+    if not start.attached or start.attached["initial"] == reference.attached["initial"]:
+        return []
+    note = (
+        "The start is not seeded: each one makes other weights. Both runs were begun with the "
+        "checkpoint of step 0 of the first. Call `seed_everything` to have starts alike too."
+    )
+    return [note]
