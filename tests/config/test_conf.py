@@ -17,6 +17,9 @@ FILES = sorted(conf_dir().rglob("*.yaml"))
 OPTIONS = [f"{path.parent.name}={path.stem}" for path in FILES if path.parent != conf_dir()]
 
 
+PLUGINS = {"sweep=joblib": "hydra_joblib_launcher", "sweep=optuna": "hydra_optuna_sweeper"}
+
+
 def composed(*overrides: str) -> dict[str, Any]:
     """Compose the main configuration as the application does, and resolve it."""
     register_resolvers()
@@ -43,6 +46,8 @@ def targets(node: Any) -> Iterator[str]:
 
 @pytest.mark.parametrize("option", OPTIONS)
 def test_every_option_composes_and_its_targets_exist(option: str) -> None:
+    if option in PLUGINS:
+        pytest.importorskip(f"hydra_plugins.{PLUGINS[option]}")
     names = list(targets(composed(option)))
     assert "lightning.Trainer" in names
     assert all(callable(get_object(name)) for name in names)
