@@ -9,7 +9,11 @@ import torch
 
 _PAGE = Path(__file__).parents[2] / "docs" / "guides" / "resume_matrix.md"
 _TEST = "test_matrix.py::test_interrupted_run_equals_the_uninterrupted_one["
-_HEAD = """# What was interrupted, and came out the same
+_HEAD = """---
+orphan: true
+---
+
+# What was interrupted, and came out the same
 
 Written by `make test-all`. In each line, a training in a process of its own was broken off and
 gone on with, by processes with another seed, and compared with one that ran through: weights,
