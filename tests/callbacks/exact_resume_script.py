@@ -16,14 +16,15 @@ from typing_extensions import override
 
 from leyden.callbacks import ExactResume
 
-folder, task, name, at, *again = sys.argv[1:]
-
 
 class Signal(Callback):
+    def __init__(self, name: str, at: int, times: int) -> None:
+        self.name, self.at, self.times = name, at, times
+
     def work(self, batch_idx: int) -> None:
-        if batch_idx == int(at):
-            for _ in range(1 + len(again)):
-                os.kill(os.getpid(), getattr(signal, name))
+        if batch_idx == self.at:
+            for _ in range(self.times):
+                os.kill(os.getpid(), getattr(signal, self.name))
         sys.stdout.write(f"batch {batch_idx}\n")
         sys.stdout.flush()
 
@@ -53,6 +54,7 @@ class Signal(Callback):
 
 
 if __name__ == "__main__":
+    folder, task, name, at, *again = sys.argv[1:]
     trainer = Trainer(
         accelerator="cpu",
         max_epochs=1,
@@ -65,7 +67,10 @@ if __name__ == "__main__":
         enable_progress_bar=False,
         enable_model_summary=False,
         default_root_dir=folder,
-        callbacks=[Signal(), ExactResume(Path(folder, "checkpoints"), every_seconds=None)],
+        callbacks=[
+            Signal(name, int(at), 1 + len(again)),
+            ExactResume(Path(folder, "checkpoints"), every_seconds=None),
+        ],
     )
     getattr(trainer, task)(BoringModel())
     sys.stdout.write("done\n")
