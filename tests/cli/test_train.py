@@ -44,7 +44,6 @@ def test_the_main_job_reaches_its_accuracy_and_keeps_everything(
     facts, printed = read_manifest(run.manifest_path), capsys.readouterr().out
     assert facts["status"] == "finished"
     assert facts["results"]["test/accuracy"] >= 0.97
-    assert facts["timings"]["duration"] < 60
     for text in ("test/accuracy", "seconds", "history.png", "metrics.csv", "best.ckpt"):
         assert text in printed
     assert run.history_path.read_bytes().startswith(b"\x89PNG")

@@ -117,7 +117,8 @@ def _compose_and_train(command: Sequence[str]) -> int:
 def _conclusion_of_sweep() -> Iterator[list[RunDir]]:
     """Show how the jobs of a sweep stand when all were tried, and list those that failed."""
     failed: list[RunDir] = []
-    take_open_sweep()  # one that an earlier command in this process has left
+    while (left := take_open_sweep()) is not None:  # by an earlier command in this process
+        left.close()
     sweep: Sweep | None = None
     try:
         yield failed
