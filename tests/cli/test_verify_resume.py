@@ -325,7 +325,7 @@ def test_metrics_that_are_ignored_may_differ() -> None:
 
 def test_a_checkpoint_that_was_found_but_not_passed_is_told() -> None:
     start = after(run_of(8), 0, resumed=False)
-    start.facts |= {"files": [], "asked": {"/work/run/c": "c"}}
+    start.facts |= {"files": [], "asked": {str(Path("run", "c").absolute()): "c"}}
     start.attached = {"dirpath": "c"}
     difference = first_difference(run_of(8), start)
     assert difference is not None

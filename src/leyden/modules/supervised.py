@@ -183,8 +183,14 @@ class SupervisedModule(LifecycleModule):
             inputs: Those of the batch.
             labels: Those of the batch, if it has any.
             outputs: What ``forward`` made of the inputs.
+
+        Raises:
+            NotImplementedError: If the class does not say.
         """
-        raise NotImplementedError
+        raise NotImplementedError(
+            f"Expected {type(self).__name__} to say what its outputs are compared with, but it does "
+            "not. Override `select_targets`."
+        )
 
     def compute_loss(self, outputs: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
         """Compute the loss of a batch, a scalar.
