@@ -18,20 +18,20 @@ Quick = Callable[..., Trainer]
 
 @pytest.fixture(autouse=True)
 def put_the_generators_back() -> Iterator[None]:
-    states = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
+    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
     yield
     random.setstate(states[0])
-    np.random.set_state(states[1])  # noqa: NPY002
+    np.random.set_state(states[1])
     torch.set_rng_state(states[2])
 
 
 def draw() -> tuple[float, float, float]:
-    return random.random(), np.random.random(), torch.rand(1).item()  # noqa: NPY002
+    return random.random(), np.random.random(), torch.rand(1).item()
 
 
 def drawn_after(seed: int) -> tuple[float, float, float]:
     random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002
+    np.random.seed(seed)
     torch.manual_seed(seed)
     return draw()
 

@@ -9,12 +9,12 @@ from leyden.lifecycle import quietly
 
 
 def draw() -> tuple[float, float, float]:
-    return random.random(), np.random.random(), torch.rand(1).item()  # noqa: NPY002
+    return random.random(), np.random.random(), torch.rand(1).item()
 
 
 def seed() -> None:
     random.seed(0)
-    np.random.seed(0)  # noqa: NPY002
+    np.random.seed(0)
     torch.manual_seed(0)
 
 

@@ -33,16 +33,16 @@ Draw = tuple[Any, ...]
 
 @pytest.fixture(autouse=True)
 def put_the_generators_back() -> Iterator[None]:
-    before = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
+    before = random.getstate(), np.random.get_state(), torch.get_rng_state()
     yield
     random.setstate(before[0])
-    np.random.set_state(before[1])  # noqa: NPY002
+    np.random.set_state(before[1])
     torch.set_rng_state(before[2])
 
 
 def seed(number: int) -> None:
     random.seed(number)
-    np.random.seed(number)  # noqa: NPY002
+    np.random.seed(number)
     torch.manual_seed(number)
 
 
@@ -51,8 +51,8 @@ def draw_globals() -> Draw:
     return (
         random.random(),
         random.gauss(0, 1),
-        np.random.rand(),  # noqa: NPY002
-        np.random.standard_normal(),  # noqa: NPY002
+        np.random.rand(),
+        np.random.standard_normal(),
         torch.rand(1).item(),
         torch.randn(1).item(),
     )

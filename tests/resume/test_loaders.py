@@ -36,12 +36,12 @@ def put_the_generators_back() -> Iterator[None]:
 
 def seed(number: int) -> None:
     random.seed(number)
-    np.random.seed(number)  # noqa: NPY002
+    np.random.seed(number)
     torch.manual_seed(number)
 
 
 def noise() -> list[float]:
-    return [random.random(), np.random.rand(), torch.rand(()).item()]  # noqa: NPY002
+    return [random.random(), np.random.rand(), torch.rand(()).item()]
 
 
 class Fetcher:

@@ -85,12 +85,12 @@ class Notes(Dataset[Tensor]):
 
     @override
     def __getitem__(self, index: int) -> Tensor:
-        return torch.tensor([random.random(), np.random.rand()])  # noqa: NPY002
+        return torch.tensor([random.random(), np.random.rand()])
 
 
 def seed_all(worker: int) -> None:
     random.seed(worker)
-    np.random.seed(worker)  # noqa: NPY002
+    np.random.seed(worker)
 
 
 def test_loaders_own_preparation_comes_first() -> None:
@@ -170,10 +170,10 @@ def test_batch_in_a_report_is_pinned_as_torch_does() -> None:
 
 @pytest.fixture(autouse=True)
 def put_the_generators_back() -> Iterator[None]:
-    before = random.getstate(), np.random.get_state()  # noqa: NPY002
+    before = random.getstate(), np.random.get_state()
     yield
     random.setstate(before[0])
-    np.random.set_state(before[1])  # noqa: NPY002
+    np.random.set_state(before[1])
 
 
 def test_state_is_of_bytes_and_numbers() -> None:

@@ -80,7 +80,7 @@ class Rows(Dataset[Any]):
         row = self.inputs[index]
         target = (row.sum() > 0).long()
         if self.augment:
-            noise = np.random.rand() + random.random() + self.own.random()  # noqa: NPY002
+            noise = np.random.rand() + random.random() + self.own.random()
             row = row + 0.1 * torch.rand(WIDTH) + 0.01 * noise
         return row, target
 

@@ -188,8 +188,8 @@ class SupervisedModule(LifecycleModule):
             NotImplementedError: If the class does not say.
         """
         raise NotImplementedError(
-            f"Expected {type(self).__name__} to say what its outputs are compared with, but it does "
-            "not. Override `select_targets`."
+            f"Expected {type(self).__name__} to say what its outputs are compared with, but it "
+            "does not. Override `select_targets`."
         )
 
     def compute_loss(self, outputs: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:

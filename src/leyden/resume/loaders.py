@@ -267,16 +267,15 @@ class LoaderFollower:
 
     def _note_place(self) -> None:
         """Where a length is unknown, Lightning draws a batch ahead: note where all was before."""
-        has_state, is_replayed = isinstance(self._way, ByState), isinstance(self._way, ByReplay)
-        place = self.loader.state_dict() if has_state else None  # type: ignore[attr-defined]
+        is_replayed = isinstance(self._way, ByReplay)
+        place = self._way.loader.state_dict() if isinstance(self._way, ByState) else None
         standing = None if self._is_sized or is_replayed else self._standing()
         self._places = [*self._places[-1:], (place, standing)]
 
     def _place(self, ahead: int) -> _Place:
         if ahead:
             return self._places[-ahead]
-        has_state = isinstance(self._way, ByState)
-        return (self.loader.state_dict() if has_state else None), None  # type: ignore[attr-defined]
+        return (self._way.loader.state_dict() if isinstance(self._way, ByState) else None), None
 
 
 def follow(loader: Iterable[Any], follower: LoaderFollower) -> Any:
