@@ -84,7 +84,7 @@ def test_one_of_several_processes_does_not_wait_for_the_others(
     trainer = SimpleNamespace(world_size=2, fast_dev_run=False)
     hook = CheckpointHook()
     hook.attach(RunView(trainer, None, tmp_path))
-    hook.after_step(1, {})  # type: ignore[arg-type]
+    hook.after_step(1, {})  # type: ignore[arg-type] # results of another kind
     hook.at_exception(RuntimeError())
     assert "other processes may still be training" in caplog.text
 

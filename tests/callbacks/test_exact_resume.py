@@ -107,7 +107,7 @@ def test_argument_out_of_range_is_refused(options: dict[str, Any], message: str)
 
 def test_unknown_way_to_go_forward_is_refused() -> None:
     with pytest.raises(ConfigError, match="Expected `fast_forward` to be 'auto'"):
-        ExactResume("checkpoints", fast_forward="skip")  # type: ignore[arg-type]
+        ExactResume("checkpoints", fast_forward="skip")  # type: ignore[arg-type] # a misspelt one
 
 
 def state_of_the_process() -> list[Any]:

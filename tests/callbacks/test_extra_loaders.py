@@ -87,12 +87,12 @@ def test_training_is_the_same_bit_for_bit(quick: Quick) -> None:
     def train(*hooks: Any) -> dict[str, Tensor]:
         torch.manual_seed(0)
         module = Dropping()
-        shuffled: Any = DataLoader(torch.randn(64, 32), batch_size=8, shuffle=True)  # type: ignore[arg-type]
+        shuffled: Any = DataLoader(torch.randn(64, 32), batch_size=8, shuffle=True)  # type: ignore[arg-type] # a tensor has rows
         fetches = {"out": lambda module, inputs: module(inputs) + torch.randn(1)}
         quick(StageHooks(hooks, fetches), max_epochs=2).fit(module, shuffled, DataLoader(rows(1.0)))
         return module.state_dict()
 
-    other: Any = DataLoader(torch.randn(64, 32), batch_size=4, shuffle=True)  # type: ignore[arg-type]
+    other: Any = DataLoader(torch.randn(64, 32), batch_size=4, shuffle=True)  # type: ignore[arg-type] # a tensor has rows
     plain, watched = train(), train(ExtraLoaders({"validation": other}), Reading("validation/out"))
     assert all(torch.equal(plain[name], watched[name]) for name in plain)
 

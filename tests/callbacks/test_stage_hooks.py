@@ -151,7 +151,7 @@ def test_training_is_the_same_bit_for_bit_when_it_is_looked_at(quick: Quick) -> 
         @override
         def __init__(self) -> None:
             super().__init__()
-            self.layer = torch.nn.Sequential(  # type: ignore[assignment]
+            self.layer = torch.nn.Sequential(  # type: ignore[assignment] # another layer
                 torch.nn.Linear(32, 8),
                 torch.nn.BatchNorm1d(8),
                 torch.nn.Dropout(),
@@ -160,7 +160,7 @@ def test_training_is_the_same_bit_for_bit_when_it_is_looked_at(quick: Quick) -> 
 
         @override
         def train_dataloader(self) -> DataLoader[Any]:
-            return DataLoader(torch.randn(64, 32), batch_size=8, shuffle=True)  # type: ignore[arg-type]
+            return DataLoader(torch.randn(64, 32), batch_size=8, shuffle=True)  # type: ignore[arg-type] # a tensor has rows
 
     def train(*hooks: Any) -> dict[str, Tensor]:
         torch.manual_seed(0)

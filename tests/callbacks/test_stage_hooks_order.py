@@ -126,7 +126,7 @@ class TwoOptimizers(BoringModel):
 
     @override
     def training_step(self, batch: Any, batch_idx: int) -> None:
-        for optimizer in self.optimizers():  # type: ignore[union-attr]
+        for optimizer in self.optimizers():  # type: ignore[union-attr] # there are several
             optimizer.zero_grad()
             self.manual_backward(self.layer(batch).mean())
             optimizer.step()

@@ -224,7 +224,7 @@ def test_sets_are_given_as_whole_numbers(write: Write) -> None:
 
 def test_texts_are_no_numbers_of_sets(write: Write) -> None:
     with pytest.raises(ConfigError, match=r"Expected `val` to be .*, set numbers, .*got \['8'\]"):
-        AutoDataModule(write({1: 2, 8: 1}), val=["8"]).setup("fit")  # type: ignore[list-item]
+        AutoDataModule(write({1: 2, 8: 1}), val=["8"]).setup("fit")  # type: ignore[list-item] # a wrong one
 
 
 # D5: the epoch was over with the first part of its last set; the rest came into the next one.

@@ -157,7 +157,7 @@ def batches(count: int) -> DataLoader[Tensor]:
 
 
 def attached(trainer: Trainer) -> list[str]:
-    return [type(callback).__name__ for callback in trainer.callbacks]  # type: ignore[attr-defined]
+    return [type(callback).__name__ for callback in trainer.callbacks]  # type: ignore[attr-defined] # set outside its class
 
 
 def test_attributes_are_defined_in_order_at_construction() -> None:

@@ -61,7 +61,7 @@ def tell_when_writing(size: int, stop_at: int) -> None:
             threading.Event().wait()
         return done + write(self, view[len(view) // 2 :])
 
-    checkpoint_file._HashingFile.write = write_and_tell  # type: ignore[method-assign]
+    checkpoint_file._HashingFile.write = write_and_tell  # type: ignore[method-assign] # for this process only
 
 
 def write_forever(folder: str, first: int, size: int, stop_at: int) -> None:

@@ -232,7 +232,7 @@ def test_each_generator_is_found_once_and_in_order() -> None:
 def test_what_holds_itself_ends() -> None:
     rng = random.Random(1)
     one, other = Holder(rng=rng), Holder()
-    one.other, other.one = other, one  # type: ignore[attr-defined]
+    one.other, other.one = other, one  # type: ignore[attr-defined] # they refer to each other
     assert find_generators([one, other]) == [rng]
 
 

@@ -98,7 +98,7 @@ def test_events_name_what_they_hold(workplace: Path) -> None:
     pytest.importorskip("tensorboard")
     logger: Any = TensorBoardLogger("logs")
     module = inspect.getmodule(type(logger.experiment))
-    event = module.Event(step=3)  # type: ignore[union-attr]
+    event = module.Event(step=3)  # type: ignore[union-attr] # the module is there
     assert (event.step, event.HasField("summary")) == (3, False)
     assert list(map(Path, logger.experiment.all_writers)) == [Path(logger.log_dir)]
     logger.experiment.close()

@@ -55,6 +55,11 @@ def _cells() -> dict[str, dict[str, Any]]:
         "loader": "2 workers",
         "every": 1,
     }
+    for how, loader in (("SIGINT", "2 workers"), ("SIGTERM", "persistent workers")):
+        ways[f"{how} of the group, {loader}"] = {
+            "interrupts": [[f"{how} of the group", "step", 17]],
+            "loader": loader,
+        }
     batch_end: dict[str, Any] = {"every_n_train_steps": 4, "save_top_k": -1}
     epoch_end: dict[str, Any] = {"save_top_k": -1, "save_on_train_epoch_end": True}
     val_end: dict[str, Any] = {"save_top_k": -1, "save_on_train_epoch_end": False}

@@ -101,7 +101,7 @@ KNOWN = [
     RandomSampler(range(3), replacement=True),
     SubsetRandomSampler([1, 2]),
     WeightedRandomSampler([1.0, 2.0], 2),
-    DistributedSampler(range(4), num_replicas=2, rank=0),  # type: ignore[arg-type]
+    DistributedSampler(range(4), num_replicas=2, rank=0),  # type: ignore[arg-type] # any sequence will do
     UnrepeatedDistributedSampler(range(4), num_replicas=2, rank=0),
     BatchSampler(RandomSampler(range(3)), 2, drop_last=True),
 ]

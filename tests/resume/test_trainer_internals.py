@@ -13,7 +13,7 @@ import pytest
 import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.demos.boring_classes import BoringModel
+from lightning.pytorch.demos.boring_classes import BoringModel, RandomDataset
 from lightning.pytorch.strategies import Strategy
 from lightning.pytorch.trainer.connectors.logger_connector.result import (
     _Metadata,
@@ -26,9 +26,9 @@ from typing_extensions import override
 import leyden
 from leyden.resume import trainer_internals
 from leyden.resume.trainer_internals import (
-    Replaced,
     accumulates,
     drawn_ahead,
+    draws_ahead,
     dump,
     first_of_loop,
     leave_quietly,
@@ -270,31 +270,6 @@ def test_no_other_module_imports_private_names_of_lightning() -> None:
     assert found == []
 
 
-class Thing:
-    def method(self) -> str:
-        return "own"
-
-
-def test_what_is_replaced_is_put_back_in_reverse() -> None:
-    thing, replaced = Thing(), Replaced()
-    vars(thing)["value"] = 1
-    assert replaced.replace(thing, "value", 2) == 1
-    assert replaced.replace(thing, "method", lambda: "first")() == "own"
-    replaced.replace(thing, "method", lambda: "second")
-    replaced.put_back(thing, "method")
-    assert thing.method() == "first"
-    replaced.put_all_back()
-    replaced.put_all_back()
-    assert (thing.method(), vars(thing)) == ("own", {"value": 1})
-
-
-def test_name_that_is_not_there_cannot_be_replaced() -> None:
-    thing = Thing()
-    with pytest.raises(AttributeError, match="nothing"):
-        Replaced().replace(thing, "nothing", 1)
-    assert vars(thing) == {}
-
-
 def counts(ready: int, processed: int, completed: int) -> dict[str, dict[str, int]]:
     one = {"ready": ready, "started": ready, "processed": processed, "completed": completed}
     return {"total": dict(one), "current": dict(one)}
@@ -356,17 +331,26 @@ def test_loaders_and_what_was_drawn_are_those_of_the_trainer(tmp_path: Path) -> 
         def __iter__(self) -> Any:
             return (torch.randn(32) for _ in range(6))
 
-    seen = []
+    class Sum(BoringModel):
+        @override
+        def training_step(self, batch: Any, _: int) -> Any:
+            return sum(self(one).sum() for one in (batch if isinstance(batch, list) else [batch]))
+
+    seen: list[tuple[int, int]] = []
 
     class Note(Callback):
         @override
         def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
+            assert draws_ahead(trainer, "train") == expects_ahead.pop(0)
             seen.append((len(loaders_of(trainer, "train")), drawn_ahead(trainer, "train")))
 
-    make_trainer(tmp_path, Note(), limit_train_batches=1.0, limit_val_batches=0).fit(
-        BoringModel(), torch.utils.data.DataLoader(Unsized(), 2)
-    )
-    assert seen == [(1, 1), (1, 1), (1, 0)]
+    unsized = torch.utils.data.DataLoader(Unsized(), 2)
+    sized = torch.utils.data.DataLoader(RandomDataset(32, 6), 2)
+    everything = {"limit_train_batches": 1.0, "limit_val_batches": 0}
+    expects_ahead = [True] * 3 + [False] * 3 + [True] * 3
+    for loaders in (unsized, sized, [sized, unsized]):
+        make_trainer(tmp_path, Note(), **everything).fit(Sum(), loaders)
+    assert seen == [(1, 1), (1, 1), (1, 0), *3 * [(1, 0)], (2, 1), (2, 1), (2, 0)]
     assert loaders_of(make_trainer(tmp_path), "val") == []
 
 

@@ -35,8 +35,8 @@ def lists(batches: Any) -> list[Any]:
         (Stateful(3), "auto", ByState),
         (Stateful(3), "replay", ByReplay),
         (Made(3), "auto", ByReplay),
-        (CASES["stream"].make(None), "auto", ByReplay),  # type: ignore[arg-type]
-        (CASES["own way through"].make(None), "auto", ByReplay),  # type: ignore[arg-type]
+        (CASES["stream"].make(None), "auto", ByReplay),  # type: ignore[arg-type] # no folder is used
+        (CASES["own way through"].make(None), "auto", ByReplay),  # type: ignore[arg-type] # no folder is used
     ],
 )
 def test_way_is_the_cheapest_that_is_exact(loader: Any, fast_forward: Any, way: type) -> None:
@@ -106,7 +106,7 @@ def test_state_is_handed_to_the_loader() -> None:
 
 def test_only_loaders_that_go_torchs_way_are_plain() -> None:
     assert is_plain(DataLoader(Rows(4)))
-    assert not is_plain(CASES["own way through"].make(None))  # type: ignore[arg-type]
+    assert not is_plain(CASES["own way through"].make(None))  # type: ignore[arg-type] # no folder is used
     assert not is_plain([1])
 
 
@@ -119,6 +119,6 @@ def test_workers_that_persist_get_the_same_seed_when_they_are_started_anew() -> 
     seeded = first.open({})
     later.born = first.born
     again = later.open({})
-    assert seeded._base_seed == again._base_seed  # type: ignore[attr-defined]
+    assert seeded._base_seed == again._base_seed  # type: ignore[attr-defined] # torch's iterator
     for way in (first, later):
         way.close()

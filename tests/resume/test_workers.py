@@ -139,7 +139,7 @@ def test_workers_end_with_their_loader_after_a_signal() -> None:
         os.kill(pid, signal.SIGTERM)
     assert isinstance(next(batches), Report)
     began = time.monotonic()
-    batches._shutdown_workers()  # type: ignore[attr-defined]
+    batches._shutdown_workers()  # type: ignore[attr-defined] # torch's iterator
     assert time.monotonic() - began < 5  # torch's patience, after which it would have to kill
     assert not any(is_alive(pid) for pid in pids)
 

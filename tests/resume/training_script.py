@@ -319,7 +319,8 @@ class Interrupter(Callback):
     def strike(self) -> None:
         if self.how == "exception":
             raise RuntimeError("broken off")
-        os.kill(os.getpid(), getattr(signal, self.how))
+        name, _, group = self.how.partition(" of ")  # as a terminal sends it, to the workers too
+        (os.killpg if group else os.kill)(os.getpid(), getattr(signal, name))
 
     def on_train_batch_start(self, trainer: Trainer, *args: Any) -> None:
         self._now("batch start", trainer)
@@ -540,6 +541,7 @@ def logged_main(folder: Path, cell: dict[str, Any], writes: Connection | None = 
     log = os.open(folder / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(log, 1)
     os.dup2(log, 2)
+    os.setsid()  # a signal to the group stays with this process and its workers
     multiprocessing.set_start_method("fork", force=True)  # of the workers of loaders
     if writes is not None:
         _announce(writes)

@@ -212,5 +212,5 @@ def test_runs_with_one_seed_write_the_same_file(tmp_path: Path) -> None:
     steps, _ = read_metrics(tmp_path / "a" / "metrics.csv")["train/loss"]
     assert steps.tolist() == [0, 1, 2, 3, 4, 5]
     for trainer in (first, second):
-        checkpoint = Path(trainer.checkpoint_callback.best_model_path)  # type: ignore[union-attr]
+        checkpoint = Path(trainer.checkpoint_callback.best_model_path)  # type: ignore[union-attr] # there is one
         assert checkpoint.parent == RunDir(Path(str(trainer.log_dir))).checkpoints_dir

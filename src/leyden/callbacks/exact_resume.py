@@ -6,6 +6,7 @@ import sys
 import time
 import warnings
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from leyden.resume import (
     as_it_was,
     check_fast_forward,
     continue_loggers,
+    draws_ahead,
     dump,
     files_of,
     first_of_loop,
@@ -198,7 +200,8 @@ class ExactResume(Callback):
         """Take a loader of the user's, and give Lightning one that is followed."""
         if phase not in _PHASES:
             return loader
-        follower = LoaderFollower(loader, self._fast_forward)
+        is_ahead = partial(draws_ahead, self._trainer, phase)
+        follower = LoaderFollower(loader, self._fast_forward, is_ahead)
         if follower.problem is not None:
             warnings.warn(
                 f"A {phase} loader ({type(loader).__name__}) cannot be resumed exactly: "

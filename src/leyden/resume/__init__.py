@@ -6,13 +6,14 @@ from leyden.resume.continuation import STATE_VERSION, Continuation
 from leyden.resume.interrupts import Interrupted, Interrupts
 from leyden.resume.loaders import LoaderFollower, follow, follower_of
 from leyden.resume.loggers import continue_loggers, logger_states
+from leyden.resume.moments import Moment
 from leyden.resume.observer import observe
 from leyden.resume.plain import as_it_was, as_plain
 from leyden.resume.rank_state import gathered, rank_state
 from leyden.resume.store import CheckpointStore, latest_checkpoint, load, verify
 from leyden.resume.trainer_internals import (
     LoopHooks,
-    Moment,
+    draws_ahead,
     dump,
     first_of_loop,
     leave_quietly,
@@ -34,6 +35,7 @@ __all__ = [
     "as_plain",
     "check_fast_forward",
     "continue_loggers",
+    "draws_ahead",
     "dump",
     "files_of",
     "first_of_loop",

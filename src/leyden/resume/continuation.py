@@ -8,11 +8,11 @@ from lightning.pytorch import LightningModule, Trainer
 
 from leyden.errors import ResumeError
 from leyden.resume.loaders import LoaderFollower
+from leyden.resume.moments import Moment
 from leyden.resume.rank_state import restore_rank_state
+from leyden.resume.replaced import Replaced
 from leyden.resume.trainer_internals import (
     Continued,
-    Moment,
-    Replaced,
     continue_between_epochs,
     continue_epoch,
     mend_progress,

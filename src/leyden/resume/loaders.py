@@ -7,7 +7,7 @@ the generators where they stood, begin again, and get past the batches that were
 """
 
 import copy
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeAlias
 
@@ -63,20 +63,29 @@ class LoaderFollower:
     Args:
         loader: What the user made.
         fast_forward: How to get back to a place in it.
+        is_ahead: Tells whether batches are drawn before they are asked for, as Lightning has it
+            where the length of this loader, or of one beside it, is not known.
 
     Raises:
         ConfigError: If the loader cannot be fast-forwarded in that way.
     """
 
-    def __init__(self, loader: Iterable[Any], fast_forward: FastForward = "auto") -> None:
+    def __init__(
+        self,
+        loader: Iterable[Any],
+        fast_forward: FastForward = "auto",
+        is_ahead: Callable[[], bool] | None = None,
+    ) -> None:
         self.loader = loader
         self._fast_forward = fast_forward
         self._way = choose_way(loader, fast_forward)
-        self._is_sized = sized_len(loader) is not None
+        self._is_ahead = is_ahead or (lambda: sized_len(loader) is None)
         self._workers: dict[int, Any] = {}  # where the generators of each stand
         self._passes: list[_Pass] = []
         self._to_repeat: list[_Pass] = []
         self._places: list[_Place] = []  # before the last two draws
+        self._rest: Any = None  # what the loader said of its place after the epoch before
+        self._is_at_rest = False  # whether it was put back there
         self._batches: Iterator[Any] = iter(())  # of the pass at hand
 
     @property
@@ -112,6 +121,8 @@ class LoaderFollower:
 
     def forget(self) -> None:
         """The epoch is over: there will be no going back to what was drawn so far."""
+        if self._passes:
+            self._rest = self._way_state()
         self._passes, self._to_repeat, self._places = [], [], []
 
     def state_dict(self, ahead: int = 0) -> dict[str, Any]:
@@ -132,6 +143,7 @@ class LoaderFollower:
                 passes[-1].place, passes[-1].next = self._place(ahead)
         return {
             "passes": [asdict(one) for one in passes],
+            "rest": self._rest,
             "generators": generators,
             "workers": self._persistent_workers(),
             "born": self._way.born,
@@ -147,8 +159,12 @@ class LoaderFollower:
         self._to_repeat = [_Pass(**one) for one in state["passes"]]
         self._workers = dict(state["workers"])
         self._way.born = state["born"]
+        self._rest = state["rest"]
         if self._to_repeat:
             self._go_to_place(self._to_repeat[-1])  # now, as its length may depend on it
+        elif isinstance(self._way, ByState) and self._rest is not None:
+            self._way.go_to(self._rest)
+            self._is_at_rest = True
 
     def restore_generators(self, state: dict[str, Any]) -> None:
         """Put the loader's own generators where they stood when the state was made.
@@ -244,9 +260,15 @@ class LoaderFollower:
         self._keep(batches)
         while True:
             self._note_place()
+            was_at_rest, self._is_at_rest = self._is_at_rest, False
             try:
                 batch = next(batches)
             except StopIteration:
+                if was_at_rest:  # this was what is left of the epoch before
+                    self._put(one.start)
+                    batches = self._open(one)
+                    self._keep(batches)
+                    continue
                 one.ended = True
                 return
             one.drawn += 1
@@ -266,16 +288,16 @@ class LoaderFollower:
         return [list(item) for item in self._workers.items()] if persist else []
 
     def _note_place(self) -> None:
-        """Where a length is unknown, Lightning draws a batch ahead: note where all was before."""
-        is_replayed = isinstance(self._way, ByReplay)
-        place = self._way.loader.state_dict() if isinstance(self._way, ByState) else None
-        standing = None if self._is_sized or is_replayed else self._standing()
-        self._places = [*self._places[-1:], (place, standing)]
+        """Where a batch is drawn ahead, note where all was before."""
+        if self._is_ahead():
+            standing = None if isinstance(self._way, ByReplay) else self._standing()
+            self._places = [*self._places[-1:], (self._way_state(), standing)]
 
     def _place(self, ahead: int) -> _Place:
-        if ahead:
-            return self._places[-ahead]
-        return (self._way.loader.state_dict() if isinstance(self._way, ByState) else None), None
+        return self._places[-ahead] if ahead else (self._way_state(), None)
+
+    def _way_state(self) -> Any:
+        return self._way.loader.state_dict() if isinstance(self._way, ByState) else None
 
 
 def follow(loader: Iterable[Any], follower: LoaderFollower) -> Any:

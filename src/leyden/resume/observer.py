@@ -13,8 +13,9 @@ from typing_extensions import override
 from leyden.resume.digests import Digests, digests_of
 from leyden.resume.loaders import follower_of
 from leyden.resume.rehearsal import Rehearsal, asked_for, where_to_write
+from leyden.resume.replaced import Replaced
 from leyden.resume.striker import Striker
-from leyden.resume.trainer_internals import Replaced, loaders_of
+from leyden.resume.trainer_internals import loaders_of
 from leyden.resume.whereabouts import (
     facts_of_loader,
     note_origins,

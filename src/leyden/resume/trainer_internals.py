@@ -8,11 +8,11 @@ has a test that fails when a release of Lightning moves it.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch import Trainer
+from lightning.pytorch.loops.fetchers import _PrefetchDataFetcher
 from lightning.pytorch.trainer.connectors.logger_connector.result import (
     _Metadata,
     _ResultCollection,
@@ -26,16 +26,17 @@ from torch.utils._pytree import tree_map_only
 
 from leyden.resume.loaders import follower_of
 from leyden.resume.metrics import metric_state, restore_metric_state
+from leyden.resume.moments import Moment
+from leyden.resume.replaced import Replaced
 
 __all__ = [
     "Continued",
     "LoopHooks",
-    "Moment",
-    "Replaced",
     "accumulates",
     "continue_between_epochs",
     "continue_epoch",
     "drawn_ahead",
+    "draws_ahead",
     "dump",
     "first_of_loop",
     "leave_quietly",
@@ -58,20 +59,7 @@ _META = (
     "dataloader_idx",
     "metric_attribute",
 )
-_NOT_ITS_OWN = object()
 _FLAGS = ("_restarting", "_loaded_from_state_dict", "_resuming_from_checkpoint")
-
-
-class Moment(StrEnum):
-    """Where in a run a checkpoint was written."""
-
-    BETWEEN_BATCHES = "between batches"
-    BATCH_END = "batch end"
-    IN_VALIDATION = "in validation"
-    VALIDATION_END = "validation end"
-    EPOCH_END = "epoch end"
-    END = "end"
-    ELSEWHERE = "elsewhere"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,51 +75,6 @@ class Continued:
     moment: Moment
     loops: dict[str, Any]
     first_before_val: bool | None
-
-
-class Replaced:
-    """Attributes of objects that are replaced for a while, each of them on the object itself."""
-
-    def __init__(self) -> None:
-        self._replaced: list[tuple[Any, str, Any]] = []
-
-    def replace(self, owner: Any, name: str, new: Any) -> Any:
-        """Replace a method, or a value.
-
-        Args:
-            owner: The object.
-            name: Of the attribute; an error if there is none.
-            new: What takes its place; a method without ``self``.
-
-        Returns:
-            What was there.
-        """
-        original = getattr(owner, name)
-        self._replaced.append((owner, name, vars(owner).get(name, _NOT_ITS_OWN)))
-        setattr(owner, name, new)
-        return original
-
-    def put_back(self, owner: Any, *names: str) -> None:
-        """Put single ones back, the last replaced first."""
-        for name in names:
-            at = max(
-                index
-                for index, (one, its_name, _) in enumerate(self._replaced)
-                if one is owner and its_name == name
-            )
-            _put_back(*self._replaced.pop(at))
-
-    def put_all_back(self) -> None:
-        """Put back what is still replaced."""
-        while self._replaced:
-            _put_back(*self._replaced.pop())
-
-
-def _put_back(owner: Any, name: str, before: Any) -> None:
-    if before is _NOT_ITS_OWN:
-        delattr(owner, name)
-    else:
-        setattr(owner, name, before)
 
 
 class LoopHooks:
@@ -244,6 +187,13 @@ def drawn_ahead(trainer: Trainer, phase: str) -> int:
     """Count the batches that Lightning has drawn and not yet used."""
     loop = trainer.fit_loop if phase == "train" else trainer.fit_loop.epoch_loop.val_loop
     return len(getattr(loop._data_fetcher, "batches", ()))
+
+
+def draws_ahead(trainer: Trainer, phase: str) -> bool:
+    """Whether Lightning draws batches before it uses them: where it does not know their number."""
+    loop = trainer.fit_loop if phase == "train" else trainer.fit_loop.epoch_loop.val_loop
+    fetcher = loop._data_fetcher
+    return isinstance(fetcher, _PrefetchDataFetcher) and fetcher.length is None
 
 
 def accumulates(trainer: Trainer) -> bool:

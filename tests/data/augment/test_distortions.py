@@ -108,11 +108,11 @@ def test_gaussian_distortion_pulls_elsewhere() -> None:
         (lambda: GaussianDistortion(3, 3, 2, sdx=0), "`sdx` and `sdy` to be above 0"),
         (lambda: GaussianDistortion(1, 3, 2), "`grid_width` to be a whole number from 2"),
         (
-            lambda: GaussianDistortion(3, 3, 2, corner="up"),  # type: ignore[arg-type]
+            lambda: GaussianDistortion(3, 3, 2, corner="up"),  # type: ignore[arg-type] # a wrong one
             "Expected `corner` to be a known choice",
         ),
         (
-            lambda: GaussianDistortion(3, 3, 2, method="inn"),  # type: ignore[arg-type]
+            lambda: GaussianDistortion(3, 3, 2, method="inn"),  # type: ignore[arg-type] # a wrong one
             "Did you mean 'in'",
         ),
     ],

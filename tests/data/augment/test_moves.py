@@ -92,10 +92,10 @@ def test_random_erasing_keeps_bytes() -> None:
     ("make", "problem"),
     [
         (
-            lambda: Flip("LEFT_RIHGT"),  # type: ignore[arg-type]
+            lambda: Flip("LEFT_RIHGT"),  # type: ignore[arg-type] # a wrong one
             "Expected `top_bottom_left_right` to be a known choice.*Did you mean 'LEFT_RIGHT'",
         ),
-        (lambda: Rotate(45), "Expected `rotation` to be 90, 180, 270 or -1"),  # type: ignore[arg-type]
+        (lambda: Rotate(45), "Expected `rotation` to be 90, 180, 270 or -1"),  # type: ignore[arg-type] # a wrong one
         (
             lambda: RandomErasing(0.05),
             "Expected `rectangle_area` to be from 0.1 to 1, but got 0.05",
