@@ -132,6 +132,7 @@ def test_debug_runs_finish(workplace: Path, debug: str) -> None:
     assert read_manifest(run.manifest_path)["status"] == "finished"
 
 
+@pytest.mark.slow
 def test_overfitting_learns_its_few_batches(workplace: Path) -> None:
     run = train(workplace, "model=mlp", "debug=overfit")
     assert read_manifest(run.manifest_path)["results"]["train/accuracy"] == 1.0

@@ -66,6 +66,7 @@ def line_of(script: Path, text: str) -> int:
     return next(number for number, line in enumerate(lines, 1) if text in line)
 
 
+@pytest.mark.slow
 def test_a_good_training_gets_a_certificate(verify: Verify) -> None:
     assert verify(BORING, options="--steps 24 --interruptions 3 --seed 1") == 0
     assert "Certificate: the same bit for bit after 24 batches: 2 weights" in verify.out

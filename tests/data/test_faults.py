@@ -485,6 +485,7 @@ def write_sparse(path: Path, num_bytes: int, row_bytes: int) -> None:
     np.lib.format.open_memmap(path, "w+", np.float32, shape)
 
 
+@pytest.mark.slow
 def test_large_files_take_a_limited_number_of_descriptors(tmp_path: Path, start: Start) -> None:
     folder = tmp_path / "d"
     folder.mkdir()
