@@ -284,7 +284,12 @@ def test_only_sets_that_are_not_open_are_read_ahead(
     write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
+
+    def note(_: ReadAhead, arrays: list[Any]) -> None:
+        asked.extend(f"sample__{int(array[0, 0])}.npy" for array in arrays)
+
     monkeypatch.setattr(ReadAhead, "ask", lambda _, paths: asked.extend(p.name for p in paths))
+    monkeypatch.setattr(ReadAhead, "map_ahead", note)
     store = ShardStore(discover(write(dict.fromkeys((1, 2, 3, 4), 2))))
     read(store, (2, [0]))
     store.preload(3)

@@ -55,6 +55,7 @@ def _cells() -> dict[str, dict[str, Any]]:
         "loader": "2 workers",
         "every": 1,
     }
+    ways["SIGKILL once all is done"] = {"interrupts": [["SIGKILL", "fit end", 35]]}
     for how, loader in (("SIGINT", "2 workers"), ("SIGTERM", "persistent workers")):
         ways[f"{how} of the group, {loader}"] = {
             "interrupts": [[f"{how} of the group", "step", 17]],
@@ -74,6 +75,11 @@ def _cells() -> dict[str, dict[str, Any]]:
             "best": best,
             "checkpoint": f"best/{file}.ckpt",
         }
+    ways["ModelCheckpoint at the end of the last epoch"] = {
+        "interrupts": [["SIGKILL", "fit end", 35]],
+        "best": epoch_end,
+        "checkpoint": "best/epoch=2-step=36.ckpt",
+    }
     loaders: dict[str, dict[str, Any]] = {
         f"loader: {name}": {"loader": name, "interrupts": at_17} for name in LOADERS
     }

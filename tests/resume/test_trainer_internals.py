@@ -40,8 +40,8 @@ from leyden.resume.trainer_internals import (
 
 FIT, EPOCH, VAL = "fit_loop", "fit_loop.epoch_loop", "fit_loop.epoch_loop.val_loop"
 METHODS = {
-    FIT: "advance on_advance_start on_save_checkpoint load_state_dict reset_restart_stage "
-    "_should_accumulate",
+    FIT: "advance setup_data on_advance_start on_save_checkpoint load_state_dict "
+    "reset_restart_stage _should_accumulate",
     EPOCH: "advance reset on_run_start on_advance_end on_iteration_done reset_restart_stage "
     "update_lr_schedulers _should_check_val_fx _num_ready_batches_reached",
     VAL: "reset on_run_start reset_restart_stage _evaluation_step _store_dataloader_outputs "
@@ -57,7 +57,7 @@ METHODS = {
 }
 LOOPS = [FIT, EPOCH, VAL, f"{EPOCH}.automatic_optimization", f"{EPOCH}.manual_optimization"]
 VALUES = {
-    FIT: "epoch_progress _combined_loader _data_fetcher _last_train_dl_reload_epoch",
+    FIT: "epoch_progress skip _combined_loader _data_fetcher _last_train_dl_reload_epoch",
     EPOCH: "batch_progress max_steps _results _batches_that_stepped _skip_next_val",
     VAL: "batch_progress _combined_loader _data_fetcher _results _logged_outputs _has_run "
     "_seen_batches_per_dataloader _module_mode _last_val_dl_reload_epoch",

@@ -322,6 +322,9 @@ class Interrupter(Callback):
         name, _, group = self.how.partition(" of ")  # as a terminal sends it, to the workers too
         (os.killpg if group else os.kill)(os.getpid(), getattr(signal, name))
 
+    def on_fit_end(self, trainer: Trainer, *args: Any) -> None:
+        self._now("fit end", trainer)
+
     def on_train_batch_start(self, trainer: Trainer, *args: Any) -> None:
         self._now("batch start", trainer)
 

@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from leyden.data.addresses import RowGather
 from leyden.data.picks import Picks
-from leyden.data.readahead import ReadAhead
+from leyden.data.readahead import ReadAhead, can_map_ahead
 from leyden.data.shelf import OpenSet, Shelf
 from leyden.errors import ShardError
 from leyden.shards import Catalog, OpenPiece
@@ -23,6 +23,8 @@ __all__ = ["ShardStore"]
 
 _MOMENT = 0.01  # seconds; a file that was there before is taken to be there still
 _AHEAD_AT_MOST = 1 << 30  # bytes: what is read much before its turn may be forgotten by then
+_MAPPED_AT_MOST = 128 << 20  # bytes that are mapped ahead: they count as memory at once
+_LABELS_AT_MOST = 16 << 20  # bytes of labels that stay in memory, once they are read
 _AT_ONCE = 64  # large files that are opened at once: a process may have some hundreds open
 _SMALL = 1 << 20  # bytes that are read for all blocks at once, as labels mostly are
 _CHECK_EVERY = 0.5  # seconds
@@ -44,7 +46,9 @@ class ShardStore:
         self._inputs = {
             name: _Arrays(shelf, field.open_data) for name, field in self._catalogs.items()
         }
-        self._labels = _Arrays(shelf, catalog.open_labels)
+        # To open them again for a few bytes would take longer than to read the inputs.
+        keeps_labels = _label_bytes(catalog) <= _LABELS_AT_MOST
+        self._labels = _Arrays(Shelf() if keeps_labels else shelf, catalog.open_labels)
         self._next_check = 0.0
         self._ahead = ReadAhead()
         paths = {shard.data.path for shard in catalog.shards}
@@ -104,15 +108,22 @@ class ShardStore:
             array.preload(set_number)
 
     def read_ahead(self, set_numbers: Iterable[int]) -> None:
-        """Have the files of sets read that will be needed soon; returns at once."""
+        """Have the files of sets read that will be needed soon; returns at once.
+
+        Raises:
+            ShardError: If one of them is missing or broken.
+        """
         numbers = list(set_numbers)
-        if self._has_own_files and sum(map(self.set_bytes, numbers)) <= _AHEAD_AT_MOST:
-            self._ahead.ask(
-                catalog.shard(number).data.path
-                for number in numbers
-                for name, catalog in self._catalogs.items()
-                if not self._inputs[name].has(number)
-            )
+        num_bytes = sum(map(self.set_bytes, numbers))
+        if not self._has_own_files or num_bytes > _AHEAD_AT_MOST:
+            return
+        for name, catalog in self._catalogs.items():
+            array = self._inputs[name]
+            new = [number for number in numbers if not array.has(number)]
+            if array.is_mapped and num_bytes <= _MAPPED_AT_MOST and can_map_ahead():
+                self._ahead.map_ahead([array.open_whole(number) for number in new])
+            else:
+                self._ahead.ask(catalog.shard(number).data.path for number in new)
 
     def inputs(self, picks: Picks) -> dict[str, Array]:
         """Read inputs.
@@ -159,6 +170,7 @@ class _Arrays:
     def __init__(self, shelf: Shelf, open_set: Callable[[int], OpenPiece]) -> None:
         self._shelf, self._open_set = shelf, open_set
         self._preloaded: dict[int, OpenSet] = {}
+        self.is_mapped = False  # as far as is known
         self.checked = -inf  # when all files were last looked at, in seconds of a monotonic clock
 
     def preload(self, set_number: int) -> None:
@@ -172,6 +184,13 @@ class _Arrays:
     def has(self, set_number: int) -> bool:
         """Say whether a set is open already."""
         return set_number in self._preloaded or (self, set_number) in self._shelf
+
+    def open_whole(self, set_number: int) -> Array:
+        """Open a mapped set of which all rows are about to be brought in."""
+        one = self._open(set_number)
+        assert one.array is not None  # noqa: S101 - it is mapped
+        self._shelf.count(one, one.piece.num_rows)
+        return one.array
 
     def parts(self, picks: Picks, sizes: Sequence[int]) -> Iterator[Array]:
         """Read rows part by part, each ``(rows, ...)``."""
@@ -212,7 +231,9 @@ class _Arrays:
 
     def _open_all(self, picks: Picks) -> list[OpenSet]:
         """Open the sets of rows; none of them if they would fill the memory."""
-        array = self._open(picks.sets[0]).array
+        first = self._open(picks.sets[0])
+        array = first.array
+        self.is_mapped = first.piece.is_mapped and not first.piece.has_descriptor
         if array is None or array.nbytes * len(picks.sets) > self._shelf.limit:
             return []
         return [self._open(number) for number in picks.sets]
@@ -260,6 +281,12 @@ class _Arrays:
             self._shelf.tidy()
         assert result is not None  # noqa: S101 - there is a row at least
         return result
+
+
+def _label_bytes(catalog: Catalog) -> int:
+    if catalog.label_shape is None or catalog.label_dtype is None:
+        return 0
+    return catalog.num_samples * math.prod(catalog.label_shape) * catalog.label_dtype.itemsize
 
 
 def _gather(opened: list[OpenSet], picks: Picks) -> RowGather | None:

@@ -1,20 +1,29 @@
 """Have the system read files before they are needed."""
 
+import ctypes
+import mmap
 import os
-from collections.abc import Iterable
+import sys
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
+from typing import Any
 
-__all__ = ["ReadAhead"]
+from leyden.data.addresses import address_of
+from leyden.types import Array
+
+__all__ = ["ReadAhead", "can_map_ahead"]
 
 _PIECE = 1 << 20  # bytes asked for at a time: the system cuts longer requests short
+_POPULATE_READ = 22  # of Linux 5.14; Python has no name for it yet
 
 
 class ReadAhead:
-    """A thread that asks the system for files which it will have to read soon.
+    """A thread that asks the system for what will have to be read soon.
 
-    Files that are in the system's memory already cost nearly nothing. Where the system takes no
-    such advice, nothing is done.
+    What is in the system's memory already costs nearly nothing. Where the system takes no such
+    advice, nothing is done.
     """
 
     def __init__(self) -> None:
@@ -22,12 +31,25 @@ class ReadAhead:
 
     def ask(self, paths: Iterable[Path]) -> None:
         """Have files read, one after another, and return at once."""
-        if not hasattr(os, "posix_fadvise"):
-            return
+        if hasattr(os, "posix_fadvise"):
+            self._do(_ask, paths)
+
+    def map_ahead(self, arrays: Iterable[Array]) -> None:
+        """Have all pages of mapped files brought in, and return at once.
+
+        Else each stretch of pages is brought in when it is first touched, by the thread that wants
+        it; that costs about half as much as copying it.
+
+        Args:
+            arrays: Mapped; see ``can_map_ahead``.
+        """
+        self._do(_populate, arrays)
+
+    def _do(self, task: Callable[[Any], None], items: Iterable[Any]) -> None:
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, thread_name_prefix="leyden-read-ahead")
-        for path in paths:
-            self._thread.submit(_ask, path)
+        for item in items:
+            self._thread.submit(task, item)
 
 
 def _ask(path: Path) -> None:
@@ -40,3 +62,31 @@ def _ask(path: Path) -> None:
             os.posix_fadvise(descriptor, offset, _PIECE, os.POSIX_FADV_WILLNEED)
     finally:
         os.close(descriptor)
+
+
+@cache
+def can_map_ahead() -> bool:
+    """Whether the system brings mapped pages in ahead of time."""
+    if not sys.platform.startswith("linux"):
+        return False
+    with mmap.mmap(-1, mmap.PAGESIZE) as page:
+        try:
+            page.madvise(_POPULATE_READ)
+        except OSError:
+            return False
+    return True
+
+
+def _populate(array: Array) -> None:
+    """Ask for pages without holding up Python; one that cannot be read is met when it is used."""
+    address = address_of(array)
+    begin = address - address % mmap.PAGESIZE
+    _madvise()(begin, address + array.nbytes - begin, _POPULATE_READ)
+
+
+@cache
+def _madvise() -> Callable[[int, int, int], int]:
+    function: Any = ctypes.CDLL(None).madvise
+    function.argtypes = [ctypes.c_size_t, ctypes.c_size_t, ctypes.c_int]
+    function.restype = ctypes.c_int
+    return function  # type: ignore[no-any-return] # of ctypes

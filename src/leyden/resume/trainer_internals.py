@@ -319,14 +319,23 @@ def continue_between_epochs(
     """
     fit_loop = trainer.fit_loop
 
-    def on_advance_start() -> None:
-        replaced.put_back(fit_loop, "on_advance_start")
+    def go_on() -> None:
+        replaced.put_back(fit_loop, "on_advance_start", "setup_data")
         restore()
         if end:
             _finish_epoch(trainer)
+
+    def on_advance_start() -> None:
+        go_on()
         fit_loop.on_advance_start()
 
+    def setup_data() -> None:
+        original_setup_data()
+        if fit_loop.skip:  # that was the last epoch, and its end is all there is to go on with
+            go_on()
+
     replaced.replace(fit_loop, "on_advance_start", on_advance_start)
+    original_setup_data = replaced.replace(fit_loop, "setup_data", setup_data)
 
 
 def continue_epoch(
