@@ -11,6 +11,8 @@ import pytest
 import training_script
 from training_script import load_result
 
+from leyden import latest_checkpoint
+
 _SERVER = multiprocessing.get_context("forkserver")
 _SERVER.set_forkserver_preload(["training_script"])
 _CELL = {"every": 1}
@@ -71,7 +73,7 @@ def test_every_restart_finds_a_good_checkpoint(kills: int, tmp_path: Path) -> No
         code = -9
         while code != 0:
             # Only what is in the checkpoints may count, once there is one.
-            has_begun = any(folder.glob("checkpoints/*.ckpt"))
+            has_begun = latest_checkpoint(folder / "checkpoints") is not None
             process, writes = _start(folder, 99 if has_begun else 1)
             if done < kills:
                 done += _kill_at_random(process, writes, chance)

@@ -17,13 +17,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import psutil
 import pytest
 import torch
 
-from leyden.errors import ConfigError
+from leyden.errors import ConfigError, MissingPathError, ResumeError
 from leyden.resume.store import CheckpointStore, latest_checkpoint, load
 
 SCRIPT = Path(__file__).parent / "store_script.py"
@@ -132,11 +132,21 @@ def opened(folder: Path, keep: int = 3) -> Iterator[CheckpointStore]:
     store.close()
 
 
-def check_newest(folder: Path, told: list[str]) -> int:
-    """Check that the newest checkpoint is what its step says, and at least what was durable."""
+def load_newest(folder: Path) -> tuple[Path, dict[str, Any]]:
+    """Read the newest checkpoint; once more, if its turn to go came before it was read."""
     newest = latest_checkpoint(folder)  # warnings are errors: there must be no broken one
     assert newest is not None
-    checkpoint = load(newest)
+    try:
+        return newest, load(newest)
+    except (MissingPathError, ResumeError):
+        if newest.exists() and newest.with_name(f"{newest.name}.sha256").exists():
+            raise
+        return load_newest(folder)
+
+
+def check_newest(folder: Path, told: list[str]) -> int:
+    """Check that the newest checkpoint is what its step says, and at least what was durable."""
+    newest, checkpoint = load_newest(folder)
     step: int = checkpoint["step"]
     assert newest.name.endswith(f"-step={step}.ckpt")
     assert torch.equal(checkpoint["weight"], torch.full((SIZE,), float(step)))

@@ -115,19 +115,25 @@ def load(path: str | os.PathLike[str]) -> dict[str, Any]:
     """
     path = Path(path)
     if not path.exists():
-        raise MissingPathError(f"Expected a checkpoint, but got {str(path)!r}, which is missing.")
+        raise _missing(path)
     reason = verify(path) if digest_path_of(path).exists() else None
     if reason is not None:
         raise ResumeError(_not_a_checkpoint(path, reason))
     try:
         checkpoint = torch.load(path, weights_only=True, map_location="cpu")
         return as_it_was(checkpoint)
+    except FileNotFoundError as error:  # it was removed just now
+        raise _missing(path) from error
     except UnpicklingError as error:
         reason = "it holds something else than plain data, which was not run"
         raise ResumeError(_not_a_checkpoint(path, reason)) from error
     except _UNREADABLE as error:
         # What a damaged archive makes torch raise, or one of something else than a dict us.
         raise ResumeError(_not_a_checkpoint(path, "it is no checkpoint, or damaged")) from error
+
+
+def _missing(path: Path) -> MissingPathError:
+    return MissingPathError(f"Expected a checkpoint, but got {str(path)!r}, which is missing.")
 
 
 def _not_a_checkpoint(path: Path, reason: str) -> str:
