@@ -41,7 +41,7 @@ class Shape:
 def shapes(num_images: int) -> tuple[Shape, ...]:
     return (
         Shape("images", num_images, shard_rows=128, row_shape=(3, 64, 64)),
-        Shape("series", 10_000, shard_rows=200, row_shape=(400, 4)),
+        Shape("series", 40_000, shard_rows=200, row_shape=(400, 4)),
         Shape("tiny", 1_000_000, shard_rows=10_000, row_shape=(32,)),
     )
 

@@ -65,7 +65,7 @@ def _parse(description: str) -> argparse.Namespace:
     )
     parser.add_argument("--only", choices=_PARTS, help="one part instead of all")
     parser.add_argument("--rounds", type=int, default=5, help="counted rounds (default 5)")
-    parser.add_argument("--images", type=int, default=2_560, help="rows of images (default 2560)")
+    parser.add_argument("--images", type=int, default=20_480, help="rows of images (default 20480)")
     parser.add_argument(
         "--workers", type=int, nargs="+", default=[0, 2], help="numbers of workers (default 0 2)"
     )

@@ -1,7 +1,10 @@
 """An extension pack for PyTorch Lightning for people who train few models thoroughly."""
 
 from leyden._version import __version__
+from leyden.callbacks import FlightRecorder
 from leyden.data import AutoDataModule, TimeWindows
+from leyden.experiment import Experiment
+from leyden.incidents import replay
 from leyden.modules import (
     AutoencoderModule,
     ClassifierModule,
@@ -16,6 +19,8 @@ __all__ = [
     "AutoencoderModule",
     "Catalog",
     "ClassifierModule",
+    "Experiment",
+    "FlightRecorder",
     "LifecycleModule",
     "RegressorModule",
     "TimeWindows",
@@ -23,4 +28,5 @@ __all__ = [
     "discover",
     "latest_checkpoint",
     "pack",
+    "replay",
 ]

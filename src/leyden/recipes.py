@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any, TypeAlias
 
-from leyden.errors import ConfigError, suggest
+from leyden.errors import ConfigError, LeydenError, suggest
 
 __all__ = ["Recipe", "build", "is_plain"]
 
@@ -48,7 +48,7 @@ def build(recipe: Recipe, known: Mapping[str, Callable[..., Any]], *args: Any, w
     factory = known[name] if name in known else _import(name, known, what)
     try:
         return factory(*args, **settings)
-    except ConfigError:
+    except LeydenError:
         raise
     except (TypeError, ValueError) as error:
         problem = f"Expected `{what}` to have arguments that {name} takes, but got {settings}"

@@ -60,10 +60,18 @@ def test_find_strangers_tells_nearly_all_of_them(capsys: pytest.CaptureFixture[s
     assert "error of sevens" in capsys.readouterr().out
 
 
+def test_experiment_digits_recognises_nearly_all(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("experiment_digits") > 0.95
+    printed = capsys.readouterr().out
+    assert "the data is there\nthe model is trained\n" in printed
+    assert "the first five digits are 0 1 2 3 4" in printed
+
+
 def test_every_example_is_tested() -> None:
     assert {path.stem for path in EXAMPLES.glob("*.py")} == {
         "diabetes",
         "eeg_windows",
+        "experiment_digits",
         "find_strangers",
         "foreign_project",
         "own_shards",

@@ -5,10 +5,13 @@ import sys
 from pathlib import Path
 
 from leyden import __version__
-from leyden.cli.pack import add_pack, run_pack
-from leyden.cli.resume import add_resume, run_resume
+from leyden.cli.command import add_command
+from leyden.cli.pack import add_pack
+from leyden.cli.replay import add_replay
+from leyden.cli.resume import add_resume
+from leyden.cli.runs import add_runs
 from leyden.cli.train import main as train
-from leyden.cli.verify_resume import add_verify_resume, run_verify_resume
+from leyden.cli.verify_resume import add_verify_resume
 from leyden.data import AutoDataModule
 from leyden.errors import LeydenError
 from leyden.shards import verify_pack
@@ -20,7 +23,9 @@ _EPILOG = """examples:
   leyden inspect data/digits              what is in this folder?
   leyden train model=cnn data=auto        train on scikit-learn's handwritten digits
   leyden train data.path=DIR -m seed=1,2  train twice on a folder of numbered shards
+  leyden runs --sort test/loss            which runs are there, and how did they go?
   leyden resume RUN                       go on with a run that was interrupted
+  leyden replay RUN --step 370            make a step again, and see where it breaks
   leyden verify-resume -- python fit.py   prove that a training can be interrupted anywhere
 """
 
@@ -36,7 +41,8 @@ def main() -> None:
     )
     parser.add_argument("--version", action="version", version=f"leyden {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    inspect = commands.add_parser("inspect", help="show what is inferred from a folder of shards")
+    summary = "show what is inferred from a folder of shards"
+    inspect = add_command(commands, "inspect", _inspect, summary=summary)
     inspect.add_argument("folder", type=Path, metavar="DIR")
     inspect.add_argument(
         "--verify", action="store_true", help="compare all files with the manifest of `leyden pack`"
@@ -47,27 +53,20 @@ def main() -> None:
         metavar="NAME",
         help="several arrays of inputs in each shard: their names, or NAME=ARRAY",
     )
-    add_pack(commands)
-    add_resume(commands)
-    add_verify_resume(commands)
+    for add in (add_pack, add_replay, add_resume, add_runs, add_verify_resume):
+        add(commands)
     commands.add_parser("train", help="train as a configuration says", add_help=False)
     arguments, rest = parser.parse_known_args()
+    sys.path.insert(0, str(Path.cwd()))  # so that a `type` can name the user's own modules
     if arguments.command == "train":
-        sys.path.insert(0, str(Path.cwd()))  # so that a `type` can name the user's own modules
         sys.exit(train(rest))
     if rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
-    if arguments.command == "resume":
-        sys.path.insert(0, str(Path.cwd()))
-        sys.exit(run_resume(arguments))
-    if arguments.command == "pack":
-        sys.exit(run_pack(arguments))
-    if arguments.command == "verify-resume":
-        sys.exit(run_verify_resume(arguments))
-    sys.exit(_inspect(arguments.folder, arguments.inputs, verify=arguments.verify))
+    sys.exit(arguments.run_command(arguments))
 
 
-def _inspect(folder: Path, inputs: list[str] | None, *, verify: bool) -> int:
+def _inspect(arguments: argparse.Namespace) -> int:
+    folder, inputs, verify = arguments.folder, arguments.inputs, arguments.verify
     try:
         packed = _packed_folders(folder) if verify else []
         for part in packed:

@@ -9,10 +9,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from leyden.cli.command import Commands, add_command
 from leyden.errors import ConfigError, LeydenError
 from leyden.shards import Catalog, ImageFolder, Table, pack, read_manifest
 
-__all__ = ["add_pack", "run_pack"]
+__all__ = ["add_pack"]
 
 _DESCRIPTION = """Write images, a table or an array as a folder of numbered shards, which
 `leyden train data.path=DIR` trains on. It is written whole or not at all; if it
@@ -31,15 +32,15 @@ examples:
 _SHOWN = 5  # names of classes in the summary
 
 
-def add_pack(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_pack(commands: Commands) -> None:
     """Add the sub-command to those of ``leyden``."""
-    parser = commands.add_parser(
+    parser = add_command(
+        commands,
         "pack",
-        help="write images, a table or an array as shards",
+        run_pack,
+        summary="write images, a table or an array as shards",
         description=_DESCRIPTION,
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("source", type=Path, metavar="SOURCE", help="what to pack; see below")
     parser.add_argument("folder", type=Path, metavar="DIR", help="the folder to make")

@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from leyden.cli import training
+from leyden.cli.command import Commands, add_command
 from leyden.cli.folders import leave_if_done
 from leyden.cli.start import Origin, find_origin
 from leyden.cli.train import exit_code, prepare_process
@@ -25,7 +26,7 @@ from leyden.config import (
 from leyden.errors import ConfigError, ResumeError
 from leyden.runs import RunDir
 
-__all__ = ["add_resume", "run_resume"]
+__all__ = ["add_resume"]
 
 _DESCRIPTION = """Go on with a run where it was left: after Ctrl-C, SIGTERM, an error, `kill -9` or
 a power cut. What comes out is what would have come out without the interruption."""
@@ -38,15 +39,15 @@ A sweep is gone on with by its own command.
 """
 
 
-def add_resume(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_resume(commands: Commands) -> None:
     """Add the sub-command to those of ``leyden``."""
-    parser = commands.add_parser(
+    parser = add_command(
+        commands,
         "resume",
-        help="go on with a run that was interrupted",
+        run_resume,
+        summary="go on with a run that was interrupted",
         description=_DESCRIPTION,
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="the folder of the run")
     parser.add_argument(

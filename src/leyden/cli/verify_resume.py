@@ -14,6 +14,7 @@ from tempfile import mkdtemp
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from leyden.cli.command import Commands, add_command
 from leyden.cli.verification import (
     Cause,
     Difference,
@@ -34,7 +35,7 @@ from leyden.errors import ConfigError, LeydenError
 from leyden.files import replacing
 from leyden.resume.rehearsal import Interruption, Rehearsal
 
-__all__ = ["add_verify_resume", "run_verify_resume"]
+__all__ = ["add_verify_resume"]
 
 _DESCRIPTION = """Run a training command for some batches, once as it is and once interrupted by
 every kind of signal and started again each time, and compare the two bit for bit:
@@ -52,19 +53,19 @@ exit codes:
   2  the command cannot be verified"""
 
 
-def add_verify_resume(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_verify_resume(commands: Commands) -> None:
     """Add the sub-command.
 
     Args:
         commands: Those of ``leyden``.
     """
-    parser = commands.add_parser(
+    parser = add_command(
+        commands,
         "verify-resume",
-        help="prove that a training command can be interrupted anywhere",
+        run_verify_resume,
+        summary="prove that a training command can be interrupted anywhere",
         description=_DESCRIPTION,
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     add = parser.add_argument
     add("training", nargs="+", metavar="COMMAND", help="after `--`: a program and its arguments")

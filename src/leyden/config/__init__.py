@@ -3,6 +3,7 @@
 from leyden.config.build import build, build_data, build_group, plain_config, save_config
 from leyden.config.identity import (
     RUN_DIR,
+    changes,
     config_digest,
     differences,
     load_saved_config,
@@ -17,6 +18,7 @@ __all__ = [
     "build",
     "build_data",
     "build_group",
+    "changes",
     "conf_dir",
     "config_digest",
     "differences",

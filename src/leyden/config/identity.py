@@ -11,7 +11,14 @@ from omegaconf import DictConfig, OmegaConf
 from leyden.errors import ConfigError, ResumeError
 from leyden.runs import RunDir, relocate
 
-__all__ = ["RUN_DIR", "config_digest", "differences", "load_saved_config", "saved_run_dirs"]
+__all__ = [
+    "RUN_DIR",
+    "changes",
+    "config_digest",
+    "differences",
+    "load_saved_config",
+    "saved_run_dirs",
+]
 
 RUN_DIR = "<run_dir>"
 """Stands for the folder of a run where it makes no difference."""
@@ -39,6 +46,25 @@ def config_digest(config: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Find what two configurations disagree in, besides the folders of their runs.
+
+    Args:
+        old: A whole configuration, resolved, in plain containers.
+        new: Another.
+
+    Returns:
+        By dotted key, the value of each; ``None`` where one of them has no such key.
+
+    Example:
+        >>> changes({"trainer": {"max_epochs": 2}}, {"trainer": {"max_epochs": 4}})
+        {'trainer.max_epochs': (2, 4)}
+    """
+    before, after = _dotted(_portable(old)), _dotted(_portable(new))
+    pairs = {key: (before.get(key), after.get(key)) for key in {**before, **after}}
+    return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
+
+
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """List what two configurations disagree in.
 
@@ -53,10 +79,9 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
         >>> differences({"trainer": {"max_epochs": 2}}, {"trainer": {"max_epochs": 4}})
         ['trainer.max_epochs: 2 -> 4']
     """
-    before, after = _dotted(_portable(old)), _dotted(_portable(new))
-    keys = [key for key in {**before, **after} if before.get(key) != after.get(key)]
-    texts = [f"{key}: {before.get(key)} -> {after.get(key)}" for key in keys[:_SHOWN]]
-    return texts + [f"and {len(keys) - _SHOWN} more"] * (len(keys) > _SHOWN)
+    texts = [f"{key}: {before} -> {after}" for key, (before, after) in changes(old, new).items()]
+    more = len(texts) - _SHOWN
+    return [*texts[:_SHOWN], f"and {more} more"] if more > 0 else texts
 
 
 def load_saved_config(run: RunDir) -> DictConfig:

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import leyden
-
 __all__ = ["conf_dir"]
 
 
@@ -13,6 +11,6 @@ def conf_dir() -> Path:
     Returns:
         ``conf/`` inside the installed package; in a checkout, ``conf/`` at its top.
     """
-    package = Path(leyden.__file__).parent
+    package = Path(__file__).parents[1]
     installed = package / "conf"
     return installed if installed.is_dir() else package.parents[1] / "conf"

@@ -87,6 +87,7 @@ class ClassifierModule(SupervisedModule):
     """
 
     _class_weights: Tensor | None
+    _latest_scores: tuple[Tensor, Tensor] | None = None
     _sizes = (
         Size("input_shape", "sample_shape"),
         Size(
@@ -146,6 +147,21 @@ class ClassifierModule(SupervisedModule):
                     if recipe is not None and leaves_open(recipe, "threshold"):
                         metric.threshold = threshold
         self.hparams["threshold"] = threshold
+
+    @property
+    def has_threshold(self) -> bool:
+        """Whether what is predicted depends on ``threshold``; known once the classes are."""
+        return self._task.has_threshold
+
+    @property
+    def latest_scores(self) -> tuple[Tensor, Tensor] | None:
+        """What was predicted for the batch evaluated last, and its targets, as metrics take them.
+
+        With two classes, probabilities of the second and classes, both ``(batch,)``; with several
+        labels, those of each, both ``(batch, num_classes)``; and else ``(batch, num_classes)`` and
+        ``(batch,)``. ``None`` before the first one, and if more time windows of it are to come.
+        """
+        return self._latest_scores
 
     @property
     def _task(self) -> Multiclass:
@@ -233,6 +249,13 @@ class ClassifierModule(SupervisedModule):
     def interpret(self, outputs: Tensor) -> Tensor:
         """Turn scores into probabilities, ``(batch, num_classes)``."""
         return self._task.probabilities(outputs)
+
+    @override
+    def _log(self, phase: Phase, loss: Tensor, guess: Tensor | None, targets: Tensor) -> None:
+        super()._log(phase, loss, guess, targets)
+        if phase is not Phase.TRAIN:
+            scores = guess[:, 1] if guess is not None and self._task.has_two_classes else guess
+            self._latest_scores = None if scores is None else (scores, targets)
 
     @override
     def select_for(self, metric: Metric, predictions: Tensor) -> Tensor:

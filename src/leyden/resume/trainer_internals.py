@@ -456,7 +456,8 @@ def _results_state(results: _ResultCollection) -> list[dict[str, Any]]:
             "key": key,
             **_meta_state(metric.meta),
             "has_reset": metric.has_reset,
-            **_value_state(metric),
+            "is_tensor": metric.is_tensor,  # else a metric of the module, which keeps its values
+            "state": metric_state(metric),
         }
         for key, metric in results.items()
     ]
@@ -474,12 +475,6 @@ def _meta_state(meta: _Metadata) -> dict[str, Any]:
     }
 
 
-def _value_state(metric: _ResultMetric) -> dict[str, Any]:
-    """What a value has gathered; a metric of the module keeps that itself."""
-    state = metric_state(metric) if metric.is_tensor else {"last": _plain(metric._forward_cache)}
-    return {"is_tensor": metric.is_tensor, "state": state}
-
-
 def _restore_results(
     results: _ResultCollection, state: list[dict[str, Any]], trainer: Trainer
 ) -> None:
@@ -490,10 +485,9 @@ def _restore_results(
         metric = _ResultMetric(meta, one["is_tensor"])
         if one["is_tensor"]:
             metric.to(trainer.strategy.root_device)
-            restore_metric_state(metric, one["state"])
         else:
             metric.value = trainer.lightning_module.get_submodule(str(meta.metric_attribute))
-            metric._forward_cache = _on_device(one["state"]["last"], trainer)
+        restore_metric_state(metric, one["state"])
         metric.has_reset = one["has_reset"]
         results[one["key"]] = metric
 

@@ -1,0 +1,251 @@
+"""Find the sets of the validation data that the model is best on."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
+from typing_extensions import override
+
+from leyden.calibration import (
+    Goal,
+    MetricLike,
+    Subset,
+    best_subset,
+    best_subset_from_history,
+    check_search,
+    choose_goal,
+    compute_metric,
+)
+from leyden.callbacks.collected_rows import CollectedRows, sets_of_rows
+from leyden.callbacks.scores_of_step import Extract, ScoresOfStep
+from leyden.errors import ConfigError, ResumeError
+
+__all__ = ["SubsetSelector"]
+
+_log = logging.getLogger(__name__)
+
+
+class SubsetSelector(Callback):
+    """Tell which sets of the validation data the model is best on.
+
+    They are chosen at the end of every validation, from the first loader of all processes, and are
+    the attribute ``subset``. What the metric is on them is logged, as in ``val/subset_loss``. Sets
+    are those of ``AutoDataModule``; with other data, every batch is a set. A batch that holds
+    several sets gives all of them its loss.
+
+    Args:
+        size: How many sets are chosen.
+        metric: ``"loss"`` for what ``validation_step`` returns; or see ``find_threshold`` and
+            ``best_subset``.
+        by: ``"history"`` for the sets with the best values of their own, at the threshold of the
+            module, or 0.5; ``"predictions"`` to choose one after another and the threshold for them
+            with ``best_subset``.
+        scores: See ``ThresholdTuner``; needed if the metric is another than the loss, and the
+            module is no ``ClassifierModule``.
+        targets: Likewise.
+        steps: See ``find_threshold``.
+        bounds: See ``best_subset``.
+        higher_is_better: See ``find_threshold``.
+
+    Attributes:
+        subset: The sets chosen last, and the metric on them; ``None`` before the first validation.
+
+    Raises:
+        ConfigError: If an argument is wrong; in a validation, if there is no loss, there are no
+            scores and targets, or there are fewer sets than ``size``.
+        DataError: In a validation, if scores or targets are not as the metric needs them.
+
+    Example:
+        >>> from lightning import Trainer
+        >>> trainer = Trainer(accelerator="cpu", logger=False, callbacks=[SubsetSelector(size=3)])
+    """
+
+    def __init__(
+        self,
+        size: int = 5,
+        metric: MetricLike = "loss",
+        *,
+        by: Literal["history", "predictions"] = "history",
+        scores: Extract = None,
+        targets: Extract = None,
+        steps: int = 100,
+        bounds: tuple[float, float] | None = (0.0, 1.0),
+        higher_is_better: bool | None = None,
+    ) -> None:
+        super().__init__()
+        if size < 1:
+            raise ConfigError(f"Expected `size` to be a whole number from 1, but got {size!r}.")
+        if by not in ("history", "predictions"):
+            problem = "Expected `by` to be 'history' or 'predictions'"
+            raise ConfigError(f"{problem}, but got {by!r}.")
+        is_loss = isinstance(metric, str) and metric == "loss"  # a metric's == is another metric
+        if is_loss and by == "predictions":
+            problem = "Expected a `metric` of predictions with by='predictions', but got 'loss'"
+            raise ConfigError(f"{problem}. Pass such as 'f1', or by='history'.")
+        self._goal: Goal | None = None if is_loss else choose_goal(metric, higher_is_better)
+        if self._goal is not None and self._goal.decides and bounds is not None:
+            check_search(self._goal, steps, bounds)
+        self._loss_is_better_high = bool(higher_is_better)
+        self._size, self._metric, self._by = size, metric, by
+        self._search: dict[str, Any] = {
+            "steps": steps,
+            "bounds": bounds,
+            "higher_is_better": higher_is_better,
+        }
+        self._source = ScoresOfStep(scores, targets)
+        self._rows = CollectedRows(self.state_key)
+        self.subset: Subset | None = None
+
+    @property
+    def _name(self) -> str:
+        return "loss" if self._goal is None else self._goal.name
+
+    @property
+    @override
+    def state_key(self) -> str:
+        return self._generate_state_key(metric=self._name, size=self._size, by=self._by)
+
+    @override
+    def state_dict(self) -> dict[str, Any]:
+        if self.subset is None:
+            return {"version": 1, "subset": None}
+        sets, metric = list(self.subset.sets), self.subset.metric
+        subset = {"sets": sets, "metric": metric, "threshold": self.subset.threshold}
+        return {"version": 1, "subset": subset}
+
+    @override
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with the subset of another run.
+
+        Raises:
+            ResumeError: If the state is of another version of leyden; nothing is changed then.
+        """
+        if state_dict.get("version") != 1:
+            got = state_dict.get("version")
+            raise ResumeError(f"Expected the version of the state to be 1, but got {got!r}.")
+        saved = state_dict["subset"]
+        self.subset = saved and Subset(tuple(saved["sets"]), saved["metric"], saved["threshold"])
+
+    @override
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        self._rows.save(trainer, checkpoint)
+
+    @override
+    def on_load_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        self._rows.load(trainer, checkpoint)
+
+    @override
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        if trainer.sanity_checking or dataloader_idx != 0:
+            return
+        self._rows.begin(batch_idx, dataloader_idx)
+        if self._goal is None:
+            self._add_loss(trainer, outputs, batch_idx)
+            return
+        found = self._source.find(pl_module, outputs, batch)
+        if found is not None:
+            self._add_scores(trainer, *found, batch_idx)
+
+    def _add_loss(self, trainer: Trainer, outputs: Any, batch_idx: int) -> None:
+        """Add set number, loss and weight of each set of the batch."""
+        loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
+        if not isinstance(loss, Tensor) or loss.numel() != 1:
+            problem = "Expected `validation_step` to return a loss, or a dictionary with 'loss'"
+            raise ConfigError(f"{problem}, but got {type(outputs).__name__}.")
+        sets = sets_of_rows(trainer, batch_idx, None)
+        if sets is not None:
+            numbers, counts = map(torch.from_numpy, np.unique(sets, return_counts=True))
+            self._rows.add(numbers, loss.reshape(1).expand(len(numbers)), counts)
+
+    def _add_scores(
+        self, trainer: Trainer, scores: Tensor, targets: Tensor, batch_idx: int
+    ) -> None:
+        """Add set number, number of scores, scores and targets of each sample."""
+        if scores.ndim > 2 or targets.ndim > 2:
+            problem = "Expected scores and targets of the shapes (batch,) or (batch, columns)"
+            shapes = f"{tuple(scores.shape)} and {tuple(targets.shape)}"
+            raise ConfigError(f"{problem}, but got {shapes}.")
+        sets = sets_of_rows(trainer, batch_idx, len(scores))
+        if sets is not None:
+            width = scores.shape[1] if scores.ndim == 2 else 1
+            self._rows.add(sets, torch.full((len(scores),), width), scores, targets)
+
+    @override
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.sanity_checking:
+            return
+        rows = self._rows.gather(trainer)
+        self._rows.clear()
+        self.subset = self._choose(rows, pl_module)
+        _log.info("best sets by %s: %s", self._name, list(self.subset.sets))
+        numbers = {self._name: self.subset.metric, "threshold": self.subset.threshold}
+        for name, number in numbers.items():  # of which all processes have the same
+            if number is not None:
+                pl_module.log(f"val/subset_{name}", number, sync_dist=True, reduce_fx="max")
+
+    def _choose(self, rows: Tensor, module: LightningModule) -> Subset:
+        numbers = np.unique(rows[:, 0]).astype(int).tolist() if len(rows) else []
+        if len(numbers) < self._size:
+            problem = f"Expected {self._size} sets of validation data at least"
+            raise ConfigError(f"{problem}, but got {len(numbers)}. Pass a smaller `size`.")
+        of_sets = [rows[rows[:, 0] == number, 1:] for number in numbers]
+        if self._goal is None:
+            losses = [float((part[:, 0] * part[:, 1]).sum() / part[:, 1].sum()) for part in of_sets]
+            return self._best(losses, numbers, higher_is_better=self._loss_is_better_high)
+        samples = [_split(part, module) for part in of_sets]
+        if self._by == "history":
+            values = [self._value(scores, targets, module) for scores, targets in samples]
+            return self._best(values, numbers, higher_is_better=self._goal.higher_is_better)
+        scores, targets = zip(*samples, strict=True)
+        return best_subset(
+            scores, targets, self._metric, self._size, set_numbers=numbers, **self._search
+        )
+
+    def _best(self, values: list[float], numbers: list[int], *, higher_is_better: bool) -> Subset:
+        return best_subset_from_history(
+            np.array(values),
+            self._size,
+            higher_is_better=higher_is_better,
+            set_numbers=numbers,
+        )
+
+    def _value(self, scores: Tensor, targets: Tensor, module: LightningModule) -> float:
+        threshold = None
+        if self._search["bounds"] is not None:
+            threshold = float(getattr(module, "threshold", 0.5))
+        return compute_metric(scores, targets, self._metric, threshold=threshold)
+
+    @override
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        self._rows.clear()
+
+    @override
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self._rows.clear()
+
+
+def _split(rows: Tensor, module: LightningModule) -> tuple[Tensor, Tensor]:
+    """Take the scores and the targets of samples apart again."""
+    width = int(rows[0, 0])
+    scores, targets = rows[:, 1 : 1 + width].to(module.dtype), rows[:, 1 + width :]
+    if (targets == targets.round()).all():
+        targets = targets.long()
+    return scores.squeeze(1), targets.squeeze(1)

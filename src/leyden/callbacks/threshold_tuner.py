@@ -1,0 +1,197 @@
+"""Find the decision threshold at the end of every validation."""
+
+import warnings
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
+from typing_extensions import override
+
+from leyden.calibration import MetricLike, check_search, choose_goal, find_threshold
+from leyden.callbacks.collected_rows import CollectedRows, sets_of_rows
+from leyden.callbacks.scores_of_step import Extract, ScoresOfStep
+from leyden.errors import ConfigError, ResumeError
+
+__all__ = ["ThresholdTuner"]
+
+
+class ThresholdTuner(Callback):
+    """Give the module the decision threshold at which a metric is best on the validation data.
+
+    It is found at the end of every validation, from the scores of all loaders and processes, and
+    becomes ``module.threshold``, by which a ``ClassifierModule`` decides in ``predict_step``, and
+    which is part of its checkpoints. ``val/threshold`` and the metric there, as in
+    ``val/f1_at_threshold``, are logged, so that ``ModelCheckpoint`` and others can monitor them.
+    The metrics that the module itself logs use the new threshold from the next step on.
+
+    A module of one's own returns ``{"scores": ..., "targets": ...}`` from its ``validation_step``,
+    or ``scores`` and ``targets`` say where they are. Its threshold is kept here in checkpoints, and
+    is set again when one is loaded; a module without such an attribute is left as it is.
+
+    Args:
+        metric: See ``find_threshold``.
+        scores: Of the positive class, of several labels or of two classes of which the second is
+            positive: a key of what ``validation_step`` returns, or a function of that and of the
+            batch.
+        targets: 0 or 1 for each score: likewise.
+        steps: See ``find_threshold``.
+        bounds: Likewise.
+        prefer: Likewise.
+        higher_is_better: Likewise.
+        attribute: Name of the module's attribute that is set.
+
+    Attributes:
+        threshold: The threshold found last; ``None`` before the first validation.
+        metric: What the metric was there.
+
+    Raises:
+        ConfigError: If an argument is wrong; in a validation, if there are no scores and targets,
+            or the module has more than two classes.
+        DataError: In a validation, if scores or targets are not as ``find_threshold`` needs them.
+
+    Example:
+        >>> from lightning import Trainer
+        >>> trainer = Trainer(accelerator="cpu", logger=False, callbacks=[ThresholdTuner("f1")])
+    """
+
+    def __init__(
+        self,
+        metric: MetricLike = "f1",
+        *,
+        scores: Extract = None,
+        targets: Extract = None,
+        steps: int = 100,
+        bounds: tuple[float, float] = (0.0, 1.0),
+        prefer: float = 0.5,
+        higher_is_better: bool | None = None,
+        attribute: str = "threshold",
+    ) -> None:
+        super().__init__()
+        self._search: dict[str, Any] = {
+            "metric": metric,
+            "steps": steps,
+            "bounds": (float(bounds[0]), float(bounds[1])),
+            "prefer": prefer,
+            "higher_is_better": higher_is_better,
+        }
+        goal = choose_goal(metric, higher_is_better)
+        check_search(goal, steps, bounds)
+        self._name = goal.name
+        self._attribute = attribute
+        self._source = ScoresOfStep(scores, targets)
+        self._rows = CollectedRows(self.state_key)
+        self.threshold: float | None = None
+        self.metric: float | None = None
+
+    @property
+    @override
+    def state_key(self) -> str:
+        bounds = self._search["bounds"]
+        return self._generate_state_key(metric=self._name, bounds=bounds, attribute=self._attribute)
+
+    @override
+    def state_dict(self) -> dict[str, Any]:
+        return {"version": 1, "threshold": self.threshold, "metric": self.metric}
+
+    @override
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with the threshold of another run.
+
+        Raises:
+            ResumeError: If the state is of another version of leyden; nothing is changed then.
+        """
+        if state_dict.get("version") != 1:
+            got = state_dict.get("version")
+            raise ResumeError(f"Expected the version of the state to be 1, but got {got!r}.")
+        self.threshold, self.metric = state_dict["threshold"], state_dict["metric"]
+
+    @override
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        self._rows.save(trainer, checkpoint)
+
+    @override
+    def on_load_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        self._rows.load(trainer, checkpoint)
+        state = checkpoint["callbacks"].get(self.state_key, {})
+        if state.get("threshold") is not None and not self._source.asks(pl_module):
+            self._set(pl_module, state["threshold"])
+
+    @override
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self._source.asks(pl_module) and not getattr(pl_module, "has_threshold", True):
+            problem = "Expected two classes, or several labels, for a `ThresholdTuner`"
+            raise ConfigError(f"{problem}, but the module decides between more. Leave it out.")
+
+    @override
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        if trainer.sanity_checking:
+            return
+        self._rows.begin(batch_idx, dataloader_idx)
+        found = self._source.find(pl_module, outputs, batch)
+        if found is None:
+            return
+        scores, targets = _of_positive(*found)
+        if dataloader_idx == 0 and sets_of_rows(trainer, batch_idx, None) is None:
+            return  # another process has this row
+        self._rows.add(scores.reshape(-1), targets.reshape(-1))
+
+    @override
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.sanity_checking:
+            return
+        rows = self._rows.gather(trainer)
+        self._rows.clear()
+        if not rows.isfinite().all():
+            if trainer.is_global_zero:
+                warnings.warn(
+                    "`ThresholdTuner` keeps the threshold: not all scores are finite.", stacklevel=2
+                )
+            return
+        scores, targets = rows.reshape(-1, 2).unbind(1)
+        # Compared in the type of the module, as it will do in prediction.
+        found = find_threshold(scores.to(pl_module.dtype), targets, **self._search)
+        self.threshold, self.metric = found.value, found.metric
+        self._set(pl_module, found.value)
+        numbers = {"threshold": found.value, f"{self._name}_at_threshold": found.metric}
+        for name, number in numbers.items():  # of which all processes have the same
+            pl_module.log(f"val/{name}", number, sync_dist=True, reduce_fx="max")
+
+    @override
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        self._rows.clear()
+
+    @override
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self._rows.clear()
+
+    def _set(self, module: LightningModule, threshold: float) -> None:
+        present = getattr(module, self._attribute, None)
+        if isinstance(present, Tensor):
+            present.fill_(threshold)
+        elif hasattr(module, self._attribute):
+            setattr(module, self._attribute, threshold)
+
+
+def _of_positive(scores: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Choose the scores of the second of two classes, where targets are single."""
+    if scores.ndim == targets.ndim + 1 and scores.shape[1] == 2:
+        scores = scores[:, 1]
+    if scores.numel() != targets.numel():
+        problem = "Expected a score of the positive class for each target"
+        shapes = f"{tuple(scores.shape)} and {tuple(targets.shape)}"
+        raise ConfigError(f"{problem}, but got the shapes {shapes}.")
+    return scores, targets

@@ -1,0 +1,135 @@
+"""``leyden replay``: make a step of a run again, and see where it breaks."""
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import get_args
+
+from rich.console import Console
+from rich.table import Table
+
+from leyden.cli.command import Commands, add_command
+from leyden.cli.train import prepare_process
+from leyden.config import conf_dir, explain
+from leyden.incidents import MadeStep, Replay, Source, replay
+
+__all__ = ["add_replay"]
+
+_DESCRIPTION = """Make a step of a run again, bit for bit, and show its loss beside that of the run,
+where its batch comes from, and the first value in it that is not finite. The run is not touched."""
+
+_EPILOG = """examples:
+  leyden replay runs/2026-11-21/09-06-10-cnn-auto --step 370
+  leyden replay runs/2026-11-21/09-06-10-cnn-auto --step 360 --until 370   360 to 369, one by one
+  leyden replay runs/2026-11-21/09-06-10-cnn-auto/incidents/370
+
+From Python, `leyden.replay(RUN, step=370)` returns the module, the batch and the rest as they were
+before the step.
+"""
+
+
+def add_replay(commands: Commands) -> None:
+    """Add the sub-command to those of ``leyden``."""
+    parser = add_command(
+        commands,
+        "replay",
+        run_replay,
+        summary="make a step of a run again",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+    )
+    parser.add_argument("run", type=Path, metavar="RUN", help="the folder of a run or an incident")
+    parser.add_argument("--step", type=int, metavar="N", help="the optimizer step, from 1")
+    parser.add_argument("--until", type=int, metavar="M", help="make the steps N to M - 1")
+    parser.add_argument(
+        "--from",
+        dest="source",
+        choices=get_args(Source),
+        default="auto",
+        help="start from what was kept of the step, or from a checkpoint before it",
+    )
+
+
+def run_replay(arguments: argparse.Namespace) -> int:
+    """Replay as the command line says.
+
+    Args:
+        arguments: What ``add_replay`` made of it.
+
+    Returns:
+        The exit code: 0, 1 if a loss is not that of the run, 2 for a user's slip.
+    """
+    prepare_process()
+    try:
+        found = replay(
+            arguments.run, arguments.step, until=arguments.until, source=arguments.source
+        )
+    except Exception as error:
+        line = explain(error, conf_dir(), "train")
+        if line is None or os.environ.get("HYDRA_FULL_ERROR") == "1":
+            raise
+        print(line, file=sys.stderr)
+        return 2
+    first = found.step_number if arguments.step is None else arguments.step
+    made = [one for one in found.made if one.step >= first]
+    _show(found, made, show_steps=arguments.until is not None)
+    differs = found.is_equal is False or any(one.is_equal is False for one in found.made)
+    return 1 if differs else 0
+
+
+def _show(found: Replay, made: list[MadeStep], *, show_steps: bool) -> None:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for topic, text in _lines(found):
+        table.add_row(topic, text)
+    console = Console(highlight=False)
+    if show_steps:
+        for one in made:
+            place = f"step {one.step} (epoch {one.epoch}, batch {one.batch})"
+            console.print(f"{place}: {_compare(one.loss, one.recorded, one.is_equal)}")
+    console.print(table)
+
+
+def _lines(found: Replay) -> Iterator[tuple[str, str]]:
+    verb = "made again" if found.loss is not None else "stopped before"
+    place = f"{found.step_number} (epoch {found.epoch}, batch {found.batch_index})"
+    yield "step", f"{place}, {verb} from {found.start}"
+    yield from _origin_lines(found)
+    if found.loss is not None:
+        yield "loss", _compare(found.loss, found.recorded, found.is_equal)
+    before = [one for one in found.made if one.is_equal is False]
+    if before:
+        one = before[0]
+        yield "differs from", f"step {one.step} (epoch {one.epoch}, batch {one.batch}) on"
+    for row in found.rows:
+        yield "not finite", str(row)
+    for index, finding in enumerate(found.findings):
+        yield "then" if index else "breaks at", str(finding)
+    if found.loss is not None and not found.findings:
+        yield "finite", "all values of the forward pass and all gradients"
+
+
+def _origin_lines(found: Replay) -> Iterator[tuple[str, str]]:
+    origin = found.origin
+    if origin is None:
+        return
+    is_plain = isinstance(origin, dict)
+    yield "batch", origin["name"] if is_plain else origin.name
+    slices = origin["slices"] if is_plain else getattr(origin, "slices", ())
+    for piece in slices:
+        number, rows = (
+            (piece["set_number"], piece["rows"]) if is_plain else (piece.set_number, piece.rows)
+        )
+        yield f"set {number}", f"rows {', '.join(str(int(row)) for row in rows)}"
+
+
+def _compare(loss: float, recorded: float | None, is_equal: bool | None) -> str:
+    text = f"{loss!r} ({loss.hex()})"
+    if recorded is None or is_equal is None:
+        return f"{text}, of which the run has kept nothing"
+    if is_equal:
+        return f"{text}, equal to that of the run in every bit"
+    return f"{text}, but that of the run was {recorded!r} ({recorded.hex()})"

@@ -1,0 +1,195 @@
+"""What a trained model says of rows that are at hand."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from lightning import LightningModule
+from torch import Tensor
+
+from leyden.data import Preprocessing, TimeWindows
+from leyden.errors import ConfigError, DataError
+from leyden.lifecycle import Window, quietly, reset_states, stateful_parts
+from leyden.modules import SupervisedModule
+from leyden.shards.sources.arrays import as_array
+from leyden.types import Array
+
+__all__ = ["Chains", "RawRows", "load_chains", "predict_rows", "states_by_name", "transform"]
+
+Chains: TypeAlias = Mapping[str, Preprocessing]
+"""Fitted preprocessors by the name of the input, ``""`` if it has none."""
+
+RawRows: TypeAlias = Array | Tensor | Sequence[Any] | Mapping[str, Any]
+"""Rows ``(rows, ...)``, or several inputs of them by name."""
+
+_ROWS_AT_ONCE = 256  # always as many, so that predictions are the same to the bit
+
+
+def states_by_name(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Give what preprocessors learned by the names of inputs, ``""`` if there are none.
+
+    Args:
+        state: What an ``AutoDataModule`` has under ``preparation`` in its state.
+    """
+    return {"": dict(state)} if "steps" in state else dict(state)
+
+
+def load_chains(states: Mapping[str, Any], recipes: Any) -> Chains:
+    """Make fitted preprocessors.
+
+    Args:
+        states: What they have learned, by the name of the input.
+        recipes: What they are made of, as ``Dataset`` has it; ``None`` to go by the states.
+
+    Raises:
+        ResumeError: If recipes and states do not go together.
+        ConfigError: If a preprocessor cannot be made.
+    """
+    chains = {}
+    for name, state in states.items():
+        steps: Any = recipes[name] if isinstance(recipes, Mapping) else recipes
+        if steps is None:
+            steps = [{**step["settings"], "type": step["type"]} for step in state["steps"]]
+        chain = deepcopy(steps) if isinstance(steps, Preprocessing) else Preprocessing(steps)
+        chain.load_state_dict(state)
+        chains[name] = chain
+    return chains
+
+
+def transform(rows: RawRows, chains: Chains) -> dict[str, Tensor]:
+    """Preprocess rows.
+
+    Args:
+        rows: ``(rows, ...)``, as they are on disk.
+        chains: The preprocessors.
+
+    Returns:
+        What a model is given, ``(rows, ...)``, by the name of the input, ``""`` if it has none.
+
+    Raises:
+        DataError: If there are no rows, they are no numbers, or do not suit a preprocessor.
+    """
+    named = rows if isinstance(rows, Mapping) else {"": rows}
+    arrays = {name: as_array(array) for name, array in named.items()}
+    for name, array in arrays.items():
+        if array.dtype.kind not in "biuf" or not array.ndim or not len(array):
+            problem = "Expected at least one row of numbers to predict from"
+            raise DataError(f"{problem}, but got {array.dtype} of shape {array.shape}{_of(name)}.")
+    if missing := chains.keys() - arrays.keys():
+        problem = f"Expected inputs called {', '.join(sorted(chains))}, but got no"
+        raise DataError(f"{problem} {', '.join(sorted(missing))}. Pass a dictionary of arrays.")
+    done = {
+        name: chains[name].transform(array) if name in chains else array
+        for name, array in arrays.items()
+    }
+    return {name: torch.from_numpy(np.array(array, order="C")) for name, array in done.items()}
+
+
+def _of(name: str) -> str:
+    return f" in {name!r}" if name else ""
+
+
+def predict_rows(
+    module: LightningModule, inputs: Mapping[str, Tensor], windows: TimeWindows | None
+) -> dict[str, Array]:
+    """Predict, without leaving a trace in the module.
+
+    Args:
+        module: A module that is trained.
+        inputs: What ``transform`` returned.
+        windows: How rows are cut along time; predictions are the weighted mean of their windows.
+
+    Returns:
+        Such as ``classes`` and ``probabilities``, ``(rows, ...)``, by name.
+
+    Raises:
+        ConfigError: If the module cannot predict from these.
+        DataError: If rows have another shape than those the module was made for.
+    """
+    found: list[dict[str, Array]] = []
+    with quietly(module):
+        for batch in _batches(inputs, module):
+            reset_states(stateful_parts(module))
+            found.append(
+                {
+                    key: value.numpy(force=True)
+                    for key, value in _predict(module, batch, windows).items()
+                }
+            )
+        reset_states(stateful_parts(module))
+    return {name: np.concatenate([part[name] for part in found]) for name in found[0]}
+
+
+def _batches(inputs: Mapping[str, Tensor], module: LightningModule) -> Iterator[Any]:
+    num_rows = len(next(iter(inputs.values())))
+    for start in range(0, num_rows, _ROWS_AT_ONCE):
+        batch = {name: rows[start : start + _ROWS_AT_ONCE] for name, rows in inputs.items()}
+        moved = {name: _as_weights(rows, module) for name, rows in batch.items()}
+        yield moved.get("", moved)
+
+
+def _as_weights(rows: Tensor, module: LightningModule) -> Tensor:
+    """Bring rows to the device of the weights, and floats to their precision."""
+    moved = rows.to(module.device)
+    return moved.to(_precision(module)) if rows.is_floating_point() else moved
+
+
+def _precision(module: LightningModule) -> torch.dtype:
+    floats = (weight.dtype for weight in module.parameters() if weight.is_floating_point())
+    return next(floats, torch.float32)
+
+
+def _predict(module: Any, batch: Any, windows: TimeWindows | None) -> dict[str, Tensor]:
+    if isinstance(module, SupervisedModule):
+        return module.describe(_interpret(module, batch, windows))
+    if windows is not None:
+        problem = "Expected a module of leyden's to predict from windows"
+        raise ConfigError(f"{problem}, but got {type(module).__qualname__}. Use trainer.predict.")
+    result = module.predict_step(batch, 0)
+    named = {"predictions": result} if isinstance(result, Tensor) else result
+    if not isinstance(named, Mapping) or not all(
+        isinstance(part, Tensor) for part in named.values()
+    ):
+        problem = "Expected `predict_step` to give a tensor, or a dictionary of tensors"
+        raise ConfigError(f"{problem}, but got {type(result).__qualname__}.")
+    return dict(named)
+
+
+def _interpret(module: SupervisedModule, batch: Any, windows: TimeWindows | None) -> Tensor:
+    _check_shape(module, batch, windows)
+    if windows is None:
+        return module.interpret(module(batch))
+    if "prediction_weights" not in module.hparams:
+        problem = "Expected a classifier or a regressor to predict from windows"
+        raise ConfigError(f"{problem}, but got {type(module).__qualname__}. Use trainer.predict.")
+    time = batch.shape[1]
+    count = windows.count(time)
+    so_far: Tensor | None = None
+    for window in (Window(index, count) for index in range(count)):
+        begin, stop = windows.span(0, window.index)
+        guess = module.interpret(module(batch[:, begin:stop]))
+        share = window.share(module.hparams["prediction_weights"])
+        so_far = guess if so_far is None else so_far.lerp(guess, share)
+    assert so_far is not None  # noqa: S101 - there is one window at least
+    return so_far
+
+
+def _check_shape(module: SupervisedModule, batch: Any, windows: TimeWindows | None) -> None:
+    expected = module.hparams["input_shape"]
+    if isinstance(batch, Tensor) != isinstance(expected, list):
+        names = ", ".join(expected) if isinstance(expected, Mapping) else "no name"
+        raise DataError(
+            f"Expected inputs with {names}, but got others. Pass a dictionary of arrays."
+        )
+    if not isinstance(batch, Tensor):
+        return
+    shape = list(batch.shape[1:])
+    if windows is not None and shape:
+        shape[0] = min(shape[0], windows.size)
+    if shape != expected:
+        problem = f"Expected rows of shape {tuple(expected)} after preprocessing"
+        raise DataError(
+            f"{problem}, but got {tuple(batch.shape[1:])}. Pass (rows, ...), as in training."
+        )

@@ -1,0 +1,159 @@
+"""Lightning loggers by name, and what they are told of a run."""
+
+import json
+import os
+from argparse import Namespace
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal
+from uuid import uuid4
+
+from lightning.pytorch.loggers import Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
+from lightning.pytorch.utilities import rank_zero_only
+from typing_extensions import override
+
+from leyden._extras import require
+from leyden.errors import ConfigError
+from leyden.experiment.specs import Tracking
+from leyden.files import replacing
+from leyden.recipes import build
+from leyden.runs import RunDir
+from leyden.tracking import FileLogger
+
+__all__ = ["TRACKERS", "FileTracker", "Place", "tracking_run"]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a tracker puts a run.
+
+    Args:
+        tracking_dir: The folder of all.
+        run_id: Name of the run.
+        tags: Words by name that describe it.
+    """
+
+    tracking_dir: Path
+    run_id: str
+    tags: Mapping[str, str]
+
+
+class FileTracker(FileLogger):
+    """Log metrics to ``metrics.csv``, and parameters to ``config/params.json`` beside it."""
+
+    def __init__(self, run_dir: str | Path) -> None:
+        super().__init__(run_dir)
+        self._params: dict[str, Any] = {}
+
+    @override
+    @rank_zero_only
+    def log_hyperparams(
+        self, params: dict[str, Any] | Namespace | None = None, *args: Any, **kwargs: Any
+    ) -> None:
+        """Write parameters down, beside those that were told before."""
+        told = vars(params) if isinstance(params, Namespace) else params
+        self._params |= told or {}
+        text = json.dumps(self._params, indent=1, default=str) + "\n"
+        with replacing(RunDir(Path(self.log_dir)).config_dir / "params.json") as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
+
+def _csv(place: Place) -> Logger:
+    return FileTracker(place.tracking_dir / "csv" / place.run_id)
+
+
+def _tensorboard(place: Place, **settings: Any) -> Logger:
+    require("tensorboard", extra="tensorboard", needed_for="the tracker 'tensorboard'")
+    known: dict[str, Any] = {
+        "name": "tensorboard",
+        "version": place.run_id,
+        "default_hp_metric": False,
+    }
+    return TensorBoardLogger(place.tracking_dir, **(known | settings))
+
+
+def _mlflow(place: Place, *, experiment_name: str = "leyden", **settings: Any) -> Logger:
+    require("mlflow", extra="mlflow", needed_for="the tracker 'mlflow'")
+    folder = place.tracking_dir.absolute()
+    uri = os.environ.get("MLFLOW_TRACKING_URI")
+    known: dict[str, Any] = {"run_name": place.run_id, "tags": dict(place.tags)}
+    known["tracking_uri"] = uri or f"sqlite:///{folder / 'mlflow.db'}"
+    if known["tracking_uri"] != uri and "tracking_uri" not in settings:
+        folder.mkdir(parents=True, exist_ok=True)
+        known["artifact_location"] = (folder / "mlflow").as_uri()
+    return MLFlowLogger(experiment_name, **(known | settings))
+
+
+def _wandb(place: Place, *, offline: bool = False, **settings: Any) -> Logger:
+    require("wandb", extra="all", needed_for="the tracker 'wandb'")
+    place.tracking_dir.mkdir(parents=True, exist_ok=True)
+    known: dict[str, Any] = {
+        "name": place.run_id,
+        "project": "leyden",
+        "save_dir": place.tracking_dir,
+        "tags": [f"{name}={value}" for name, value in place.tags.items()],
+    }
+    if offline:
+        known["mode"] = "offline"  # Lightning's own `offline` would set it for the whole process
+    return WandbLogger(**(known | settings))
+
+
+TRACKERS: Mapping[str, Callable[..., Logger]] = MappingProxyType(
+    {"csv": _csv, "mlflow": _mlflow, "tensorboard": _tensorboard, "wandb": _wandb}
+)
+"""What makes the tracker of each short name, for a place."""
+
+
+@contextmanager
+def tracking_run(
+    tracking: Tracking, *, model_params: Mapping[str, Any], training_params: Mapping[str, Any]
+) -> Iterator[list[Logger]]:
+    """Tell trackers of a run, from its parameters to its end.
+
+    Args:
+        tracking: Which trackers, and what they are told.
+        model_params: Arguments of the model.
+        training_params: Those of the training.
+
+    Yields:
+        The trackers that metrics go to.
+
+    Raises:
+        ConfigError: If a tracker is not known.
+        MissingExtraError: If the package of one is not installed.
+    """
+    place = Place(Path(tracking.tracking_dir), tracking.run_id or uuid4().hex, tracking.tags or {})
+    loggers = [_make(tracker, place) for tracker in tracking.trackers]
+    params: dict[str, Any] = dict(model_params) if tracking.log_model_params else {}
+    params |= training_params if tracking.log_training_params else {}
+    params |= {"tags": dict(tracking.tags)} if tracking.tags else {}
+    for logger in loggers if params else ():
+        logger.log_hyperparams(params)
+    status: Literal["success", "failed"] = "failed"
+    try:
+        yield loggers if tracking.log_metrics else []
+        status = "success"
+    finally:
+        for tracker, logger in zip(tracking.trackers, loggers, strict=True):
+            _end(logger, status, is_ours=tracker is not logger)
+
+
+def _make(tracker: Any, place: Place) -> Logger:
+    if isinstance(tracker, Logger):
+        return tracker
+    name = tracker.get("type") if isinstance(tracker, Mapping) else tracker
+    arguments = [place] if name in TRACKERS else []
+    made = build(tracker, TRACKERS, *arguments, what="trackers")
+    if not isinstance(made, Logger):
+        problem = "Expected `trackers` to be Lightning loggers"
+        raise ConfigError(f"{problem}, but got {type(made).__qualname__} of {tracker!r}.")
+    return made
+
+
+def _end(logger: Logger, status: str, *, is_ours: bool) -> None:
+    logger.finalize(status)
+    if is_ours and isinstance(logger, WandbLogger):
+        logger.experiment.finish(0 if status == "success" else 1)

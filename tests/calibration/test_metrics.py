@@ -1,0 +1,128 @@
+"""Metrics by name and as functions, against known values and scikit-learn."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn import metrics as by_sklearn
+
+from leyden.calibration import (
+    compute_metric,
+    f1_score,
+    informedness,
+    metric_at_thresholds,
+    tnr,
+    tnr_tpr,
+    tpr,
+)
+from leyden.errors import ConfigError, DataError
+
+TARGETS = [0, 0, 0, 0, 1, 1, 1, 1]
+SCORES = [0, 0.6, 0.7, 0.9, 1, 0, 0.8, 0.6]
+
+
+def test_golden_values_of_two_classes() -> None:
+    targets, scores = [0, 0, 1, 0, 0, 0, 1, 1], [0.01, 0.93, 0.42, 0.61, 0.15, 0, 1, 0.5]
+    assert f1_score(scores, targets) == pytest.approx(1 / 3, abs=1e-12)
+    assert f1_score([0.1, 0.2, 0.3, 0.65, 0.7, 0.8], [0] * 6) == 0.5
+    assert f1_score([0.1, 0.2], [0, 1]) == 0.0  # none is predicted
+    assert tnr(SCORES, TARGETS) == 0.25
+    assert tpr(SCORES, TARGETS) == 0.75
+    assert tnr_tpr(SCORES, TARGETS) == [0.25, 0.75]
+    assert informedness(SCORES, TARGETS) == 0.0
+
+
+def test_a_missing_class_has_no_rate() -> None:
+    assert np.isnan(tpr([0.2, 0.7], [0, 0]))
+    assert np.isnan(tnr([0.2, 0.7], [1, 1]))
+    assert np.isnan(informedness([0.2, 0.7], [1, 1]))
+    assert f1_score([0.2, 0.3], [0, 0]) == 1.0
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    st.lists(st.tuples(st.floats(0, 1), st.integers(0, 1)), min_size=1, max_size=20),
+    st.sampled_from([0.5, 1.0, 2.0]),
+)
+def test_the_f_score_is_that_of_sklearn(rows: list[tuple[float, int]], beta: float) -> None:
+    scores, targets = [score for score, _ in rows], [1, *(target for _, target in rows[1:])]
+    decided = (np.array(scores) > 0.4).astype(int)
+    by_hand = by_sklearn.fbeta_score(targets, decided, beta=beta, zero_division=0)
+    found = f1_score(scores, targets, threshold=0.4, beta=beta)
+    assert found == pytest.approx(by_hand, abs=1e-10)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.floats(0, 1), st.integers(0, 1)), min_size=1, max_size=20))
+def test_many_thresholds_are_as_one_after_another(rows: list[tuple[float, int]]) -> None:
+    scores, targets = [score for score, _ in rows], [target for _, target in rows]
+    tried = [0.0, 0.1, 0.35, 0.5, 0.99, 1.0]
+    single: dict[str, Callable[..., float]] = {
+        "f1": f1_score,
+        "informedness": informedness,
+        "tnr": tnr,
+        "tpr": tpr,
+    }
+    for name, metric in single.items():
+        one_by_one = [metric(scores, targets, threshold=threshold) for threshold in tried]
+        together = metric_at_thresholds(scores, targets, name, tried).numpy()
+        np.testing.assert_array_equal(together, one_by_one)
+        looped = metric_at_thresholds(scores, targets, metric, tried).numpy()
+        np.testing.assert_array_equal(looped, one_by_one)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("acc", 0.5),
+        ("binary_accuracy", 0.5),
+        ("F1-score", 0.6),
+        ("precision", 0.5),
+        ("recall", 0.75),
+        ("specificity", 0.25),
+        ("balanced_accuracy", 0.5),
+        ("youden", 0.0),
+        ("roc_auc_score", by_sklearn.roc_auc_score(TARGETS, SCORES)),
+        ("auroc", by_sklearn.roc_auc_score(TARGETS, SCORES)),
+        ("average_precision_score", by_sklearn.average_precision_score(TARGETS, SCORES)),
+        ("brier_score_loss", by_sklearn.brier_score_loss(TARGETS, SCORES)),
+        ("r2_score", by_sklearn.r2_score(TARGETS, SCORES)),
+        ("MeanSquaredError", by_sklearn.mean_squared_error(TARGETS, SCORES)),
+        ("max_error", 1.0),
+        ("hamming_loss", 0.5),
+    ],
+)
+def test_metrics_have_the_names_that_users_know(name: str, value: float) -> None:
+    scores = torch.tensor(SCORES, dtype=torch.float64)
+    assert compute_metric(scores, TARGETS, name) == pytest.approx(value, abs=1e-6)
+
+
+def test_a_function_is_given_decisions_or_scores() -> None:
+    def mean(predictions: torch.Tensor, targets: torch.Tensor) -> float:
+        return predictions.double().mean().item()
+
+    assert compute_metric([0.2, 0.8], [0, 1], mean) == 0.5
+    assert compute_metric([0.2, 0.8], [0, 1], mean, threshold=0.9) == 0.0
+    assert compute_metric([0.2, 0.7], [0, 1], mean, threshold=None) == pytest.approx(0.45)
+
+
+def test_numbers_of_half_precision_are_compared_as_such() -> None:
+    scores = torch.tensor([0.35, 0.8], dtype=torch.bfloat16)
+    decided = (scores > 0.35).long()
+    assert tpr(scores, [1, 1], threshold=0.35) == decided.double().mean().item()
+
+
+def test_weights_are_for_losses() -> None:
+    with pytest.raises(ConfigError, match="with the name of a loss only, but got them with 'f1'"):
+        compute_metric([0.2, 0.8], [0, 1], "f1", weights=[1, 2])
+
+
+@pytest.mark.parametrize("metric", [f1_score, tpr, tnr, tnr_tpr, informedness])
+def test_samples_that_do_not_fit_are_refused(metric: Callable[..., Any]) -> None:
+    with pytest.raises(DataError, match=re.escape("one at least, but got 1 and 2.")):
+        metric([0.2], [0, 1])
