@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from loader_table import ALL, CASES, Case, Late, Made, Rows, SizedCounting, Stateful
+from loader_table import ALL, CASES, Case, Late, Made, Rows, SizedCounting, Stateful, StatefulRows
 from torch import Tensor
 from torch.utils._pytree import tree_map_only
 from torch.utils.data import DataLoader
@@ -262,6 +262,16 @@ def test_stateful_loader_that_counts_epochs_goes_on_between_them() -> None:
     whole = Run(case, "auto", folder()).go()
     resumed = Run(case, "auto", folder()).go((0, END), whole.states[0, END])
     assert resumed.seen == {key: value for key, value in whole.seen.items() if key[0] > 0}
+
+
+@pytest.mark.parametrize("drawn", [2, 6])
+def test_a_pass_that_was_left_is_followed_by_a_whole_one(drawn: int) -> None:
+    before = followed(StatefulRows(6))  # as by a sanity check, or `limit_val_batches`
+    list(islice(before, drawn))
+    follower_of(before).forget()
+    after = followed(StatefulRows(6))
+    follower_of(after).load_state_dict(follower_of(before).state_dict())
+    assert plain(list(after)) == plain(list(StatefulRows(6)))
 
 
 def test_random_rows_beside_a_loader_without_a_length_go_on() -> None:

@@ -84,7 +84,7 @@ class LoaderFollower:
         self._passes: list[_Pass] = []
         self._to_repeat: list[_Pass] = []
         self._places: list[_Place] = []  # before the last two draws
-        self._rest: Any = None  # what the loader said of its place after the epoch before
+        self._rest: Any = None  # what the loader said of its place after a whole pass, at last
         self._is_at_rest = False  # whether it was put back there
         self._batches: Iterator[Any] = iter(())  # of the pass at hand
 
@@ -122,7 +122,7 @@ class LoaderFollower:
     def forget(self) -> None:
         """The epoch is over: there will be no going back to what was drawn so far."""
         if self._passes:
-            self._rest = self._way_state()
+            self._rest = self._way_state() if self._is_whole(self._passes[-1]) else None
         self._passes, self._to_repeat, self._places = [], [], []
 
     def state_dict(self, ahead: int = 0) -> dict[str, Any]:
@@ -184,6 +184,10 @@ class LoaderFollower:
         """End the worker processes that were started."""
         self._keep(iter(()))
         self._way.close()
+
+    def _is_whole(self, one: _Pass) -> bool:
+        """Whether a pass came to its end; going on from the midst of one would not begin anew."""
+        return one.ended or one.drawn == sized_len(self.loader)
 
     def _keep(self, batches: Iterator[Any]) -> None:
         """End the pass before, which may not have come to its end, and its worker processes."""
