@@ -55,9 +55,11 @@ class Module(LightningModule):
         noise = float(self.generator.normal()) + float(torch.rand(()))
         outputs = self.net(batch).squeeze(1) + 0.01 * noise + 0.1 * self.last
         self.last = outputs.detach().mean()
-        loss = outputs.square().mean()
+        loss: Tensor = outputs.square().mean()
         if self.case == "gradient" and self.trainer.global_step == 8:
-            loss = loss + (self.net[0].weight * 0.0).square().sum().sqrt()  # of which at 0 is none
+            loss = (
+                loss + (self.net.get_parameter("0.weight") * 0.0).square().sum().sqrt()
+            )  # has no gradient there
         if self.case == "jump" and self.trainer.global_step == 15:
             loss = loss * 1000.0
         self.log("loss", loss)

@@ -23,8 +23,8 @@ from typing_extensions import override
 
 from leyden.callbacks import ExactResume
 from leyden.errors import ConfigError, ResumeError
+from leyden.generators import global_state, restore_global_state
 from leyden.resume import CheckpointStore, Interrupted, latest_checkpoint
-from leyden.resume.generators import global_state, restore_global_state
 
 Quick = Callable[..., Trainer]
 SCRIPT = Path(__file__).parent / "exact_resume_script.py"

@@ -136,7 +136,8 @@ def test_several_processes_keep_one_incident_with_the_state_of_each(tmp_path: Pa
 
 
 def test_nothing_of_a_training_changes(quick: Quick, tmp_path: Path) -> None:
-    ends = []
+    ends: list[list[Any]] = []
+    told: list[str] = []
     for callbacks in ((), (FlightRecorder(),)):
         trainer, module = quick(*callbacks, limit_train_batches=30), model(at_20=100.0)
         with warnings.catch_warnings(record=True) as caught:
@@ -144,7 +145,8 @@ def test_nothing_of_a_training_changes(quick: Quick, tmp_path: Path) -> None:
             trainer.fit(module)
         state = trainer.optimizers[0].state_dict()
         ends.append([module.state_dict(), state, torch.get_rng_state(), vars(trainer.strategy)])
-    assert any("the loss is 1" in str(one.message) for one in caught)  # so that something happened
+        told += [str(one.message) for one in caught if "its median was" in str(one.message)]
+    assert len(told) == 1  # so that something happened
     assert (tmp_path / "incidents" / "21").is_dir()
     assert all(map(torch.equal, ends[0][0].values(), ends[1][0].values()))
     assert repr(ends[0][1]) == repr(ends[1][1])

@@ -257,7 +257,9 @@ def test_guard_stands_in_an_epoch_that_is_resumed(quick: Quick, tmp_path: Path) 
         quick(resume).fit(module, LOADER)
     module.fails = False
     with pytest.raises(NonFiniteError, match="in output gradient 'first' in batch 2 of epoch 0"):
-        quick(NaNGuard(), resume).fit(module, LOADER, ckpt_path=latest_checkpoint(tmp_path / "kept"))
+        quick(NaNGuard(), resume).fit(
+            module, LOADER, ckpt_path=latest_checkpoint(tmp_path / "kept")
+        )
 
 
 @pytest.mark.slow

@@ -12,7 +12,11 @@ from leyden.lifecycle import STEPS, StageTimer
 from leyden.shards import write_shards
 from leyden.types import Array
 
-SCALED: dict[str, Any] = {"preprocessors": ["standard_scaler"], "samples": {"train": 60}, "shuffle": False}
+SCALED: dict[str, Any] = {
+    "preprocessors": ["standard_scaler"],
+    "samples": {"train": 60},
+    "shuffle": False,
+}
 
 
 def test_each_step_is_gone_through_in_its_order(points: tuple[Array, Array]) -> None:

@@ -157,7 +157,7 @@ def test_a_class_of_the_users_has_to_be_trusted(
     told = {"type": "project_of_mine.Net", "size": 3}
     experiment = Experiment(data=None, model=told)
     module = __import__("project_of_mine").Net(3)
-    told_and_made = Saved(Dataset(), experiment._model, Tracking(), {}, Learned())
+    told_and_made = Saved(Dataset(), experiment._model_spec, Tracking(), {}, Learned())
     save_experiment(tmp_path / "x.zip", told_and_made, module)
     monkeypatch.delitem(sys.modules, "project_of_mine")
     problem = r"the file names 'project_of_mine.Net', which would be run. If you know who made the"

@@ -51,7 +51,7 @@ class Looking(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         if batch_idx in (1, 4):
-            loader = trainer.train_dataloader
+            loader: Any = trainer.train_dataloader
             gradient_norms(pl_module, loader, training=True)
             gradient_sums(pl_module, loader, num_batches=1, of="outputs")
             assert find_nonfinite(pl_module, batch) is None

@@ -4,6 +4,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from lightning import Trainer
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 from typing_extensions import override
@@ -103,8 +104,8 @@ def test_buffer_that_was_replaced_is_put_back() -> None:
 
 
 def test_what_belongs_to_a_trainer_is_left_alone() -> None:
-    model = nn.Linear(1, 1)
-    trainer = type("Trainer", (), {})()
+    model: Any = nn.Linear(1, 1)
+    trainer: Any = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
     trainer.dice = random.Random(0)
     model.trainer = trainer
     before = trainer.dice.getstate()

@@ -19,7 +19,7 @@ from torch.utils._pytree import tree_map_only
 from torch.utils.data import DataLoader
 
 from leyden.errors import ConfigError, ResumeError
-from leyden.resume.generators import global_state, restore_global_state
+from leyden.generators import global_state, restore_global_state
 from leyden.resume.loaders import LoaderFollower, follow, follower_of
 
 EPOCHS = 3

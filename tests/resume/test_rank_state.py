@@ -15,8 +15,8 @@ from torchmetrics import MeanMetric
 from typing_extensions import override
 
 from leyden.errors import ResumeError
+from leyden.generators import global_state, restore_global_state
 from leyden.resume.attributes import plain_attributes
-from leyden.resume.generators import global_state, restore_global_state
 from leyden.resume.loaders import LoaderFollower
 from leyden.resume.rank_state import gathered, rank_state, restore_rank_state
 

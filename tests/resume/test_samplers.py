@@ -20,7 +20,7 @@ from torch.utils.data import (
     WeightedRandomSampler,
 )
 
-from leyden.resume.generators import Stream, global_state, restore_global_state
+from leyden.generators import Stream, global_state, restore_global_state
 from leyden.resume.samplers import SkippingSampler, draws_at_once
 
 

@@ -10,7 +10,7 @@ from loader_table import CASES, Batches, Made, Mixing, Rows, Stateful
 from torch.utils.data import DataLoader
 from typing_extensions import override
 
-from leyden.resume.generators import global_state, restore_global_state
+from leyden.generators import global_state, restore_global_state
 from leyden.resume.ways import ByIndex, ByReplay, ByState, choose_way, is_plain
 
 

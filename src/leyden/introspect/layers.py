@@ -76,13 +76,15 @@ def find_parameters(model: nn.Module, which: Layers = "*") -> dict[str, nn.Param
         >>> list(find_parameters(model, ["*bias", 0]))
         ['0.bias', '2.bias', '0.weight']
     """
-    parts = {name or ROOT: part for name, part in model.named_modules()}
-    layers = {name: part for name, part in parts.items() if _is_layer(part)}
     known = {
         name: one
         for name, one in model.named_parameters()
         if not isinstance(one, UninitializedParameter)
     }
+    if which == "*":  # the usual case, and the quick one
+        return known
+    parts = {name or ROOT: part for name, part in model.named_modules()}
+    layers = {name: part for name, part in parts.items() if _is_layer(part)}
     found: dict[str, nn.Parameter] = {}
     for selector in _selectors(which):
         part: Sequence[str] = ()

@@ -1,24 +1,24 @@
 """Look at a model with data, and leave both as if nobody had."""
 
-import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from types import ModuleType
 from typing import Any, TypeAlias
 
-import numpy as np
 import torch
 from torch import Tensor, nn
+
+from leyden.generators import (
+    find_generators,
+    generator_states,
+    global_state,
+    restore_generators,
+    restore_global_state,
+)
 
 __all__ = ["undisturbed", "untouched"]
 
 _Undo: TypeAlias = Callable[[], Any]
-
-_GENERATORS = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
-_DEPTH = 5  # attributes of attributes
-_FEW = 256  # members of one container that are looked through
-_NOT_ITS_OWN = ("trainer", "_trainer", "_fabric")  # what these hold belongs to others
 
 
 @contextmanager
@@ -90,50 +90,11 @@ def _undoing(undo: list[_Undo]) -> Iterator[None]:
 
 
 def _keep_generators(owners: list[Any], devices: set[torch.device]) -> Iterator[_Undo]:
-    yield partial(random.setstate, random.getstate())
-    yield partial(np.random.set_state, np.random.get_state())  # noqa: NPY002 - what users draw from
-    yield partial(torch.set_rng_state, torch.get_rng_state())
+    yield partial(restore_global_state, global_state(devices=False))
     for device in devices:
         yield partial(torch.cuda.set_rng_state, torch.cuda.get_rng_state(device), device)
-    found: dict[int, Any] = {}
-    seen: set[int] = set()
-    for owner in owners:
-        _search(owner, found, seen, _DEPTH)
-    for generator in found.values():
-        yield _keep_generator(generator)
-
-
-def _keep_generator(generator: Any) -> _Undo:
-    if isinstance(generator, torch.Generator):
-        return partial(generator.set_state, generator.get_state())
-    if isinstance(generator, np.random.RandomState):
-        return partial(generator.set_state, generator.get_state())
-    if isinstance(generator, np.random.Generator):
-        bits = generator.bit_generator
-        return partial(setattr, bits, "state", bits.state)
-    return partial(generator.setstate, generator.getstate())
-
-
-def _search(owner: Any, found: dict[int, Any], seen: set[int], depth: int) -> None:
-    """Find the generators that an object holds, in itself or in what it is made of."""
-    if isinstance(owner, random.SystemRandom):  # has no state
-        return
-    if isinstance(owner, _GENERATORS):
-        found[id(owner)] = owner
-        return
-    has_parts = isinstance(owner, list | tuple | dict) or hasattr(owner, "__dict__")
-    if not has_parts or depth == 0 or id(owner) in seen:
-        return
-    seen.add(id(owner))
-    if isinstance(owner, Tensor | np.ndarray | type | ModuleType):
-        return
-    if isinstance(owner, list | tuple | dict):
-        parts = list(owner.values() if isinstance(owner, dict) else owner)
-        parts = parts if len(parts) <= _FEW else []
-    else:
-        parts = [value for name, value in vars(owner).items() if name not in _NOT_ITS_OWN]
-    for part in parts:
-        _search(part, found, seen, depth - 1)
+    held = list({id(one): one for owner in owners for one in find_generators(owner)}.values())
+    yield partial(restore_generators, held, generator_states(held))
 
 
 def _keep_attributes(part: Any) -> Iterator[_Undo]:

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 from lightning.fabric.utilities.data import sized_len
 
-from leyden.resume.generators import (
+from leyden.generators import (
     Generator,
     find_generators,
     generator_states,

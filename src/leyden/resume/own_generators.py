@@ -7,7 +7,7 @@ from typing import Any
 from lightning.pytorch import Callback
 from torch import nn
 
-from leyden.resume.generators import KINDS, Generator, generator_states, restore_generators
+from leyden.generators import KINDS, Generator, generator_states, restore_generators
 
 __all__ = ["own_generator_states", "restore_own_generators"]
 

@@ -8,8 +8,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from leyden.errors import ResumeError
+from leyden.generators import global_state, restore_global_state
 from leyden.resume.attributes import changed_attributes, restore_attributes
-from leyden.resume.generators import global_state, restore_global_state
 from leyden.resume.loaders import LoaderFollower
 from leyden.resume.metrics import metric_states, restore_metric_states
 from leyden.resume.own_generators import own_generator_states, restore_own_generators

@@ -8,7 +8,7 @@ from typing import Any
 from torch.utils.data import Sampler
 from typing_extensions import override
 
-from leyden.resume.generators import Stream
+from leyden.generators import Stream
 
 __all__ = ["SkippingSampler", "draws_at_once"]
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from leyden.errors import ConfigError
-from leyden.resume.generators import Stream
+from leyden.generators import Stream
 from leyden.resume.samplers import SkippingSampler, draws_at_once
 from leyden.resume.workers import ReportingCollate, StartingAt
 

@@ -14,7 +14,7 @@ import lightning
 import torch
 from torch.utils.data import DataLoader
 
-from leyden.resume.generators import Stream
+from leyden.generators import Stream
 from leyden.resume.samplers import SkippingSampler
 
 __all__ = [

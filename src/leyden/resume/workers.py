@@ -10,7 +10,7 @@ from torch.utils._pytree import tree_map_only
 from torch.utils.data import get_worker_info
 from torch.utils.data._utils.pin_memory import pin_memory
 
-from leyden.resume.generators import (
+from leyden.generators import (
     Generator,
     find_generators,
     generator_states,

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, RandomSampler, TensorDataset
 from typing_extensions import override
 
 from leyden.errors import ResumeError
-from leyden.resume.generators import (
+from leyden.generators import (
     Generator,
     Stream,
     find_generators,

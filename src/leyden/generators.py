@@ -13,7 +13,6 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import torch
-from lightning.pytorch import Trainer
 
 from leyden.errors import ResumeError
 
@@ -33,7 +32,7 @@ Generator: TypeAlias = torch.Generator | np.random.Generator | np.random.RandomS
 """A generator that an object may own."""
 
 KINDS = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
-_NOT_ITS_OWN = (type, ModuleType, Trainer)  # what they hold belongs to others
+_NOT_ITS_OWN = (type, ModuleType)  # what they hold belongs to others
 _FEW = 256  # members of one container that are looked through for generators
 _DEPTH = 8  # attributes of attributes
 
@@ -211,7 +210,13 @@ def _parts(owner: object) -> list[object]:
         return [owner.__self__]
     if isinstance(owner, FunctionType):
         return [cell.cell_contents for cell in owner.__closure__ or () if cell != CellType()]
-    return [] if isinstance(owner, _NOT_ITS_OWN) else _attributes(owner)
+    return [] if isinstance(owner, _NOT_ITS_OWN) or _is_trainer(owner) else _attributes(owner)
+
+
+def _is_trainer(owner: object) -> bool:
+    """Whether it is Lightning's, which this room does without."""
+    kinds = type(owner).__mro__
+    return any(kind.__name__ == "Trainer" and "lightning" in kind.__module__ for kind in kinds)
 
 
 def _attributes(owner: object) -> list[object]:
