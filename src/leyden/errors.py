@@ -10,6 +10,7 @@ Every class is also the built-in error that a caller who has never heard of leyd
     │   ├── DiscoveryError                    a folder cannot be read as numbered shards
     │   ├── FormatError                       a file format is unknown
     │   └── ShardError                        one shard is broken, or differs from the others
+    ├── NonFiniteError   (FloatingPointError) a loss or a gradient is NaN or infinite
     └── ResumeError      (RuntimeError)       a saved state does not fit what it is loaded into, or
                                               cannot be saved or read
 """
@@ -28,6 +29,7 @@ __all__ = [
     "LeydenError",
     "MissingExtraError",
     "MissingPathError",
+    "NonFiniteError",
     "ResumeError",
     "ShardError",
     "suggest",
@@ -84,6 +86,10 @@ class ShardError(DataError):
         number = "" if self.set_number is None else f"Set {self.set_number}: "
         where = "" if self.path is None else f" ({self.path})"
         return f"{number}{self.problem}{where}"
+
+
+class NonFiniteError(LeydenError, FloatingPointError):
+    """A loss or a gradient is NaN or infinite."""
 
 
 class ResumeError(LeydenError, RuntimeError):

@@ -12,7 +12,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from leyden.callbacks import GradientMonitor, HealthMonitor, NaNGuard, WeightMonitor
-from leyden.introspect import NonFiniteError
+from leyden.errors import NonFiniteError
 from leyden.lifecycle import Every
 from leyden.tracking import FileLogger
 

@@ -18,9 +18,8 @@ from torch.utils.data import DataLoader
 from typing_extensions import override
 
 from leyden.callbacks import FlightRecorder, NaNGuard
-from leyden.errors import ConfigError, LeydenError
+from leyden.errors import ConfigError, LeydenError, NonFiniteError
 from leyden.incidents import read_incident
-from leyden.introspect import NonFiniteError
 from leyden.resume import as_plain, load
 
 Quick = Callable[..., Trainer]
@@ -138,7 +137,7 @@ def test_several_processes_keep_one_incident_with_the_state_of_each(tmp_path: Pa
 def test_nothing_of_a_training_changes(quick: Quick, tmp_path: Path) -> None:
     ends: list[list[Any]] = []
     told: list[str] = []
-    for callbacks in ((), (FlightRecorder(),)):
+    for callbacks in ((), (FlightRecorder(jump=10.0),)):
         trainer, module = quick(*callbacks, limit_train_batches=30), model(at_20=100.0)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -175,7 +174,9 @@ def test_incident_ends_the_run_if_it_is_told_to(quick: Quick, tmp_path: Path) ->
 
 def test_jump_ends_the_run_too(quick: Quick) -> None:
     with pytest.raises(LeydenError, match=r"the loss is .*, and its median was 1"):
-        quick(FlightRecorder(on_incident="raise"), limit_train_batches=20).fit(model(at_12=50.0))
+        quick(FlightRecorder(jump=10.0, on_incident="raise"), limit_train_batches=20).fit(
+            model(at_12=50.0)
+        )
 
 
 def test_step_that_another_callback_ends_the_run_over_is_kept(quick: Quick, tmp_path: Path) -> None:

@@ -16,8 +16,8 @@ from typing_extensions import override
 
 from leyden import latest_checkpoint
 from leyden.callbacks import ExactResume, NaNGuard
-from leyden.errors import ConfigError
-from leyden.introspect import NonFinite, NonFiniteError
+from leyden.errors import ConfigError, NonFiniteError
+from leyden.introspect import NonFinite
 
 Quick = Callable[..., Trainer]
 

@@ -46,10 +46,18 @@ class Module(LightningModule):
         return torch.optim.SGD(self.parameters(), 0.1)
 
 
-def fit(folder: Path, module: LightningModule, collate: Any = None) -> Path:
+def fit(
+    folder: Path,
+    module: LightningModule,
+    collate: Any = None,
+    *,
+    precision: Any = "32-true",
+    match: str = "the loss is nan",
+) -> Path:
     torch.manual_seed(0)
     trainer = Trainer(
         accelerator="cpu",
+        precision=precision,
         max_epochs=1,
         logger=False,
         enable_checkpointing=False,
@@ -58,8 +66,8 @@ def fit(folder: Path, module: LightningModule, collate: Any = None) -> Path:
         default_root_dir=folder,
         callbacks=[FlightRecorder(on_incident="stop")],
     )
-    rows: Any = list(torch.randn(24, 4))
-    with pytest.warns(UserWarning, match="the loss is nan"):
+    rows: Any = list(torch.randn(80, 4))
+    with pytest.warns(UserWarning, match=match):
         trainer.fit(module, DataLoader(rows, 4, collate_fn=collate))
     (path,) = (folder / "incidents").iterdir()
     return path
@@ -82,6 +90,20 @@ def test_incident_of_any_project_is_made_again(incident: Path) -> None:
     assert found.step().isnan()
     assert torch.equal(weight, before)
     assert weight.grad is not None
+
+
+@pytest.mark.parametrize("precision", ["64-true", "bf16-mixed", "bf16-true"])
+def test_precision_is_that_of_the_run(tmp_path: Path, precision: str) -> None:
+    class Large(Module):
+        @override
+        def loss(self, batch: Any) -> Any:
+            self.factor = 1e6 if self.trainer.global_step == 12 else 1.0
+            return self.net(batch).square().mean() * self.factor
+
+    incident = fit(tmp_path, Large(), precision=precision, match="the loss is .* its median was")
+    found = replay(incident, module=Large())
+    assert (found.step_number, found.is_equal) == (13, True)
+    assert found.step().item() == found.loss == found.recorded
 
 
 def test_module_that_does_not_fit_is_refused(incident: Path) -> None:

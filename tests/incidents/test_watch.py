@@ -50,6 +50,12 @@ def test_jump_needs_a_median_above_zero() -> None:
     assert watch_of(*[1.0] * 12, math.nan).median is None  # nine finite ones are left
 
 
+def test_loss_that_is_no_larger_than_another_is_no_jump() -> None:
+    watch = watch_of(*[0.01] * 11, 1.0, history=12)
+    assert watch.judge(0.9, is_finite=True) is None
+    assert watch.judge(1.1, is_finite=True) is Trouble.JUMP
+
+
 def test_oldest_steps_are_forgotten_and_the_rest_survives_json() -> None:
     watch = watch_of(*map(float, range(1, 13)), math.nan)
     assert [one.step for one in watch.before] == list(range(4, 14))

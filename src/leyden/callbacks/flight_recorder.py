@@ -15,7 +15,7 @@ from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 from typing_extensions import override
 
-from leyden.errors import ConfigError, LeydenError
+from leyden.errors import ConfigError, LeydenError, NonFiniteError
 from leyden.incidents import (
     Facts,
     IncidentWriter,
@@ -27,7 +27,6 @@ from leyden.incidents import (
     gradient_scaler,
     true_loss,
 )
-from leyden.introspect import NonFiniteError
 from leyden.resume.replaced import Replaced
 
 __all__ = ["FlightRecorder", "OnIncident"]
@@ -54,8 +53,8 @@ class FlightRecorder(Callback):
     Args:
         dirpath: Folder of the incidents; ``incidents`` in the trainer's ``default_root_dir``, which
             is the folder of a leyden run, if ``None``.
-        jump: A loss that is so many times the median of the last ones is an incident; ``None`` if
-            none is.
+        jump: A loss that is so many times the median of the last ones, and larger than all of
+            them, is an incident; ``None`` if none is.
         history: Number of steps that are remembered.
         max_incidents: Number of incidents that are kept: the first ones.
         on_incident: ``"warn"``; ``"raise"`` to end the run with an error; ``"stop"`` to end it as
@@ -74,7 +73,7 @@ class FlightRecorder(Callback):
         self,
         dirpath: str | os.PathLike[str] | None = None,
         *,
-        jump: float | None = 10.0,
+        jump: float | None = 100.0,
         history: int = 64,
         max_incidents: int = 5,
         on_incident: OnIncident = "warn",

@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.optim import Optimizer
 from typing_extensions import override
 
-from leyden.errors import ConfigError, ResumeError, suggest
-from leyden.introspect import NonFinite, NonFiniteError, find_nonfinite, find_nonfinite_tensor
+from leyden.errors import ConfigError, NonFiniteError, ResumeError, suggest
+from leyden.introspect import NonFinite, find_nonfinite, find_nonfinite_tensor
 from leyden.introspect.norms import measure
 
 __all__ = ["NaNGuard"]

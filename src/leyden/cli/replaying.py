@@ -42,6 +42,12 @@ from leyden.types import Phase
 __all__ = ["find_checkpoint", "replay_run"]
 
 _STATE = "leyden.resume"  # what ExactResume puts into a checkpoint
+_EXPECTED = (  # warnings that are to be told in a run that goes on, and not in one made again
+    "Expected the loggers to be those",
+    "Checkpoint directory .* exists and is not empty",
+    r"`isinstance\(treespec, LeafSpec\)`",
+    "The '.*dataloader' does not have many workers",
+)
 _NUMBERED = re.compile(r"\d{6,}-step=(?P<step>\d+)\.ckpt")
 
 
@@ -262,7 +268,8 @@ class _made_again:  # noqa: N801 - used like a function
             config.trainer.enable_model_summary = False
         origin = None if self._checkpoint is None else Origin(self._checkpoint, self._run)
         with quiet_lightning(), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Expected the loggers to be those")
+            for message in _EXPECTED:
+                warnings.filterwarnings("ignore", message)
             made = training.prepare(config, origin)
             if made.trainer.world_size > 1:
                 raise ConfigError(

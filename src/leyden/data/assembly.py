@@ -18,10 +18,11 @@ __all__ = ["Assembler", "Batch", "Block", "Inputs", "Job", "Prepare"]
 Inputs: TypeAlias = Tensor | dict[str, Tensor]
 """Rows ``(rows, ...)``; or several arrays of them, by name."""
 
-
 Batch: TypeAlias = Inputs | tuple[Inputs, Tensor] | tuple[Inputs, Tensor | None, Tensor]
 """Inputs; with labels ``(batch, ...)`` if there are any; with what each row counts for,
 ``(batch,)``, if rows have weights."""
+
+_ALIGNMENT = 64  # bytes; what torch allocates begins at a multiple of it
 
 
 class Prepare(Protocol):
@@ -76,15 +77,14 @@ class Block(NamedTuple):
     weights: Tensor | None
 
     def split(self, sizes: Sequence[int]) -> "Iterator[Block]":
-        """Cut the block into batches, which are views of it.
+        """Cut the block into batches, which are views of it as far as they can be; see ``aligned``.
 
         Args:
             sizes: Rows of each.
         """
         parts = (self.labels, self.weights)
         labels, weights = (
-            repeat(None) if part is None else iter(torch.split_with_sizes(part, sizes))
-            for part in parts
+            repeat(None) if part is None else _split_tensor(part, sizes) for part in parts
         )
         return map(Block, _split(self.inputs, sizes), labels, weights)
 
@@ -95,14 +95,29 @@ class Block(NamedTuple):
             sizes: Rows of each.
         """
         if len(sizes) == 1:
-            return iter((self.as_batch(),))
+            return iter((self.aligned().as_batch(),))
         inputs, labels, weights = self
         parts: list[Any] = [_split(inputs, sizes)]
         if labels is not None or weights is not None:
-            parts.append(repeat(None) if labels is None else torch.split_with_sizes(labels, sizes))
+            parts.append(repeat(None) if labels is None else _split_tensor(labels, sizes))
         if weights is not None:
-            parts.append(torch.split_with_sizes(weights, sizes))
+            parts.append(_split_tensor(weights, sizes))
         return iter(parts[0]) if len(parts) == 1 else zip(*parts, strict=False)
+
+    def aligned(self) -> "Block":
+        """Have all arrays begin at a multiple of 64 bytes; those that do not are copied.
+
+        The last bit of a matrix product depends on it, so that the very same batch would have
+        another loss as part of another block.
+        """
+        inputs, labels, weights = self
+        return Block(
+            _aligned(inputs)
+            if isinstance(inputs, Tensor)
+            else {name: _aligned(array) for name, array in inputs.items()},
+            None if labels is None else _aligned(labels),
+            None if weights is None else _aligned(weights),
+        )
 
     def as_batch(self) -> "Batch":
         """Give one batch as it is handed out."""
@@ -127,9 +142,20 @@ class Block(NamedTuple):
 
 def _split(inputs: Inputs, sizes: Sequence[int]) -> Iterator[Inputs]:
     if isinstance(inputs, Tensor):
-        return iter(torch.split_with_sizes(inputs, sizes))
-    parts = [torch.split_with_sizes(array, sizes) for array in inputs.values()]
+        return _split_tensor(inputs, sizes)
+    parts = [_split_tensor(array, sizes) for array in inputs.values()]
     return (dict(zip(inputs, part, strict=True)) for part in zip(*parts, strict=True))
+
+
+def _split_tensor(tensor: Tensor, sizes: Sequence[int]) -> Iterator[Tensor]:
+    parts = torch.split_with_sizes(tensor, sizes)
+    row_bytes = tensor.stride(0) * tensor.itemsize
+    strays = any(size * row_bytes % _ALIGNMENT for size in set(sizes[:-1]))
+    return map(_aligned, parts) if strays or tensor.data_ptr() % _ALIGNMENT else iter(parts)
+
+
+def _aligned(tensor: Tensor) -> Tensor:
+    return tensor.clone() if tensor.data_ptr() % _ALIGNMENT else tensor
 
 
 class Assembler:
@@ -152,6 +178,11 @@ class Assembler:
     ) -> None:
         self.store, self._prepare, self._weights = store, prepare, weights
         self._augments = augments
+
+    @property
+    def prepares(self) -> bool:
+        """Whether anything is done to rows as they are on disk."""
+        return self._prepare is not None
 
     def __call__(self, job: Job) -> Block:
         """Make a block of all rows of a job; see ``blocks``."""

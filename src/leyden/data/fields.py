@@ -56,6 +56,10 @@ class FieldPreparation:
         """Say whether there are preprocessors, which have a state."""
         return any(self._parts.values())
 
+    def works(self, *, augments: bool) -> bool:
+        """Say whether anything is done to rows; see ``Preparation.works``."""
+        return any(part.works(augments=augments) for part in self._parts.values())
+
     @property
     def is_fitted(self) -> bool:
         """Whether the training rows have been seen."""

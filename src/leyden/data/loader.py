@@ -140,7 +140,9 @@ class BatchLoader:
         plan, num_batches = self._plan, len(self._plan)
         first, skipped = divmod(start, plan.windows)
         sizes: list[list[int]] = []  # of the blocks that are being made
-        for block in self._make_blocks(_jobs(self._store, plan, first, sizes)):
+        # A preprocessor may give a row another last bit among other rows: each batch by itself.
+        most = 1 if self._assembler.prepares else _BLOCK_BYTES
+        for block in self._make_blocks(_jobs(self._store, plan, first, sizes, most)):
             for batch in self._cut_up(block, sizes.pop(0), skipped):
                 self._store.check_if_due()
                 self._done += 1
@@ -176,7 +178,7 @@ class BatchLoader:
         """
         numbers = np.repeat(origin.set_numbers, [len(piece.rows) for piece in origin.slices])
         rows = np.concatenate([piece.rows for piece in origin.slices])
-        block = self._assembler(Job(Picks.of(numbers, rows), origin.epoch))
+        block = self._assembler(Job(Picks.of(numbers, rows), origin.epoch)).aligned()
         if self._cut is not None:
             block = self._cut(block, origin.epoch, origin.window.index if origin.window else 0)
         return block.as_batch()
@@ -294,11 +296,13 @@ class BatchLoader:
             _same(key, state_dict.get(key), mine[key])
 
 
-def _jobs(store: ShardStore, plan: EpochPlan, first: int, sizes: list[list[int]]) -> Iterator[Job]:
+def _jobs(
+    store: ShardStore, plan: EpochPlan, first: int, sizes: list[list[int]], block_bytes: int
+) -> Iterator[Job]:
     """Work out the blocks of an epoch, many at a time, and note the sizes of each one's batches."""
     num_batches, batch_bytes = len(plan.grid), plan.batch_size * store.row_bytes
     asked = plan.order.visits_before(plan.grid.rows_before(first))
-    at_once = max(1, _BLOCK_BYTES // batch_bytes)
+    at_once = max(1, block_bytes // batch_bytes)
     most = min(_PLANNED_ROWS // plan.batch_size, _PLANNED_BYTES // batch_bytes)
     planned = max(1, most // at_once) * at_once
     for start in range(first, num_batches, planned):

@@ -105,12 +105,9 @@ class Material:
 
     def assembler(self, phase: Phase) -> Assembler:
         """Make what makes the blocks of a phase."""
-        return Assembler(
-            self._store(phase),
-            self.fitted.apply,
-            self._weights_of(phase),
-            augments=phase is Phase.TRAIN,
-        )
+        augments = phase is Phase.TRAIN
+        prepare = self.fitted.apply if self.fitted.works(augments=augments) else None
+        return Assembler(self._store(phase), prepare, self._weights_of(phase), augments=augments)
 
     def cut(self, phase: Phase) -> WindowCut | None:
         """Make what cuts windows out of the batches of a phase, if there are windows."""

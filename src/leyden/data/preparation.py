@@ -57,6 +57,14 @@ class Preparation:
         """Say whether there are preprocessors, which have a state."""
         return len(self._preprocessing) > 0
 
+    def works(self, *, augments: bool) -> bool:
+        """Say whether anything is done to rows.
+
+        Args:
+            augments: Whether they are trained on.
+        """
+        return bool(self) or (augments and len(self._augmentation) > 0)
+
     @property
     def is_fitted(self) -> bool:
         """Whether the training rows have been seen."""

@@ -20,9 +20,9 @@ from leyden.introspect import (
     untouched,
 )
 
-__all__ = ["Examination", "examine", "loss_of_step", "statistics_of"]
+__all__ = ["TALKS", "Examination", "examine", "loss_of_step", "say_nothing", "statistics_of"]
 
-_TALKS = ("log", "log_dict", "record")  # methods by which a step tells others
+TALKS = ("log", "log_dict", "record")  # methods by which a step tells others
 _STATISTICS = ("num_nonfinite", "mean", "std", "max")
 
 
@@ -68,22 +68,22 @@ def examine(
         ConfigError: If the step computes no loss.
     """
     seen = _Seen()
+    trained = [(one, one.requires_grad) for one in module.parameters()]
 
     def loss_of(model: Any, _batch: Any) -> Tensor:
-        with context or nullcontext(), seen.watching(model):
-            loss = loss_of_step(model, arguments)
+        try:
+            with context or nullcontext(), seen.watching(model):
+                loss = loss_of_step(model, arguments)
+        finally:
+            for parameter, requires_grad in trained:  # the step may have been left half-way
+                parameter.requires_grad = requires_grad
         seen.loss = loss.detach().to("cpu", copy=True).reshape(())
         return loss
 
-    frozen = [(one, one.requires_grad) for one in module.parameters()]
     with untouched(module):
-        try:
-            restore_start(module, start)
-            # The batch is only looked at: the step takes its own arguments.
-            first = find_nonfinite(module, arguments[0], loss=loss_of)
-        finally:
-            for parameter, requires_grad in frozen:  # a step may have been left half-way
-                parameter.requires_grad = requires_grad
+        restore_start(module, start)
+        # The batch is only looked at: the step takes its own arguments.
+        first = find_nonfinite(module, arguments[0], loss=loss_of)
     assert seen.loss is not None  # noqa: S101 - find_nonfinite has asked for it
     findings = () if first is None else tuple(dict.fromkeys([first, *seen.outputs]))
     return Examination(seen.loss, findings, tuple(seen.rows), seen.activations())
@@ -102,7 +102,7 @@ def loss_of_step(module: Any, arguments: tuple[Any, ...]) -> Tensor:
     Raises:
         ConfigError: If there is none.
     """
-    with _replaced(module, dict.fromkeys(_TALKS, _say_nothing)):
+    with _replaced(module, dict.fromkeys(TALKS, say_nothing)):
         if module.automatic_optimization:
             result = module.training_step(*arguments)
         else:
@@ -230,5 +230,10 @@ def _replaced(module: nn.Module, methods: Mapping[str, Any]) -> Iterator[None]:
         own.update(before)
 
 
-def _say_nothing(*_args: Any, **_options: Any) -> None:
-    """Stand for a method that logs."""
+def say_nothing(*_args: Any, **_options: Any) -> None:
+    """Stand for a method that logs.
+
+    Args:
+        _args: What is logged.
+        _options: How.
+    """

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
 from leyden.errors import ConfigError, MissingPathError, ResumeError
-from leyden.incidents.examination import examine, loss_of_step
+from leyden.incidents.examination import TALKS, examine, loss_of_step, say_nothing
 from leyden.incidents.records import FACTS, Incident, read_incident, real_number
 from leyden.incidents.rows import BadRow, find_bad_rows
 from leyden.incidents.step_start import restore_start
@@ -67,7 +67,8 @@ class Replay:
 
     The module has the weights, the buffers and the modes from before the step, and the global
     random generators stand where they stood, so that whatever is called now finds what the step
-    found. ``restore`` brings that back after something else was done.
+    found. ``restore`` brings that back after something else was done. What the module logs is
+    dropped.
 
     Args:
         step_number: The optimizer step, from one.
@@ -163,6 +164,8 @@ class Replay:
             name: value.detach().clone() for name, value in self.module.named_parameters()
         }
         self._state = state
+        own = vars(self.module)  # there is no loop that could take what is logged
+        own.update({name: say_nothing for name in TALKS if hasattr(self.module, name)})
 
     def examine(self) -> None:
         """Make the step quietly, and note the loss and what is not finite in it."""
@@ -272,8 +275,8 @@ def replay_incident(
         )
     of_rank = incident.ranks[rank]
     state, batch = incident.state(rank), incident.batch(rank)
+    trainer = _trainer_of(module, facts)  # first: it brings the module to its precision
     _load_weights(module, state["state_dict"], incident.path)
-    trainer = _trainer_of(module, facts)
     device = trainer.strategy.root_device
     module.to(device)
     batch = tree_map_only(Tensor, lambda one: one.to(device), batch)

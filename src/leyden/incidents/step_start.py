@@ -8,8 +8,8 @@ from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
+from leyden.generators import global_state, restore_global_state
 from leyden.lifecycle import stateful_parts
-from leyden.resume.generators import global_state, restore_global_state
 from leyden.resume.own_generators import own_generator_states, restore_own_generators
 
 __all__ = ["StepStart", "carries_gradients", "restore_start"]
@@ -137,7 +137,10 @@ def _copied(value: Any, device: torch.device | None = None) -> Any:
     def copy(tensor: Tensor) -> Tensor:
         return tensor.detach().to(device or tensor.device, copy=True)
 
-    return tree_map_only(Tensor, copy, value)
+    if isinstance(value, Tensor):
+        return copy(value)
+    is_plain = isinstance(value, bool | int | float)  # as most are, at every step
+    return value if is_plain else tree_map_only(Tensor, copy, value)
 
 
 def _gradients(module: nn.Module) -> dict[str, Tensor]:

@@ -51,8 +51,8 @@ class LossWatch:
     """Remember the last steps, and tell when one is unlike them.
 
     Args:
-        jump: A loss that is so many times the median of those remembered is a jump; ``None`` if
-            none is.
+        jump: A loss that is so many times the median of those remembered, and larger than all of
+            them, is a jump; ``None`` if none is.
         history: Number of steps that are remembered.
 
     Raises:
@@ -107,8 +107,10 @@ class LossWatch:
         if not is_finite:
             return Trouble.GRADIENT
         usual = None if self._jump is None else self.median
-        is_jump = usual is not None and usual > 0 and loss > (self._jump or 0) * usual
-        return Trouble.JUMP if is_jump else None
+        if usual is None or usual <= 0 or loss <= (self._jump or 0) * usual:
+            return None
+        # Where a loss is nearly zero, many times as much is nothing new.
+        return Trouble.JUMP if all(not facts.loss >= loss for facts in self._ring) else None
 
     def remember(self, facts: Facts) -> None:
         """Add a batch, and forget the oldest.

@@ -19,7 +19,6 @@ from leyden.introspect.look import (
 )
 from leyden.introspect.nonfinite import (
     NonFinite,
-    NonFiniteError,
     find_nonfinite,
     find_nonfinite_tensor,
 )
@@ -46,7 +45,6 @@ __all__ = [
     "Layers",
     "Loss",
     "NonFinite",
-    "NonFiniteError",
     "Norm",
     "Of",
     "PassOptions",

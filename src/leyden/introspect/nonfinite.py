@@ -9,17 +9,12 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from leyden.errors import LeydenError
 from leyden.introspect.layers import find_layers, find_parameters
 from leyden.introspect.look import watching
 from leyden.introspect.step import Loss, compute_loss, stepping, to_device
 from leyden.introspect.tensors import dense, to_host
 
-__all__ = ["NonFinite", "NonFiniteError", "find_nonfinite", "find_nonfinite_tensor"]
-
-
-class NonFiniteError(LeydenError, FloatingPointError):
-    """A loss or a gradient is NaN or infinite."""
+__all__ = ["NonFinite", "find_nonfinite", "find_nonfinite_tensor"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Random generators that modules and callbacks keep for themselves."""
 
 import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -33,7 +34,7 @@ def restore_own_generators(
 
     Args:
         module: Of the same kind.
-        callbacks: Of the same kinds, in the same order.
+        callbacks: Of the same kinds; those of one kind in the same order.
         states: What `own_generator_states` returned.
     """
     found = _find(module, callbacks)
@@ -49,7 +50,11 @@ def restore_own_generators(
 
 def _find(module: nn.Module, callbacks: Sequence[Callback]) -> dict[str, Generator]:
     owners = [(f"module.{name}", part) for name, part in module.named_modules()]
-    owners += [(f"callback {number}", callback) for number, callback in enumerate(callbacks)]
+    seen: Counter[str] = Counter()
+    for callback in callbacks:
+        kind = type(callback).__qualname__
+        owners.append((f"{kind} {seen[kind]}", callback))
+        seen[kind] += 1
     return {
         f"{owner}.{key}": value
         for owner, one in owners
