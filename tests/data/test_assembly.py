@@ -103,16 +103,19 @@ def test_blocks_of_one_job_are_those_that_are_made_alone(
 ROWS, LABELS, WEIGHTS = torch.arange(12).reshape(6, 2), torch.arange(6), torch.ones(6)
 
 
-def test_batches_are_views_of_their_block() -> None:
-    block = Block(ROWS, LABELS, WEIGHTS)
-    batches = list(block.split([1, 3, 2]))
+@pytest.mark.parametrize(("sizes", "are_views"), [([16, 16, 8], True), ([15, 17, 8], False)])
+def test_batches_are_views_of_their_block_where_all_begin_at_64_bytes(
+    sizes: list[int], are_views: bool
+) -> None:
+    block = Block(torch.arange(120).reshape(40, 3), torch.arange(40), torch.ones(40))
+    batches = list(block.split(sizes))
     for part, whole in zip(zip(*batches, strict=True), block, strict=True):
         assert isinstance(whole, Tensor)
         assert torch.equal(torch.cat(part), whole)
-        assert {each.untyped_storage().data_ptr() for each in part} == {
-            whole.untyped_storage().data_ptr()
-        }
-    assert [len(batch.inputs) for batch in batches] == [1, 3, 2]
+        assert all(each.data_ptr() % 64 == 0 for each in part)
+        storages = {each.untyped_storage().data_ptr() for each in part}
+        assert (storages == {whole.untyped_storage().data_ptr()}) == are_views
+    assert [len(batch.inputs) for batch in batches] == sizes
 
 
 def test_what_a_block_has_not_its_batches_have_not() -> None:
