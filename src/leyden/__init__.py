@@ -1,7 +1,7 @@
 """An extension pack for PyTorch Lightning for people who train few models thoroughly."""
 
 from leyden._version import __version__
-from leyden.callbacks import FlightRecorder
+from leyden.callbacks import ExactResume, FlightRecorder, RunCard
 from leyden.data import AutoDataModule, TimeWindows
 from leyden.experiment import Experiment
 from leyden.incidents import replay
@@ -19,10 +19,12 @@ __all__ = [
     "AutoencoderModule",
     "Catalog",
     "ClassifierModule",
+    "ExactResume",
     "Experiment",
     "FlightRecorder",
     "LifecycleModule",
     "RegressorModule",
+    "RunCard",
     "TimeWindows",
     "__version__",
     "discover",

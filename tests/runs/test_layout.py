@@ -17,6 +17,9 @@ def test_every_place_is_inside_the_run_folder(tmp_path: Path) -> None:
         run.metrics_path: "metrics.csv",
         run.ledger_path: "batches.parquet",
         run.history_path: "history.png",
+        run.card_path: "card.png",
+        run.page_path: "report.html",
+        run.incidents_dir: "incidents",
     }
     assert {path.relative_to(tmp_path).as_posix() for path in places} == set(places.values())
 

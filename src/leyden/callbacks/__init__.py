@@ -18,6 +18,7 @@ from leyden.callbacks.logging_hook import LoggingHook
 from leyden.callbacks.nan_guard import NaNGuard
 from leyden.callbacks.reseeder import Reseeder
 from leyden.callbacks.restore_hook import RestoreHook
+from leyden.callbacks.run_card import RunCard
 from leyden.callbacks.runtime_input_hook import RuntimeInputHook
 from leyden.callbacks.stage_hooks import StageHooks
 from leyden.callbacks.state_reset import StateReset
@@ -43,6 +44,7 @@ __all__ = [
     "NaNGuard",
     "Reseeder",
     "RestoreHook",
+    "RunCard",
     "RuntimeInputHook",
     "StageHooks",
     "StateReset",

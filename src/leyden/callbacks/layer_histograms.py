@@ -1,25 +1,15 @@
 """Draw how the numbers of layers are spread."""
 
-import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from torch import Tensor
 
 from leyden.callbacks.array_log import stage_path
 from leyden.callbacks.layer_arrays import LayerArrays, Patterns
 from leyden.callbacks.media import log_figure
 from leyden.lifecycle import RunView
-from leyden.report import save_figure
+from leyden.report import draw_histograms, save_figure
 
 __all__ = ["LayerHistograms"]
-
-_MAX_COLUMNS = 4
-_PANE_SIZE = (3.2, 2.2)  # inches
 
 
 class LayerHistograms:
@@ -65,26 +55,7 @@ class LayerHistograms:
         """
         arrays = self._arrays.collect(run.module)
         if run.writes and arrays:
-            figure = _draw(arrays, self._bins)
+            figure = draw_histograms(arrays, bins=self._bins)
             folder = self._folder or run.folder / "histograms"
             save_figure(figure, stage_path(folder, run, ".png"))
             log_figure(run.trainer.loggers, "histograms", figure, run.global_step)
-
-
-def _draw(arrays: Mapping[str, Tensor], bins: int) -> Figure:
-    columns = min(len(arrays), _MAX_COLUMNS)
-    rows = math.ceil(len(arrays) / columns)
-    size = (_PANE_SIZE[0] * columns, _PANE_SIZE[1] * rows)
-    figure = Figure(figsize=size, dpi=100, layout="constrained", facecolor="white")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(rows, columns, squeeze=False).flat
-    for ax, (name, array) in zip(axes, arrays.items(), strict=False):
-        values = array.double().flatten().numpy()
-        finite = values[np.isfinite(values)]
-        broken = len(values) - len(finite)
-        ax.hist(finite, bins=bins)
-        ax.set_title(f"{name} ({broken} not finite)" if broken else name, fontsize=8)
-        ax.tick_params(labelsize=7)
-    for ax in axes[len(arrays) :]:
-        ax.remove()
-    return figure

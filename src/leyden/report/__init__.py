@@ -1,6 +1,22 @@
 """Pictures of a run."""
 
+from leyden.report.card import draw_card
 from leyden.report.figures import save_figure
 from leyden.report.history import draw_history
+from leyden.report.layers import draw_heat_map, draw_histograms
+from leyden.report.page import write_page
+from leyden.report.predictions import draw_batch_predictions, draw_roc, draw_threshold
+from leyden.report.reconstructions import draw_reconstructions
 
-__all__ = ["draw_history", "save_figure"]
+__all__ = [
+    "draw_batch_predictions",
+    "draw_card",
+    "draw_heat_map",
+    "draw_histograms",
+    "draw_history",
+    "draw_reconstructions",
+    "draw_roc",
+    "draw_threshold",
+    "save_figure",
+    "write_page",
+]

@@ -1,7 +1,7 @@
 """All metrics of a run over time, in one figure."""
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -21,6 +21,7 @@ _Curve: TypeAlias = tuple[NDArray[Any], NDArray[Any]]
 _PANE_SIZE = (4.6, 3.1)  # inches
 _MAX_COLUMNS = 3
 _MAX_EPOCH_LINES = 50
+_MOST_ALIKE = 8  # metrics of one prefix that have panes of their own
 _FEW_POINTS = 40  # up to here every point is marked
 
 
@@ -33,7 +34,8 @@ def draw_history(
 
     Args:
         history: Steps and values, ``(rows,)`` each, by ``phase/name``; what has no phase gets a
-            pane of its own, ``epoch`` none.
+            pane of its own, ``epoch`` none. Of many that begin alike, such as a norm for every
+            layer, all are in one pane.
         epoch_ends: Steps at which to draw a faint line, unless there are too many to tell apart.
 
     Returns:
@@ -56,12 +58,15 @@ def draw_history(
 def _group(history: Mapping[str, _Curve]) -> dict[str, dict[str, _Curve]]:
     """Sort curves into panes, then by phase; losses first, then by name."""
     panes: dict[str, dict[str, _Curve]] = defaultdict(dict)
+    alike = Counter(key.partition("/")[0] for key in history)
     for key, curve in history.items():
         phase, _, name = key.partition("/")
         if key == "epoch" or not len(curve[0]):
             continue
         if name and phase in PALETTE:
             panes[name][phase] = curve
+        elif name and alike[phase] > _MOST_ALIKE:
+            panes[phase][name] = curve
         else:
             panes[key][""] = curve
     order = sorted(panes, key=lambda name: (not _is_low_good(name), name))
@@ -87,9 +92,12 @@ def _draw_pane(
     if len(epoch_ends) <= _MAX_EPOCH_LINES:
         for step in epoch_ends:
             ax.axvline(step, color="#DDDDDD", linewidth=0.8, zorder=0)
-    for phase in ("", *PALETTE):
-        if phase in curves:
-            _draw_curve(ax, phase, *curves[phase])
+    phases = [phase for phase in ("", *PALETTE) if phase in curves]
+    for phase in phases:
+        _draw_curve(ax, phase, *curves[phase])
+    for name_of_one, (steps, values) in curves.items():
+        if name_of_one not in phases:
+            ax.plot(steps, np.where(np.isfinite(values), values, np.nan), linewidth=0.8, alpha=0.7)
     if Phase.VAL in curves:
         _mark_best(ax, name, *curves[Phase.VAL])
     ax.set_title(name, loc="left", color=INK, fontsize=11, fontweight="bold")
@@ -97,7 +105,7 @@ def _draw_pane(
     ax.tick_params(colors=INK, labelsize=9, labelbottom=True)
     ax.spines[["top", "right"]].set_visible(False)
     ax.spines[["left", "bottom"]].set_color("#BBBBBB")
-    if any(curves):
+    if any(phases):
         ax.legend(loc="best", fontsize=9, labelcolor=INK, edgecolor="none", framealpha=0.8)
 
 

@@ -51,6 +51,21 @@ class RunDir:
         """The figure of all metrics over time."""
         return self.path / "history.png"
 
+    @property
+    def card_path(self) -> Path:
+        """The run in one picture."""
+        return self.path / "card.png"
+
+    @property
+    def page_path(self) -> Path:
+        """The run on one page."""
+        return self.path / "report.html"
+
+    @property
+    def incidents_dir(self) -> Path:
+        """What the flight recorder kept, a folder for each step."""
+        return self.path / "incidents"
+
 
 def claim_dir(parent: Path, name: str) -> Path:
     """Make a new folder that no other process gets, however many start at once.

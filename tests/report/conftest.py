@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-
-__all__ = ["Page", "browse", "find_browser"]
+import pytest
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 _OPTIONS = (
@@ -26,12 +25,6 @@ _OPTIONS = (
     "--remote-debugging-port=0",
     "--window-size=1300,1000",
 )
-
-
-def find_browser() -> str | None:
-    """Give the command of a browser, if there is one."""
-    named = os.environ.get("LEYDEN_BROWSER")
-    return named or next(filter(None, map(shutil.which, _NAMES)), None)
 
 
 class Page:
@@ -69,6 +62,15 @@ class Page:
         )
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
+
+    async def text(self, selector: str) -> str:
+        """Give what an element says."""
+        said: str = await self.value(f"document.querySelector({selector!r}).textContent")
+        return said
+
+    async def key(self, name: str) -> None:
+        for kind in ("keyDown", "keyUp"):
+            await self.call("Input.dispatchKeyEvent", type=kind, key=name)
 
     async def point(self, selector: str, x: float, y: float) -> dict[str, float]:
         """Scroll to an element; give a place on it, of which the corners are (0, 0) and (1, 1)."""
@@ -111,16 +113,19 @@ class Page:
             self.problems.append(json.dumps(facts))
 
 
-def browse(path: Path, look: Callable[[Page], Awaitable[Any]]) -> Any:
-    """Open a file in a new browser, and look at it.
+Browse = Callable[[Path, Callable[[Page], Awaitable[Any]]], Any]
 
-    Args:
-        path: The file.
-        look: Called with the page when it has been loaded and drawn.
-    """
 
-    async def run() -> Any:
-        async with _open() as page:
+@pytest.fixture
+def browse() -> Browse:
+    """Open a file in a new browser, and look at it when it has been loaded and drawn."""
+    named = os.environ.get("LEYDEN_BROWSER")
+    browser = named or next(filter(None, map(shutil.which, _NAMES)), None)
+    if browser is None:
+        pytest.skip("needs chromium, or LEYDEN_BROWSER naming it: apt-get install chromium")
+
+    async def run(path: Path, look: Callable[[Page], Awaitable[Any]]) -> Any:
+        async with _open(browser) as page:
             for room in ("Network", "Log", "Runtime", "Page"):
                 await page.call(f"{room}.enable")
             await page.call("Page.navigate", url=path.absolute().as_uri())
@@ -128,13 +133,11 @@ def browse(path: Path, look: Callable[[Page], Awaitable[Any]]) -> Any:
             await page.value("1")
             return await look(page)
 
-    return asyncio.run(run())
+    return lambda path, look: asyncio.run(run(path, look))
 
 
 @asynccontextmanager
-async def _open() -> AsyncIterator[Page]:
-    browser = find_browser()
-    assert browser is not None
+async def _open(browser: str) -> AsyncIterator[Page]:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         process = await asyncio.create_subprocess_exec(
             browser,
