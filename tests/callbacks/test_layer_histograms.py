@@ -42,14 +42,14 @@ def test_there_is_a_pane_for_each_array(quick: Quick, tmp_path: Path) -> None:
     ((name, figure, step),) = logger.figures
     assert (name, step) == ("histograms", 3)
     unused, weights, bias = figure.axes
-    assert weights.get_title() == "weights/layer.weight"
-    assert bias.get_title() == "weights/layer.bias"
-    assert unused.get_title() == "weights/unused (1 not finite)"
+    assert weights.get_title("left") == "weights/layer.weight"
+    assert bias.get_title("left") == "weights/layer.bias"
+    assert unused.get_title("left") == "weights/unused (1 not finite)"
     heights = [bar.get_height() for bar in weights.patches]
     counted, _ = np.histogram(module.layer.weight.detach().double().numpy(), bins=7)
     assert heights == counted.tolist()
     with Image.open(tmp_path / "histograms" / "val_end-train-epoch_0000003.png") as image:
-        assert image.size == (960, 220)
+        assert image.size == tuple((figure.get_size_inches() * figure.dpi).round().astype(int))
 
 
 def test_where_gradients_are_gone_there_is_no_figure(quick: Quick, tmp_path: Path) -> None:
