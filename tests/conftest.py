@@ -1,6 +1,7 @@
 """What every test can use."""
 
 import logging
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,10 @@ import pytest
 from hydra.core.global_hydra import GlobalHydra
 
 collect_ignore_glob = ["*_script.py"]  # which tests run as processes, with arguments
+
+# Where it is ignored, as in a shell's background, no process that is started here could be stopped.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

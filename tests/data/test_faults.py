@@ -314,7 +314,7 @@ def test_so_does_a_shard_that_is_cut_short_while_it_is_read(
     data = {"shuffle": "none", **WORKERS[workers]}
     run = start(folder, data=data, breaks=str(folder / f"s1{ext}"))
     assert run.end() == 1  # and not -7, which the system does with such a process
-    assert re.search(rf"ShardError: Set 1: {_SHORT} .*s1{ext}", run.errors)
+    assert re.search(rf"ShardError: Set 1: {_SHORT}.*s1{ext}", run.errors)
 
 
 def test_so_does_a_shard_far_away_where_steps_are_slow(tmp_path: Path, start: Start) -> None:

@@ -237,9 +237,10 @@ class ExactResume(Callback):
 
     def _look_around(self) -> None:
         """Write a checkpoint if one is due, and leave if that was asked for."""
+        asked = bool(self._interrupts.leave) or self._interrupts.write
         leave, write = self._agreed(self._interrupts.leave, self._is_due())
-        if leave or write:
-            self._write(wait=bool(leave) or self._written[0] < 0)
+        if leave or write:  # what was asked for is not left out in favour of a newer one
+            self._write(wait=asked or bool(leave) or self._written[0] < 0)
         if leave:
             self._leave(leave)
 
