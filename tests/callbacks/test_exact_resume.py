@@ -263,7 +263,7 @@ def test_state_of_another_version_is_refused(tmp_path: Path, quick: Quick) -> No
     checkpoint = torch.load(str(latest_checkpoint(tmp_path / "c")), weights_only=True)
     checkpoint["leyden.resume"]["version"] = 99
     torch.save(checkpoint, tmp_path / "new.ckpt")
-    with pytest.raises(ResumeError, match="Expected a state of version 1, but got 99"):
+    with pytest.raises(ResumeError, match="Expected a state of version 2, but got 99"):
         quick(ExactResume(tmp_path / "d"), max_epochs=2).fit(
             model(), ckpt_path=tmp_path / "new.ckpt"
         )

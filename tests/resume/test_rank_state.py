@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from leyden.errors import ResumeError
 from leyden.generators import global_state, restore_global_state
-from leyden.resume.attributes import plain_attributes
+from leyden.resume.attributes import Baseline
 from leyden.resume.loaders import LoaderFollower
 from leyden.resume.rank_state import gathered, rank_state, restore_rank_state
 
@@ -74,7 +74,7 @@ def fit(folder: Path, do: Callable[[Trainer, Model], None], **options: Any) -> N
 
 def captured(folder: Path, **options: Any) -> Any:
     def write(trainer: Trainer, module: Model) -> None:
-        before = plain_attributes(module)
+        before = Baseline.of(trainer, module)
         module.left_out += 3
         module.frozen.eval()
         follower = LoaderFollower(DataLoader(Rows(4), 2))

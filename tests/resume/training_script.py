@@ -28,7 +28,14 @@ from lightning.pytorch import (
     Trainer,
     seed_everything,
 )
-from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.callbacks import (
+    BaseFinetuning,
+    EarlyStopping,
+    EMAWeightAveraging,
+    GradientAccumulationScheduler,
+    ModelCheckpoint,
+    StochasticWeightAveraging,
+)
 from lightning.pytorch.demos.boring_classes import (
     BoringDataModule,
     BoringDataModuleNoLen,
@@ -290,6 +297,9 @@ TRAININGS: dict[str, dict[str, Any]] = {
     "several validation loaders": {},
     "early stopping": {"max_epochs": 12},
     "EMA": {},
+    "averaging of weights": {},
+    "scheduled accumulation": {},
+    "unfreezing": {},
     "gradient clipping": {"gradient_clip_val": 0.1},
     "manual optimization": {},
     "bf16": {"precision": "bf16-mixed"},
@@ -299,6 +309,17 @@ TRAININGS: dict[str, dict[str, Any]] = {
     "loaders reloaded every epoch": {"reload_dataloaders_every_n_epochs": 1},
     "two ranks": {"strategy": "ddp", "devices": 2},
 }
+
+
+class Unfreezing(BaseFinetuning):
+    """Trains the first layer from the second epoch on."""
+
+    def freeze_before_training(self, pl_module: Any) -> None:
+        self.freeze(next(pl_module.net.children()))
+
+    def finetune_function(self, pl_module: Any, epoch: int, optimizer: Any) -> None:
+        if epoch == 1:
+            self.unfreeze_and_add_param_group(next(pl_module.net.children()), optimizer)
 
 
 class Interrupter(Callback):
@@ -469,6 +490,12 @@ def callbacks(cell: dict[str, Any], folder: Path) -> list[Callback]:
         made.append(EarlyStopping("val_loss", patience=1))
     if training == "EMA":
         made.append(EMAWeightAveraging(decay=0.9))
+    if training == "averaging of weights":
+        made.append(StochasticWeightAveraging(1e-2, swa_epoch_start=1))
+    if training == "scheduled accumulation":
+        made.append(GradientAccumulationScheduler({1: 3}))
+    if training == "unfreezing":
+        made.append(Unfreezing())
     if "interrupt" in cell:
         made.append(Interrupter(*cell["interrupt"]))
     return made

@@ -20,6 +20,7 @@ from typing_extensions import override
 from leyden.errors import ConfigError
 from leyden.resume import (
     STATE_VERSION,
+    Baseline,
     CheckpointStore,
     Continuation,
     FastForward,
@@ -43,7 +44,6 @@ from leyden.resume import (
     logger_states,
     observe,
     overwrite_later_files,
-    plain_attributes,
     rank_state,
 )
 
@@ -117,7 +117,7 @@ class ExactResume(Callback):
         self._written = (-1, 0.0)  # optimizer steps and time at the last writing
         self._has_paused = False
         self._is_own = False  # the checkpoint that the run goes on from
-        self._attributes: dict[str, dict[str, Any]] = {}  # of the module, before the training
+        self._baseline: Baseline | None = None  # how things were before the training
 
     @override
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -192,7 +192,7 @@ class ExactResume(Callback):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self._has_paused:  # and set the path for this run
             trainer.ckpt_path, self._has_paused = None, False
-        self._attributes = plain_attributes(pl_module)
+        self._baseline = Baseline.of(trainer, pl_module)
         if self._continuation is not None:
             self._continuation.start(trainer, pl_module, self._followers)
 
@@ -292,7 +292,8 @@ class ExactResume(Callback):
         if self._hooks is None or trainer.state.fn != "fit":
             return
         followers = {phase: self._followers(phase) for phase in _PHASES}
-        state = rank_state(trainer, pl_module, followers, self._attributes)
+        baseline = self._baseline or Baseline.of(trainer, pl_module)
+        state = rank_state(trainer, pl_module, followers, baseline)
         state["logged"]["before_val"] = self._first_of_loop
         loggers = logger_states(trainer.loggers) if trainer.is_global_zero else []
         checkpoint[_KEY] = {

@@ -1,6 +1,6 @@
 """The whole state of a training run: how it is captured, kept and brought back."""
 
-from leyden.resume.attributes import plain_attributes
+from leyden.resume.attributes import Baseline
 from leyden.resume.best_files import files_of, overwrite_later_files
 from leyden.resume.continuation import STATE_VERSION, Continuation
 from leyden.resume.interrupts import Interrupted, Interrupts
@@ -23,6 +23,7 @@ from leyden.resume.ways import FastForward, check_fast_forward
 
 __all__ = [
     "STATE_VERSION",
+    "Baseline",
     "CheckpointStore",
     "Continuation",
     "FastForward",
@@ -49,7 +50,6 @@ __all__ = [
     "logger_states",
     "observe",
     "overwrite_later_files",
-    "plain_attributes",
     "rank_state",
     "verify",
 ]

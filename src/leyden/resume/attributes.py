@@ -1,66 +1,131 @@
-"""What modules remember in plain attributes: a hidden state, outputs gathered for later ..."""
+"""What a training changes besides weights and buffers.
+
+Modules remember things in plain attributes: a hidden state, outputs gathered for later ...
+Callbacks freeze parameters and let them go, and change settings of the trainer. What is as it was
+before the training is left to the project, which may have changed since.
+"""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
+from lightning.pytorch import Trainer
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-__all__ = ["changed_attributes", "plain_attributes", "restore_attributes"]
+__all__ = ["Baseline", "restore_changes"]
 
 _MISSING = object()
 
 
-def plain_attributes(module: nn.Module) -> dict[str, dict[str, Any]]:
-    """Copy the plain values that a module and its parts hold beside weights and buffers.
+_SETTINGS = (  # of the trainer, that callbacks change
+    "accumulate_grad_batches",
+    "check_val_every_n_epoch",
+    "gradient_clip_algorithm",
+    "gradient_clip_val",
+    "log_every_n_steps",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """How things were before the training.
 
     Args:
-        module: Any module. Metrics among its parts are left out.
+        attributes: Plain attributes of a module and its parts.
+        is_trained: Whether a parameter is, by its name.
+        settings: Of the trainer.
+    """
 
-    Returns:
-        For each part, its attributes that are tensors, numbers, strings, or containers of those.
+    attributes: Mapping[str, Mapping[str, Any]]
+    is_trained: Mapping[str, bool]
+    settings: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, trainer: Trainer, module: nn.Module) -> "Baseline":
+        """Note how things are."""
+        return cls(_plain_attributes(module), _is_trained(module), _settings(trainer))
+
+    def changes(self, trainer: Trainer, module: nn.Module) -> dict[str, Any]:
+        """Copy what is not as it was.
+
+        Args:
+            trainer: The trainer.
+            module: Its module.
+
+        Returns:
+            Plain values, for `restore_changes`.
+        """
+        return {
+            "attributes": _changed_attributes(module, self.attributes),
+            "is_trained": _changed(_is_trained(module), self.is_trained),
+            "settings": _changed(_settings(trainer), self.settings),
+        }
+
+
+def restore_changes(trainer: Trainer, module: nn.Module, changes: Mapping[str, Any]) -> None:
+    """Change again what a training had changed.
+
+    Args:
+        trainer: The trainer.
+        module: Its module.
+        changes: What `Baseline.changes` returned.
+    """
+    for name, value in changes["settings"].items():
+        setattr(trainer, name, value)
+    parameters = dict(module.named_parameters())
+    for name, value in changes["is_trained"].items():
+        if name in parameters:
+            parameters[name].requires_grad = value
+    _restore_attributes(module, changes["attributes"])
+
+
+def _settings(trainer: Trainer) -> dict[str, Any]:
+    return {name: getattr(trainer, name) for name in _SETTINGS}
+
+
+def _is_trained(module: nn.Module) -> dict[str, bool]:
+    return {name: one.requires_grad for name, one in module.named_parameters()}
+
+
+def _changed(now: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in now.items() if value != before.get(name, _MISSING)}
+
+
+def _plain_attributes(module: nn.Module) -> dict[str, dict[str, Any]]:
+    """Copy attributes that are tensors, numbers, strings, or containers of those, of each part.
+
+    Metrics among the parts are left out.
     """
     return {
         name: _of(part) for name, part in module.named_modules() if not isinstance(part, Metric)
     }
 
 
-def changed_attributes(
+def _changed_attributes(
     module: nn.Module, before: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, dict[str, Any]]:
-    """Copy those that are not what they were.
-
-    Args:
-        module: The module.
-        before: What `plain_attributes` returned before the training.
-
-    Returns:
-        Only parts with changes, and of these only what changed.
-    """
+    """Copy those that are not what they were: parts with changes, and of these what changed."""
     changed = {
         name: {
             key: value
             for key, value in values.items()
             if not _same(value, before.get(name, {}).get(key, _MISSING))
         }
-        for name, values in plain_attributes(module).items()
+        for name, values in _plain_attributes(module).items()
     }
     return {name: values for name, values in changed.items() if values}
 
 
-def restore_attributes(module: nn.Module, attributes: Mapping[str, Mapping[str, Any]]) -> None:
-    """Have a module hold what it held.
-
-    Args:
-        module: The module, where the training will be.
-        attributes: What `changed_attributes` returned.
-    """
+def _restore_attributes(module: nn.Module, attributes: Mapping[str, Mapping[str, Any]]) -> None:
+    """Have a module hold what it held."""
     device = next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
     parts = dict(module.named_modules())
     for name, values in attributes.items():
         for key, value in values.items():
-            setattr(parts[name], key, _copy(value, device))
+            if key not in dict(parts[name].named_parameters(recurse=False)):  # such as a pruned one
+                setattr(parts[name], key, _copy(value, device))
 
 
 def _of(part: nn.Module) -> dict[str, Any]:

@@ -5,11 +5,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import StochasticWeightAveraging
 
 from leyden.errors import ResumeError
 from leyden.resume.loaders import LoaderFollower
 from leyden.resume.moments import Moment
-from leyden.resume.rank_state import restore_rank_state
+from leyden.resume.rank_state import callbacks_of, restore_rank_state
 from leyden.resume.replaced import Replaced
 from leyden.resume.trainer_internals import (
     Continued,
@@ -21,7 +22,7 @@ from leyden.resume.trainer_internals import (
 
 __all__ = ["STATE_VERSION", "Continuation"]
 
-STATE_VERSION = 1
+STATE_VERSION = 2
 
 _WITHIN_AN_EPOCH = (
     Moment.BETWEEN_BATCHES,
@@ -87,6 +88,8 @@ class Continuation:
 
         def restore() -> None:
             restore_progress(trainer, self._loops)
+            if self.moment in _WITHIN_AN_EPOCH:
+                _average_on(trainer, module)
             trainer.should_stop = self._state["should_stop"]
             followers = {phase: followers_of(phase) for phase in self._to_place}
             restore_rank_state(trainer, module, followers, self._rank_state)
@@ -108,3 +111,16 @@ class Continuation:
     def abandon(self) -> None:
         """Put back what was replaced for the sake of it."""
         self._replaced.put_all_back()
+
+
+def _average_on(trainer: Trainer, module: LightningModule) -> None:
+    """Have averaging of weights begin, whose hook at the epoch's start was called long ago."""
+    groups = [dict(group) for optimizer in trainer.optimizers for group in optimizer.param_groups]
+    for callback in callbacks_of(trainer):
+        if isinstance(callback, StochasticWeightAveraging) and (
+            callback.swa_start <= trainer.current_epoch <= callback.swa_end
+        ):
+            callback.on_train_epoch_start(trainer, module)
+    changed = (group for optimizer in trainer.optimizers for group in optimizer.param_groups)
+    for group, before in zip(changed, groups, strict=True):
+        group.update(before)  # it sets learning rates, as at the beginning

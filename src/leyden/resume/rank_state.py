@@ -9,7 +9,7 @@ from torch import Tensor
 
 from leyden.errors import ResumeError
 from leyden.generators import global_state, restore_global_state
-from leyden.resume.attributes import changed_attributes, restore_attributes
+from leyden.resume.attributes import Baseline, restore_changes
 from leyden.resume.loaders import LoaderFollower
 from leyden.resume.metrics import metric_states, restore_metric_states
 from leyden.resume.own_generators import own_generator_states, restore_own_generators
@@ -20,7 +20,7 @@ from leyden.resume.trainer_internals import (
     restore_logged,
 )
 
-__all__ = ["gathered", "rank_state", "restore_rank_state"]
+__all__ = ["callbacks_of", "gathered", "rank_state", "restore_rank_state"]
 
 Followers = Mapping[str, Sequence[LoaderFollower]]
 
@@ -29,7 +29,7 @@ def rank_state(
     trainer: Trainer,
     module: LightningModule,
     followers: Followers,
-    attributes: Mapping[str, Mapping[str, Any]],
+    baseline: Baseline,
 ) -> dict[str, Any]:
     """Write down the state of this process.
 
@@ -37,7 +37,7 @@ def rank_state(
         trainer: The trainer.
         module: Its module.
         followers: Of the loaders of each phase.
-        attributes: What the module's plain attributes were before the training.
+        baseline: How things were before the training.
 
     Returns:
         Tensors and plain values.
@@ -47,13 +47,13 @@ def rank_state(
         "metrics": metric_states(module),
         "gradients": _gradients(module) if accumulates(trainer) else {},
         "buffers": _buffers(module),
-        "attributes": changed_attributes(module, attributes),
+        "changes": baseline.changes(trainer, module),
         "modes": {name: part.training for name, part in module.named_modules()},
         "loaders": {
             phase: [one.state_dict(drawn_ahead(trainer, phase)) for one in some]
             for phase, some in followers.items()
         },
-        "own_generators": own_generator_states(module, _callbacks(trainer)),
+        "own_generators": own_generator_states(module, callbacks_of(trainer)),
         "generators": global_state(),
     }
 
@@ -75,7 +75,7 @@ def restore_rank_state(
     restore_metric_states(module, state["metrics"])
     restore_logged(trainer, state["logged"])
     _restore_gradients(module, state["gradients"])
-    restore_attributes(module, state["attributes"])
+    restore_changes(trainer, module, state["changes"])
     _restore_buffers(module, state["buffers"])
     parts = dict(module.named_modules())
     for name, mode in state["modes"].items():
@@ -83,7 +83,7 @@ def restore_rank_state(
             parts[name].training = mode
     for phase, some in followers.items():
         _restore_loaders(phase, some, state["loaders"].get(phase, []))
-    restore_own_generators(module, _callbacks(trainer), state["own_generators"])
+    restore_own_generators(module, callbacks_of(trainer), state["own_generators"])
     restore_global_state(state["generators"])  # last: all of the above may draw
 
 
@@ -104,7 +104,8 @@ def gathered(state: dict[str, Any], trainer: Trainer) -> list[dict[str, Any]]:
     return [state] if states is None else states
 
 
-def _callbacks(trainer: Trainer) -> list[Callback]:
+def callbacks_of(trainer: Trainer) -> list[Callback]:
+    """The callbacks of a trainer."""
     callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined] # set outside its class
     return callbacks
 
