@@ -228,7 +228,7 @@ def test_checkpoint_is_of_use_without_the_callback(tmp_path: Path, quick: Quick)
     path = latest_checkpoint(tmp_path / "c")
     assert path is not None
     loaded = torch.load(path, weights_only=True)
-    assert loaded["leyden.resume"]["version"] == 1
+    assert loaded["leyden.resume"]["version"] == 2
     assert weights(Model.load_from_checkpoint(path)) == weights(first)
     quick(limit_val_batches=1).validate(model(), ckpt_path=path)
     trainer = quick(max_epochs=2)

@@ -131,6 +131,7 @@ def test_the_script_ends_with_the_exit_code_and_says_how_to_go_on(
     assert done.stderr.splitlines()[-1] == "Interrupted. To go on: leyden resume cut"
 
 
+@pytest.mark.slow
 def test_auto_goes_on_with_the_run_of_this_configuration_that_was_left(
     command: Command, stop: Callable[..., None], capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -127,6 +127,7 @@ def test_an_interrupted_sweep_begins_no_other_job(
     assert not (sweep / "1-mlp-auto").exists()
 
 
+@pytest.mark.slow
 def test_a_job_that_fails_leaves_the_others_alone_and_is_tried_again(
     workplace: Path, stop: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -157,6 +158,7 @@ def test_another_command_is_another_sweep(workplace: Path) -> None:
     assert len(sweeps()) == 2
 
 
+@pytest.mark.slow
 def test_a_search_killed_in_a_trial_asks_for_the_same_trials(
     command: Command, stop: Callable[..., None]
 ) -> None:

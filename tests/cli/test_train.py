@@ -53,6 +53,7 @@ def test_the_main_job_reaches_its_accuracy_and_keeps_everything(
     assert OmegaConf.load(config).model.network.type == "cnn"
 
 
+@pytest.mark.slow
 def test_two_runs_with_one_seed_are_equal_and_with_another_differ(workplace: Path) -> None:
     short = ["model=mlp", "trainer.max_epochs=2"]
     one, two, other = (train(workplace, *short, f"seed={seed}") for seed in (3, 3, 4))

@@ -50,9 +50,8 @@ def test_two_processes_share_every_epoch_and_count_every_validation_row_once(fol
     assert not first & second
 
 
-@pytest.mark.parametrize(
-    ("devices", "batch_size"), [(1, 5), pytest.param(2, 2, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("devices", "batch_size"), [(1, 5), (2, 2)])
 def test_an_epoch_of_two_processes_goes_on_in_others(
     folder: Path, devices: int, batch_size: int
 ) -> None:
