@@ -106,9 +106,12 @@ def _main(known: Sequence[str]) -> list[str]:
 def _table(
     runs: Iterable[tuple[RunDir, dict[str, Any]]], parent: Path, metrics: Sequence[str]
 ) -> Table:
-    table = Table("run", "status", "started")
+    table = Table()
+    table.add_column("run", overflow="fold", min_width=16)
+    table.add_column("status", no_wrap=True)
+    table.add_column("started", overflow="fold")
     for name in ("seconds", "objective", *metrics):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", overflow="fold")
     for run, facts in runs:
         numbers = [_number(facts, name) for name in metrics]
         table.add_row(
