@@ -32,7 +32,7 @@ from leyden.types import Array, Phase
 
 SCRIPT = Path(__file__).parent / "faults_script.py"
 PATIENCE = 60.0  # seconds after which a run is taken to hang
-SOON = 15.0  # seconds; it is well below one on a machine that has nothing else to do
+SOON = 5.0  # seconds; it is well below one on a machine that has nothing else to do
 MIB = 1 << 20
 
 Start: TypeAlias = Callable[..., "Run"]
