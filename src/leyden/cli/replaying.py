@@ -33,7 +33,7 @@ from leyden.incidents import (
     true_loss,
 )
 from leyden.resume import Moment, leave_quietly, load
-from leyden.resume.checkpoint_file import digest_path_of, verify
+from leyden.resume.checkpoints import digest_path_of, verify
 from leyden.resume.replaced import Replaced
 from leyden.runs import RunDir, read_manifest, relocate
 from leyden.tracking import read_ledger

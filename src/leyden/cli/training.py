@@ -25,7 +25,7 @@ from leyden.config import (
     save_config,
 )
 from leyden.errors import ConfigError
-from leyden.resume.lock import FolderLock
+from leyden.resume.checkpoints import FolderLock
 from leyden.runs import RunDir, RunManifest, RunStatus, read_manifest
 from leyden.types import Phase
 

@@ -8,7 +8,7 @@ the generators where they stood, begin again, and get past the batches that were
 
 import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict
 from typing import Any, TypeAlias
 
 from lightning.fabric.utilities.data import sized_len
@@ -21,40 +21,17 @@ from leyden.generators import (
     restore_generators,
     restore_global_state,
 )
-from leyden.resume.ways import ByIndex, ByReplay, ByState, FastForward, choose_way, is_plain
-from leyden.resume.workers import Report
+from leyden.resume.loaders.passes import Pass, without_last
+from leyden.resume.loaders.ways import ByIndex, ByReplay, ByState, FastForward, choose_way, is_plain
+from leyden.resume.loaders.workers import Report
 
-__all__ = ["LoaderFollower", "follow", "follower_of"]
+__all__ = ["LoaderFollower"]
 
-_FOLLOWER = "_leyden_follower"
 _SKIPPED = object()  # stands for a batch that is being passed over
 
 
 _Place: TypeAlias = tuple[Any, Any]
 """What a loader says of its place, and where the generators stand; ``None`` for what is not so."""
-
-
-@dataclass
-class _Pass:
-    """One time through a loader.
-
-    Attributes:
-        start: Where the generators stood before the first batch.
-        drawn: Batches drawn.
-        ended: Whether the loader said that there are no more.
-        random_workers: Whether a worker process drew random numbers.
-        new_generators: Whether generators were made while the batches were drawn.
-        place: What the loader itself says of its place, if it does.
-        next: Where the generators stood before a batch that was drawn ahead, if one was.
-    """
-
-    start: dict[str, Any] = field(default_factory=dict)
-    drawn: int = 0
-    ended: bool = False
-    random_workers: bool = False
-    new_generators: bool = False
-    place: Any = None
-    next: Any = None
 
 
 class LoaderFollower:
@@ -81,8 +58,8 @@ class LoaderFollower:
         self._way = choose_way(loader, fast_forward)
         self._is_ahead = is_ahead or (lambda: sized_len(loader) is None)
         self._workers: dict[int, Any] = {}  # where the generators of each stand
-        self._passes: list[_Pass] = []
-        self._to_repeat: list[_Pass] = []
+        self._passes: list[Pass] = []
+        self._to_repeat: list[Pass] = []
         self._places: list[_Place] = []  # before the last two draws
         self._rest: Any = None  # what the loader said of its place after a whole pass, at last
         self._is_at_rest = False  # whether it was put back there
@@ -133,7 +110,7 @@ class LoaderFollower:
         """
         passes = [copy.copy(one) for one in self._passes]
         for _ in range(ahead):
-            passes = _without_last(passes)
+            passes = without_last(passes)
         for one in passes[:-1]:  # which are over
             one.start = {}
         generators = generator_states(self._generators())
@@ -156,7 +133,7 @@ class LoaderFollower:
             state: What `state_dict` returned.
         """
         self._passes, self._places = [], []
-        self._to_repeat = [_Pass(**one) for one in state["passes"]]
+        self._to_repeat = [Pass(**one) for one in state["passes"]]
         self._workers = dict(state["workers"])
         self._way.born = state["born"]
         self._rest = state["rest"]
@@ -185,7 +162,7 @@ class LoaderFollower:
         self._keep(iter(()))
         self._way.close()
 
-    def _is_whole(self, one: _Pass) -> bool:
+    def _is_whole(self, one: Pass) -> bool:
         """Whether a pass came to its end; going on from the midst of one would not begin anew."""
         return one.ended or one.drawn == sized_len(self.loader)
 
@@ -197,7 +174,7 @@ class LoaderFollower:
                 getattr(before, name, lambda: None)()
 
     def _go(self) -> Iterator[Any]:
-        one = _Pass(
+        one = Pass(
             {
                 **self._standing(),
                 "workers": self._persistent_workers(),
@@ -207,13 +184,13 @@ class LoaderFollower:
         self._passes.append(one)
         yield from self._draw(one, self._open(one))
 
-    def _open(self, one: _Pass, *skipped: int) -> Iterator[Any]:
+    def _open(self, one: Pass, *skipped: int) -> Iterator[Any]:
         self._way.born = one.start["born"]
         return self._way.open(dict(one.start["workers"]), *skipped)
 
-    def _repeat(self, before: _Pass) -> Iterator[Any]:
+    def _repeat(self, before: Pass) -> Iterator[Any]:
         """The batches drawn before as placeholders, at no cost, then those that follow."""
-        one = _Pass(before.start, ended=before.ended, random_workers=before.random_workers)
+        one = Pass(before.start, ended=before.ended, random_workers=before.random_workers)
         self._passes.append(one)
         batches = self._reopen(before) if before.new_generators else None  # which makes them
         while one.drawn < before.drawn:
@@ -222,7 +199,7 @@ class LoaderFollower:
         if not before.ended:
             yield from self._draw(one, batches or self._reopen(before))
 
-    def _reopen(self, before: _Pass) -> Iterator[Any]:
+    def _reopen(self, before: Pass) -> Iterator[Any]:
         now = before.next or self._standing()
         self._put(before.start)
         if isinstance(self._way, ByState):
@@ -238,7 +215,7 @@ class LoaderFollower:
         self._put(now)
         return batches
 
-    def _go_to_place(self, before: _Pass) -> None:
+    def _go_to_place(self, before: Pass) -> None:
         if isinstance(self._way, ByState) and before.drawn and not before.ended:
             self._way.go_to(before.place)
 
@@ -256,11 +233,11 @@ class LoaderFollower:
         restore_global_state(standing["global"])
         restore_generators(self._generators(), standing["own"])
 
-    def _must_replay(self, before: _Pass) -> bool:
+    def _must_replay(self, before: Pass) -> bool:
         random = before.random_workers or before.new_generators
         return self._fast_forward == "replay" or (self._fast_forward == "auto" and random)
 
-    def _draw(self, one: _Pass, batches: Iterator[Any]) -> Iterator[Any]:
+    def _draw(self, one: Pass, batches: Iterator[Any]) -> Iterator[Any]:
         self._keep(batches)
         while True:
             self._note_place()
@@ -278,7 +255,7 @@ class LoaderFollower:
             one.drawn += 1
             yield self._unwrap(batch, one)
 
-    def _unwrap(self, batch: Any, one: _Pass) -> Any:
+    def _unwrap(self, batch: Any, one: Pass) -> Any:
         """Take a worker's report off a batch."""
         if not isinstance(batch, Report):
             return batch
@@ -302,63 +279,3 @@ class LoaderFollower:
 
     def _way_state(self) -> Any:
         return self._way.loader.state_dict() if isinstance(self._way, ByState) else None
-
-
-def follow(loader: Iterable[Any], follower: LoaderFollower) -> Any:
-    """Make a look-alike of a loader, whose batches go through its follower.
-
-    Args:
-        loader: What the user made; it is not changed.
-        follower: Follows it.
-
-    Returns:
-        An object of a subclass of the loader's class that shares its attributes; for builtins and
-        others that have none, an object that passes everything on.
-    """
-    kind = type(loader)
-    members = {
-        "__iter__": lambda _: follower.begin(),
-        "__module__": kind.__module__,
-        _FOLLOWER: follower,
-    }
-    try:
-        alike: Any = object.__new__(type(kind.__name__, (kind,), members))
-        object.__setattr__(alike, "__dict__", vars(loader))
-    except TypeError:  # no class to inherit from, or no attributes to share
-        return _Followed(loader, follower)
-    return alike
-
-
-class _Followed:
-    """A loader whose class nothing can inherit from: a list, a generator ..."""
-
-    def __init__(self, loader: Any, follower: LoaderFollower) -> None:
-        self._loader = loader
-        setattr(self, _FOLLOWER, follower)
-
-    def __iter__(self) -> Iterator[Any]:
-        return follower_of(self).begin()
-
-    def __len__(self) -> int:
-        return len(self._loader)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._loader, name)
-
-
-def follower_of(alike: Any) -> LoaderFollower:
-    """Find the follower of a look-alike.
-
-    Args:
-        alike: What `follow` returned.
-    """
-    follower: LoaderFollower = getattr(alike, _FOLLOWER)
-    return follower
-
-
-def _without_last(passes: list[_Pass]) -> list[_Pass]:
-    """Take the last draw back."""
-    *before, last = passes
-    if last.drawn == 0:
-        return [*_without_last(before), last] if before else passes
-    return [*before, replace(last, drawn=last.drawn - 1, ended=False)]

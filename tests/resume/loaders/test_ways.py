@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 from typing_extensions import override
 
 from leyden.generators import global_state, restore_global_state
-from leyden.resume.ways import ByIndex, ByReplay, ByState, choose_way, is_plain
+from leyden.resume.loaders.ways import ByIndex, ByReplay, ByState, choose_way, is_plain
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""What is inside a run that is verified: it writes down what happens, and interrupts."""
+"""The callback of a run that is verified: a line for all that happens, and an interruption."""
 
 import json
 import os
@@ -10,13 +10,10 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from typing_extensions import override
 
-from leyden.resume.digests import Digests, digests_of
 from leyden.resume.loaders import follower_of
-from leyden.resume.rehearsal import Rehearsal, asked_for, where_to_write
-from leyden.resume.replaced import Replaced
-from leyden.resume.striker import Striker
-from leyden.resume.trainer_internals import loaders_of
-from leyden.resume.whereabouts import (
+from leyden.resume.observation.digests import Digests, digests_of
+from leyden.resume.observation.striker import Striker
+from leyden.resume.observation.whereabouts import (
     facts_of_loader,
     note_origins,
     place_of,
@@ -24,6 +21,9 @@ from leyden.resume.whereabouts import (
     rows_of,
     users_files,
 )
+from leyden.resume.rehearsal import Rehearsal, asked_for, where_to_write
+from leyden.resume.replaced import Replaced
+from leyden.resume.trainer_internals import loaders_of
 from leyden.runs import versions
 
 __all__ = ["Observer", "observe"]

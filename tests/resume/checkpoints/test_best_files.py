@@ -6,7 +6,7 @@ from typing import Any
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 
-from leyden.resume.best_files import files_of, overwrite_later_files
+from leyden.resume.checkpoints.best_files import files_of, overwrite_later_files
 
 
 class Mine(Checkpoint):

@@ -18,8 +18,8 @@ import torch
 from typing_extensions import override
 
 from leyden.errors import ConfigError, MissingPathError, ResumeError
-from leyden.resume import checkpoint_file, store
-from leyden.resume.store import CheckpointStore, latest_checkpoint, load, verify
+from leyden.resume.checkpoints import checkpoint_file, store
+from leyden.resume.checkpoints.store import CheckpointStore, latest_checkpoint, load, verify
 
 Opened = Callable[..., CheckpointStore]
 

@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 
-from leyden.resume.writer import BackgroundWriter
+from leyden.resume.checkpoints.writer import BackgroundWriter
 
 
 def test_the_newest_of_those_that_wait_is_done_and_waited_for() -> None:

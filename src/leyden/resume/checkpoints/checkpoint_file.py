@@ -11,7 +11,7 @@ import torch
 
 from leyden.errors import MissingPathError, ResumeError
 from leyden.files import replacing
-from leyden.resume.plain import as_it_was
+from leyden.resume.checkpoints.plain import as_it_was
 
 __all__ = ["digest_path_of", "load", "save", "sync_folder", "verify"]
 

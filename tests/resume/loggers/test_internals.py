@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from lightning.pytorch.loggers import CSVLogger, MLFlowLogger, TensorBoardLogger, WandbLogger
 
-from leyden.resume import logger_internals
-from leyden.resume.logger_internals import adopt_mlflow_run, rewrite_safely, use_version
+from leyden.resume.loggers import internals
+from leyden.resume.loggers.internals import adopt_mlflow_run, rewrite_safely, use_version
 
 EXPECTED: list[tuple[type, list[str]]] = [
     (CSVLogger, ["_VERSION"]),
@@ -32,13 +32,13 @@ def sources(cls: type) -> str:
 def test_attributes_are_set_and_read_by_the_logger(cls: type, names: list[str]) -> None:
     text = sources(cls)
     for name in names:
-        attribute = getattr(logger_internals, name)
+        attribute = getattr(internals, name)
         assert f"self.{attribute} = " in text or f"self.{attribute}: " in text
         assert text.count(f"self.{attribute}") > 1
 
 
 def test_every_private_name_has_an_expectation(workplace: Path) -> None:
-    constants = {name for name in vars(logger_internals) if name.startswith("_") and name.isupper()}
+    constants = {name for name in vars(internals) if name.startswith("_") and name.isupper()}
     assert constants == {"_REWRITE"}.union(*(names for _, names in EXPECTED))
 
 

@@ -24,7 +24,7 @@ import pytest
 import torch
 
 from leyden.errors import ConfigError, MissingPathError, ResumeError
-from leyden.resume.store import CheckpointStore, latest_checkpoint, load
+from leyden.resume.checkpoints.store import CheckpointStore, latest_checkpoint, load
 
 SCRIPT = Path(__file__).parent / "store_script.py"
 PATIENCE = 60.0  # seconds after which a process is taken to hang

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 from typing_extensions import override
 
-from leyden.resume.workers import Report, ReportingCollate, StartingAt
+from leyden.resume.loaders.workers import Report, ReportingCollate, StartingAt
 
 
 def loader(

@@ -10,8 +10,8 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from leyden.errors import ConfigError
 from leyden.generators import Stream
-from leyden.resume.samplers import SkippingSampler, draws_at_once
-from leyden.resume.workers import ReportingCollate, StartingAt
+from leyden.resume.loaders.samplers import SkippingSampler, draws_at_once
+from leyden.resume.loaders.workers import ReportingCollate, StartingAt
 
 __all__ = [
     "ByIndex",

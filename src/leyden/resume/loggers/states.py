@@ -20,13 +20,13 @@ from typing import Any
 from lightning.pytorch.loggers import Logger
 
 from leyden.errors import ResumeError
-from leyden.resume.logger_folders import (
+from leyden.resume.loggers.folders import (
     continue_csv,
     continue_tensorboard,
     csv_state,
     tensorboard_state,
 )
-from leyden.resume.logger_internals import adopt_mlflow_run, adopt_wandb_run
+from leyden.resume.loggers.internals import adopt_mlflow_run, adopt_wandb_run
 
 __all__ = ["continue_loggers", "logger_states"]
 

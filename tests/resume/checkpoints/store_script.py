@@ -21,8 +21,8 @@ from torch.utils.data import DataLoader, Dataset
 from typing_extensions import override
 
 from leyden.errors import LeydenError
-from leyden.resume import checkpoint_file
-from leyden.resume.store import CheckpointStore
+from leyden.resume.checkpoints import checkpoint_file
+from leyden.resume.checkpoints.store import CheckpointStore
 
 
 def tell(line: str) -> None:

@@ -21,7 +21,7 @@ from torch.utils.data import (
 )
 
 from leyden.generators import Stream, global_state, restore_global_state
-from leyden.resume.samplers import SkippingSampler, draws_at_once
+from leyden.resume.loaders.samplers import SkippingSampler, draws_at_once
 
 
 @pytest.fixture(autouse=True)

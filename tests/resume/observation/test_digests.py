@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from leyden.resume.digests import digests_of
+from leyden.resume.observation.digests import digests_of
 
 ONE = torch.tensor([1.0, 2.0, 3.0, 4.0])
 

@@ -15,7 +15,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from leyden.generators import Stream
-from leyden.resume.samplers import SkippingSampler
+from leyden.resume.loaders import SkippingSampler
 
 __all__ = [
     "Place",
@@ -34,7 +34,7 @@ _MADE = "_leyden_made"  # an attribute of a loader
 _FOREIGN = tuple(
     str(path)
     for path in (
-        Path(__file__).parents[1],
+        Path(__file__).parents[2],
         *(Path(package.__path__[0]) for package in (torch, lightning)),
         sysconfig.get_paths()["stdlib"],
         sysconfig.get_paths()["purelib"],

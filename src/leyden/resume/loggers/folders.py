@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 
 from leyden.errors import ResumeError
 from leyden.files import replacing
-from leyden.resume.logger_internals import reopen_events, rewrite_safely, use_version
+from leyden.resume.loggers.internals import reopen_events, rewrite_safely, use_version
 
 __all__ = ["continue_csv", "continue_tensorboard", "csv_state", "tensorboard_state"]
 

@@ -10,11 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from leyden.errors import ConfigError, ResumeError
-from leyden.resume.checkpoint_file import digest_path_of, load, save, sync_folder, verify
-from leyden.resume.lock import FolderLock
-from leyden.resume.plain import as_plain
+from leyden.resume.checkpoints.checkpoint_file import (
+    digest_path_of,
+    load,
+    save,
+    sync_folder,
+    verify,
+)
+from leyden.resume.checkpoints.lock import FolderLock
+from leyden.resume.checkpoints.plain import as_plain
+from leyden.resume.checkpoints.writer import BackgroundWriter
 from leyden.resume.rehearsal import where_to_look, where_to_write
-from leyden.resume.writer import BackgroundWriter
 
 __all__ = ["CheckpointStore", "latest_checkpoint", "load", "verify"]
 

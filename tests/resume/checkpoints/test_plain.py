@@ -20,7 +20,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from torch import nn
 
 from leyden.errors import ResumeError
-from leyden.resume.plain import as_it_was, as_plain
+from leyden.resume.checkpoints.plain import as_it_was, as_plain
 
 Pair = namedtuple("Pair", "left right")
 
