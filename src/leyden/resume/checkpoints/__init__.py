@@ -8,6 +8,7 @@ from leyden.resume.checkpoints.checkpoint_file import (
     sync_folder,
     verify,
 )
+from leyden.resume.checkpoints.intervals import Intervals
 from leyden.resume.checkpoints.lock import FolderLock
 from leyden.resume.checkpoints.plain import as_it_was, as_plain
 from leyden.resume.checkpoints.store import CheckpointStore, latest_checkpoint
@@ -15,6 +16,7 @@ from leyden.resume.checkpoints.store import CheckpointStore, latest_checkpoint
 __all__ = [
     "CheckpointStore",
     "FolderLock",
+    "Intervals",
     "as_it_was",
     "as_plain",
     "digest_path_of",
