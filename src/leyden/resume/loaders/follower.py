@@ -29,7 +29,6 @@ __all__ = ["LoaderFollower"]
 
 _SKIPPED = object()  # stands for a batch that is being passed over
 
-
 _Place: TypeAlias = tuple[Any, Any]
 """What a loader says of its place, and where the generators stand; ``None`` for what is not so."""
 
