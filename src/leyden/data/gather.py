@@ -120,10 +120,9 @@ class ShardStore:
         for name, catalog in self._catalogs.items():
             array = self._inputs[name]
             new = [number for number in numbers if not array.has(number)]
+            self._ahead.ask([catalog.shard(number).data.path for number in new])
             if array.is_mapped and num_bytes <= _MAPPED_AT_MOST and can_map_ahead():
                 self._ahead.map_ahead([array.open_whole(number) for number in new])
-            else:
-                self._ahead.ask(catalog.shard(number).data.path for number in new)
 
     def inputs(self, picks: Picks) -> dict[str, Array]:
         """Read inputs.
