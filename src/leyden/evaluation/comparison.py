@@ -253,7 +253,7 @@ def _facts(sides: tuple[Records, Records], places: tuple[Array, Array]) -> dict[
     if not all("target" in records for records in sides):
         return facts
     targets = [targets_in(records)[chosen] for records, chosen in zip(sides, places, strict=True)]
-    if not np.array_equal(*targets):
+    if not np.array_equal(targets[0], targets[1]):
         problem = "Expected two evaluations of the same rows, but their targets differ"
         raise DataError(f"{problem}. Evaluate the same split of the same data.")
     if targets[0].ndim == 1:

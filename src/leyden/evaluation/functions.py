@@ -163,7 +163,7 @@ def _of_sklearn(function: Callable[..., Any], records: Records) -> Any:
 
 def _of_torchmetrics(function: Callable[..., Any], records: Records) -> Any:
     """Call a function or a class of torchmetrics, which has the guesses first."""
-    targets = torch.as_tensor(np.ascontiguousarray(targets_in(records)))
+    targets = torch.from_numpy(np.array(targets_in(records)))
     names = inspect.signature(function).parameters
     if not targets.is_floating_point() and ("task" in names or "num_classes" in names):
         guesses = scores_in(records)
@@ -174,9 +174,10 @@ def _of_torchmetrics(function: Callable[..., Any], records: Records) -> Any:
         arguments = {name: value for name, value in known.items() if name in names}
     else:
         guesses, arguments = classes_in(records), {}
-    tensors = torch.as_tensor(np.ascontiguousarray(guesses)), targets
+    tensors = torch.from_numpy(np.array(guesses)), targets
     if inspect.isclass(function):
-        return function(**arguments)(*tensors)
+        metric: Any = function(**arguments)
+        return metric(*tensors)
     return function(*tensors, **arguments)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +16,7 @@ from typing_extensions import override
 from leyden.errors import DataError, MissingPathError, suggest
 from leyden.types import Array
 
-__all__ = ["Column", "RecordWriter", "Records"]
+__all__ = ["Column", "GrowingArray", "RecordWriter", "Records"]
 
 RECORDS = "records.parquet"
 _SMALL = 64  # numbers of a row that are still a cell of the table
@@ -78,6 +78,41 @@ class Column:
         return np.asarray(array).reshape(len(plain), *self.shape)
 
 
+class GrowingArray:
+    """A ``.npy`` file that rows are added to, until it is closed.
+
+    Args:
+        path: The file.
+        dtype: Of its elements.
+        shape: Of a row.
+    """
+
+    def __init__(self, path: Path, dtype: Any, shape: tuple[int, ...] = ()) -> None:
+        self._dtype, self._shape, self._num_rows = np.dtype(dtype), shape, 0
+        self._file = path.open("wb")
+        self._write_header()
+
+    def _write_header(self) -> None:
+        """Say how many rows there are so far; NumPy leaves room for the number to grow."""
+        header = {
+            "descr": np.lib.format.dtype_to_descr(self._dtype),
+            "fortran_order": False,
+            "shape": (self._num_rows, *self._shape),
+        }
+        np.lib.format.write_array_header_1_0(self._file, header)
+
+    def add(self, rows: Array) -> None:
+        """Add rows, ``(rows, ...)``."""
+        np.ascontiguousarray(rows, self._dtype).tofile(self._file)
+        self._num_rows += len(rows)
+
+    def close(self) -> None:
+        """Have the file say how many rows it has."""
+        with self._file:
+            self._file.seek(0)
+            self._write_header()
+
+
 class RecordWriter(AbstractContextManager["RecordWriter"]):
     """Write rows as they come, into a folder: a table, and arrays beside it.
 
@@ -99,7 +134,7 @@ class RecordWriter(AbstractContextManager["RecordWriter"]):
         self._table: Any = None
         self._waiting: list[Any] = []
         self._num_waiting = 0
-        self._files: dict[str, IO[bytes]] = {}
+        self._arrays: dict[str, GrowingArray] = {}
 
     def add(self, rows: Mapping[str, Array]) -> None:
         """Add rows.
@@ -117,7 +152,7 @@ class RecordWriter(AbstractContextManager["RecordWriter"]):
             if column.is_small:
                 cells.append(column.to_arrow(rows[column.name]))
             else:
-                np.ascontiguousarray(rows[column.name]).tofile(self._files[column.name])
+                self._arrays[column.name].add(rows[column.name])
         num_rows = len(next(iter(rows.values())))
         self._waiting.append(pa.record_batch(cells, schema=self._table.schema))
         self.num_rows, self._num_waiting = self.num_rows + num_rows, self._num_waiting + num_rows
@@ -129,18 +164,9 @@ class RecordWriter(AbstractContextManager["RecordWriter"]):
         self._table = parquet.ParquetWriter(self._folder / RECORDS, pa.schema(fields))
         for column in columns:
             if not column.is_small:
-                self._files[column.name] = (self._folder / column.file_name).open("wb")
-                self._write_header(column)
+                path = self._folder / column.file_name
+                self._arrays[column.name] = GrowingArray(path, column.dtype, column.shape)
         self.columns = columns
-
-    def _write_header(self, column: Column) -> None:
-        """Say how many rows there are so far; NumPy leaves room for the number to grow."""
-        header = {
-            "descr": np.lib.format.dtype_to_descr(np.dtype(column.dtype)),
-            "fortran_order": False,
-            "shape": (self.num_rows, *column.shape),
-        }
-        np.lib.format.write_array_header_1_0(self._files[column.name], header)
 
     def _flush(self) -> None:
         if self._waiting:
@@ -159,14 +185,10 @@ class RecordWriter(AbstractContextManager["RecordWriter"]):
         try:
             if error is None:
                 self._flush()
-                for column in self.columns:
-                    if not column.is_small:
-                        self._files[column.name].seek(0)
-                        self._write_header(column)
         finally:
             self._table.close()
-            for file in self._files.values():
-                file.close()
+            for array in self._arrays.values():
+                array.close()
 
 
 def _differences(old: tuple[Column, ...], new: tuple[Column, ...]) -> str:

@@ -41,6 +41,7 @@ _DEFAULTS: Mapping[str, Any] = {
 _EXPECTED = (  # warnings about what is meant so
     "Couldn't infer the batch indices",
     "The '.*dataloader' does not have many workers",
+    "Your `.*dataloader`'s sampler has shuffling enabled",
     r"`isinstance\(treespec, LeafSpec\)`",
 )
 
