@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from leyden.errors import ConfigError, DataError, suggest
-from leyden.evaluation.metrics import classes_in, scores_in, targets_in
+from leyden.evaluation.metrics import classes_in, has_predictions, scores_in, targets_in
 from leyden.evaluation.records import Records
 from leyden.evaluation.stored import Evaluation
 from leyden.types import Array
@@ -260,7 +260,7 @@ def _facts(sides: tuple[Records, Records], places: tuple[Array, Array]) -> dict[
         facts["target"] = targets[0]
         names = ("before_prediction", "after_prediction")
         for name, records, chosen in zip(names, sides, places, strict=True):
-            predicted = classes_in(records)
-            if predicted.ndim == 1:
+            predicted = classes_in(records) if has_predictions(records) else None
+            if predicted is not None and predicted.ndim == 1:
                 facts[name] = predicted[chosen]
     return facts

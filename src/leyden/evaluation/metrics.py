@@ -15,7 +15,7 @@ from leyden.report import draw_roc
 from leyden.report.figures import make_grid, style_axes
 from leyden.types import Array
 
-__all__ = ["METRICS", "classes_in", "scores_in", "suiting", "targets_in"]
+__all__ = ["METRICS", "classes_in", "has_predictions", "scores_in", "suiting", "targets_in"]
 
 _SCORES = ("probabilities", "scores", "logits", "predictions")
 _WRITTEN = 20  # classes of which a confusion matrix has its numbers written
@@ -44,6 +44,11 @@ def targets_in(records: Records) -> Array:
 def _is_one_hot(targets: Array) -> bool:
     is_binary = targets.ndim == 2 and bool(np.isin(targets, (0, 1)).all())
     return is_binary and bool((targets.sum(1) == 1).all())
+
+
+def has_predictions(records: Records) -> bool:
+    """Say whether something was predicted that has a known name."""
+    return any(name in records for name in (*_SCORES, "classes"))
 
 
 def scores_in(records: Records) -> Array:

@@ -41,6 +41,7 @@ _DEFAULTS: Mapping[str, Any] = {
 _EXPECTED = (  # warnings about what is meant so
     "Couldn't infer the batch indices",
     "The '.*dataloader' does not have many workers",
+    "predict returned None",  # which we tell ourselves
     "Your `.*dataloader`'s sampler has shuffling enabled",
     r"`isinstance\(treespec, LeafSpec\)`",
 )
@@ -226,11 +227,11 @@ def _trainer_of(owner: Any) -> Any:
         return None
 
 
-def _call_op(module: Any, batch: Any, batch_idx: int) -> Any:  # noqa: ARG001 - Lightning passes it
+def _call_op(module: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> Any:  # noqa: ARG001 - Lightning passes them
     return module.eval_op(**make_feeds(batch))
 
 
-def _call_forward(module: Any, batch: Any, batch_idx: int) -> Any:  # noqa: ARG001 - likewise
+def _call_forward(module: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> Any:  # noqa: ARG001 - likewise
     inputs = batch[0] if isinstance(batch, list | tuple) else batch
     return module(inputs)
 
