@@ -46,10 +46,10 @@ def wrong(records):
 """
 
 
-def write_data(folder: Path, *, features: int = 4, seed: int = 0) -> None:
+def write_data(folder: Path, *, width: int = 2, seed: int = 0) -> None:
     random = np.random.default_rng(seed)
-    rows = {n: random.normal(size=(20, 1, features)).astype(np.float32) for n in range(1, 9)}
-    labels = {n: (part.sum((1, 2)) > 0).astype(np.int64) for n, part in rows.items()}
+    rows = {n: random.normal(size=(20, 1, 2, width)).astype(np.float32) for n in range(1, 9)}
+    labels = {n: (part.sum((1, 2, 3)) > 0).astype(np.int64) for n, part in rows.items()}
     write_shards(folder, rows, labels=labels)
 
 
@@ -191,7 +191,7 @@ def test_run_that_was_moved_is_evaluated(folder: Path, run: Run) -> None:
     [
         (
             ["runs/thre"],
-            "Expected `RUN` to be the folder of a run, but got 'runs/thre', which does",
+            "to be the folder of a run, but got 'runs/thre', which does not",
         ),
         (["shards"], "which has no run.json"),
         (["runs/one", "--metrics", "acuracy"], "got 'acuracy'. Did you mean 'accuracy'"),
@@ -201,15 +201,15 @@ def test_run_that_was_moved_is_evaluated(folder: Path, run: Run) -> None:
         (["runs/one", "--checkpoint", "bst"], "got 'bst'. Did you mean 'best'"),
         (["runs/one", "--data", "nowhere"], "got 'nowhere', which does not exist"),
         (["runs/one", "--data", "runs"], "Expected"),
-        (["runs/one", "--data", "wide"], "Expected rows of shape (1, 4), as the model was trained"),
-        (["runs/one", "--batch-size", "0"], "Expected `batch_size` to be at least 1"),
+        (["runs/one", "--data", "wide"], "Expected rows of shape (1, 2, 2), as the model was"),
+        (["runs/one", "--batch-size", "0"], "Expected `batch_size` to be a whole number from 1"),
         (["runs/broken"], "no checkpoint, or damaged"),
     ],
 )
 def test_slips_are_one_line_and_leave_nothing(
     folder: Path, run: Run, arguments: list[str], told: str
 ) -> None:
-    write_data(Path("wide"), features=5)
+    write_data(Path("wide"), width=3)
     shutil.copytree("runs/one", "runs/broken")
     Path("runs/broken/checkpoints/best.ckpt").write_bytes(b"broken")
     before = files_in(folder)

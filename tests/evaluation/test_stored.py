@@ -98,6 +98,7 @@ def test_failed_evaluation_leaves_nothing(tmp_path: Path) -> None:
     assert list(run.evaluation_dir.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_evaluation_that_is_killed_is_not_listed(tmp_path: Path) -> None:
     command = [sys.executable, "-c", KILLED, str(tmp_path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:

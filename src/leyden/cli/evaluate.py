@@ -139,14 +139,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     if arguments is not None:
         sys.argv[1:] = arguments
+    failed: list[Exception] = []
 
     @hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=_CONFIG)
     def job(config: DictConfig) -> None:
-        _evaluate(_read(config))
+        try:
+            _evaluate(_read(config))
+        except Exception as error:  # noqa: BLE001 - raised again below
+            failed.append(error)  # Hydra would print more than one line about it
 
     def act() -> None:
         with hydra_hands_errors_on():
             job()
+        for error in failed:
+            raise error
 
     return guarded(act, _CONFIG)
 
