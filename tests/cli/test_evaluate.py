@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from omegaconf import OmegaConf
 from pyarrow import csv as arrow_csv
 
 from leyden.cli import main as leyden
@@ -190,8 +191,8 @@ def test_run_that_was_moved_is_evaluated(folder: Path, run: Run) -> None:
     ("arguments", "told"),
     [
         (
-            ["runs/thre"],
-            "to be the folder of a run, but got 'runs/thre', which does not",
+            ["runs/won"],
+            "to be the folder of a run, but got 'runs/won', which does not",
         ),
         (["shards"], "which has no run.json"),
         (["runs/one", "--metrics", "acuracy"], "got 'acuracy'. Did you mean 'accuracy'"),
@@ -234,6 +235,26 @@ def test_loggers_of_a_run_that_goes_on_are_left_alone(folder: Path, run: Run) ->
     code, _, err = run("evaluate", "runs/one")
     assert (code, err) == (0, "The run is going on: its loggers are left to it.\n")
     assert Path("runs/one/metrics.csv").read_bytes() == before
+
+
+def test_figures_go_to_loggers_that_take_them_and_one_that_fails_is_named(
+    folder: Path, run: Run
+) -> None:
+    pytest.importorskip("tensorboard")
+    (path,) = Path("runs/one/config").iterdir()
+    config = OmegaConf.load(path)
+    board = {"_target_": "lightning.pytorch.loggers.TensorBoardLogger", "save_dir": "board"}
+    OmegaConf.update(config, "tracking.board", board)
+    OmegaConf.update(config, "tracking.csv.run_dir", "mine.py/run")  # no folder
+    path.write_text(OmegaConf.to_yaml(config))
+    code, _, err = run("evaluate", "runs/one")
+    assert code == 0
+    assert err.startswith("FileLogger did not take the metrics:")
+    assert err.count("\n") == 1
+    (events,) = Path("board").rglob("events*")
+    content = events.read_bytes()
+    assert b"evaluation/test/confusion_matrix" in content
+    assert b"evaluation/test/accuracy" in content
 
 
 def test_two_runs_are_compared_row_by_row(folder: Path, run: Run) -> None:
@@ -295,7 +316,7 @@ def test_evaluation_from_a_configuration(folder: Path, application: Run) -> None
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["run=runs/three"], "'runs/three', which does not exist"),
+        (["run=runs/wone"], "'runs/wone', which does not exist"),
         ([], "run"),
         (["run=runs/one", "splt=val"], "got 'splt'. Did you mean 'split'"),
         (["run=runs/one", "metrics=accuracy"], "Expected `metrics` to be a list, or names with"),

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 import torch
 from pyarrow import parquet
+from torch import Tensor
 
 from leyden import Experiment
 from leyden.cli import main as leyden
@@ -95,7 +96,8 @@ def expected() -> Array:
     scaled = (NEW - rows.mean(0)) / rows.std(0)
     module = load_trained(Path("run")).module.eval()
     with torch.no_grad():
-        return module(torch.from_numpy(scaled.astype(np.float32))).softmax(1).numpy()
+        scores: Tensor = module(torch.from_numpy(scaled.astype(np.float32)))
+    return np.asarray(scores.softmax(1))
 
 
 def _training_files() -> list[str]:
@@ -187,7 +189,7 @@ def test_numbers_alone_are_a_plain_array(folder: Path, predict: Run) -> None:
     [
         (["rnu", "new.npy"], "to be the folder of a run, but got 'rnu', which does not exist"),
         (["shards", "new.npy"], "which has no run.json"),
-        (["run", "nwe.npy"], "got 'nwe.npy', which does not exist. Did you mean 'new.npy'"),
+        (["run", "neww.npy"], "got 'neww.npy', which does not exist. Did you mean 'new.npy'"),
         (["run", "run"], "Expected"),
         (["run", "new.npy", "-o", "out.txt"], "to a file of a known kind, but got 'out.txt'"),
         (["run", "wide.npy"], "Expected"),
@@ -195,7 +197,7 @@ def test_numbers_alone_are_a_plain_array(folder: Path, predict: Run) -> None:
         (["run", "texts.csv"], "Expected numbers in every column of texts.csv"),
         (["run", "gaps.csv"], "Expected a value in every cell of gaps.csv"),
         (["run", "empty.npy"], "Expected"),
-        (["run", "new.csv", "--label-column", "lable"], "got 'lable'. Did you mean 'label'"),
+        (["run", "new.csv", "--label-column", "labell"], "got 'labell'. Did you mean 'label'"),
         (["run", "new.npy", "--checkpoint", "bst"], "Did you mean 'best'"),
         (["broken.zip", "new.npy"], "broken.zip"),
         (["run", "new.npy", "-o", "new.npy/out.npy"], "Expected files that can be read and"),

@@ -73,6 +73,14 @@ def test_rows_are_compared_by_whatever_is_asked_for(
     assert found.mean_change == change
 
 
+def test_several_labels_are_compared_by_how_many_are_right(store: Store) -> None:
+    targets, scores = np.array([[0, 1], [1, 1]]), np.full((2, 2), 0.9)
+    before = store({"target": targets, "classes": targets * 0, "probabilities": scores})
+    after = store({"target": targets, "classes": targets, "probabilities": scores})
+    found = compare(before, after)
+    assert (found.by, found.rows["change"].to_pylist()) == ("correct", [0.5, 1.0])
+
+
 def test_values_are_compared_by_their_errors(store: Store) -> None:
     columns = {**ROWS, "target": [0.0, 1.0, 2.0, 3.0]}
     before = store({**columns, "predictions": [0.5, 1.0, 2.0, 1.0]})

@@ -22,6 +22,7 @@ TWO = {
     "classes": (SCORES[:, 0] > 0.4).astype(int),  # by a threshold of its own
     "probabilities": np.stack([1 - SCORES[:, 0], SCORES[:, 0]], 1),
 }
+LABELS = (SCORES > 0.2).astype(int)  # several of three
 VALUES = {"target": SCORES[:, 0], "predictions": SCORES[:, 1]}
 
 
@@ -80,6 +81,8 @@ def test_some_metrics_are_figures(store: Store, name: str) -> None:
         (THREE, ["accuracy", "f1", "log_loss", "roc_auc", "confusion_matrix"]),
         ({**THREE, "target": TARGETS % 2}, ["accuracy", "f1", "log_loss", "confusion_matrix"]),
         (VALUES, ["mse", "mae", "r2"]),
+        ({"target": TARGETS * 5, "predictions": SCORES[:, 0] * 5}, ["mse", "mae", "r2"]),
+        ({"target": LABELS, "classes": LABELS, "probabilities": SCORES}, ["accuracy", "f1"]),
         ({"predictions": SCORES}, []),
         ({"target": TARGETS, "loss": SCORES[:, 0]}, []),
         ({"target": SCORES, "predictions": SCORES[:, :2]}, []),
@@ -107,6 +110,16 @@ def test_pixels_count_one_by_one(store: Store) -> None:
     targets, classes = RANDOM.integers(0, 2, (2, 5, 4, 4))
     records = store({"target": targets, "classes": classes}).records
     assert METRICS["accuracy"](records) == pytest.approx((targets == classes).mean())
+
+
+def test_scores_that_are_no_probabilities_are_refused_where_that_matters(store: Store) -> None:
+    logits = store({"target": TARGETS, "logits": 5 * SCORES - 1}).records
+    assert METRICS["accuracy"](logits) == (SCORES.argmax(1) == TARGETS).mean()
+    for name in ("log_loss", "roc_auc"):
+        with pytest.raises(ConfigError, match="Expected probabilities of classes, from 0 to 1"):
+            METRICS[name](logits)
+    single = store({"target": TARGETS % 2, "scores": 5 * SCORES[:, 0] - 1}).records
+    assert METRICS["roc_auc"](single) == sk.roc_auc_score(TARGETS % 2, SCORES[:, 0])
 
 
 def test_rows_without_what_is_needed_are_refused(store: Store) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from leyden.errors import ConfigError, DataError, suggest
-from leyden.evaluation.metrics import classes_in, has_predictions, scores_in, targets_in
+from leyden.evaluation.metrics import classes_in, has_predictions, probabilities_in, targets_in
 from leyden.evaluation.records import Records
 from leyden.evaluation.stored import Evaluation
 from leyden.types import Array
@@ -96,7 +96,7 @@ class Comparison:
 
 def _confidence(records: Records) -> Array:
     """Give the probability of the true class of each row."""
-    targets, scores = targets_in(records), scores_in(records)
+    targets, scores = targets_in(records), probabilities_in(records)
     if scores.ndim == 1:
         return np.where(targets == 1, scores, 1 - scores)
     if scores.ndim != 2 or targets.ndim != 1:
@@ -204,7 +204,9 @@ def _name(function: Callable[..., Any]) -> str:
 
 def _choose(sides: tuple[Records, Records]) -> str:
     for name, column in {"confidence": "probabilities", "correct": "classes"}.items():
-        if all({column, "target"} <= records.keys() for records in sides):
+        if all({column, "target"} <= records.keys() for records in sides) and (
+            name != "confidence" or all(targets_in(records).ndim == 1 for records in sides)
+        ):
             return name
     if all("target" in records for records in sides):
         is_whole = all(classes_in(records).dtype.kind in "biu" for records in sides)

@@ -15,7 +15,15 @@ from leyden.report import draw_roc
 from leyden.report.figures import make_grid, style_axes
 from leyden.types import Array
 
-__all__ = ["METRICS", "classes_in", "has_predictions", "scores_in", "suiting", "targets_in"]
+__all__ = [
+    "METRICS",
+    "classes_in",
+    "has_predictions",
+    "probabilities_in",
+    "scores_in",
+    "suiting",
+    "targets_in",
+]
 
 _SCORES = ("probabilities", "scores", "logits", "predictions")
 _WRITTEN = 20  # classes of which a confusion matrix has its numbers written
@@ -120,9 +128,23 @@ def _averaged(function: Callable[..., Any], records: Records) -> float:
     return float(function(targets, classes, average=average, zero_division=0))
 
 
+def probabilities_in(records: Records) -> Array:
+    """Give scores that are probabilities.
+
+    Raises:
+        ConfigError: If they are not.
+    """
+    scores = scores_in(records).astype(np.float64)
+    if scores.min() < 0 or scores.max() > 1:
+        problem = "Expected probabilities of classes, from 0 to 1"
+        got = f"but got {scores.min():.4g} to {scores.max():.4g}"
+        raise ConfigError(f"{problem}, {got}. Return `probabilities` from the step.")
+    return scores
+
+
 def _probabilities(records: Records) -> tuple[Array, Array]:
     """Give targets and probabilities ``(rows,)`` of the second of two classes, or of each."""
-    targets, scores = targets_in(records), scores_in(records).astype(np.float64)
+    targets, scores = targets_in(records), probabilities_in(records)
     if scores.ndim == 2 and targets.ndim == 1:
         if scores.shape[1] == 2:
             return targets, scores[:, 1]
@@ -137,7 +159,9 @@ def _log_loss(records: Records) -> float:
 
 
 def _roc_auc(records: Records) -> float:
-    targets, scores = _probabilities(records)
+    is_single = scores_in(records).ndim == 1  # whose order alone counts
+    given = (targets_in(records), scores_in(records)) if is_single else _probabilities(records)
+    targets, scores = given
     if scores.ndim == 2 and targets.ndim == 1:
         labels = list(range(scores.shape[1]))
         return float(sk.roc_auc_score(targets, scores, multi_class="ovr", labels=labels))
@@ -202,9 +226,9 @@ def suiting(records: Records) -> list[str]:
         targets, classes = _sides(records)
     except ConfigError:  # of another shape, or nothing predicted
         return []
-    if targets.dtype.kind == "f" and classes.dtype.kind == "f":
+    if classes.dtype.kind == "f":
         return ["mse", "mae", "r2"] if len(targets) > 1 else ["mse", "mae"]
-    if targets.dtype.kind not in "biu" or classes.dtype.kind not in "biu":
+    if targets.dtype.kind not in "biu":
         return []
     scores = scores_in(records)
     is_scored = targets.ndim == 1 and scores.dtype.kind == "f" and "probabilities" in records
