@@ -6,7 +6,10 @@ from pathlib import Path
 
 from leyden import __version__
 from leyden.cli.command import add_command
+from leyden.cli.compare import add_compare
+from leyden.cli.evaluate import add_evaluate
 from leyden.cli.pack import add_pack
+from leyden.cli.predict import add_predict
 from leyden.cli.replay import add_replay
 from leyden.cli.report import add_report
 from leyden.cli.resume import add_resume
@@ -26,10 +29,24 @@ _EPILOG = """examples:
   leyden train data.path=DIR -m seed=1,2  train twice on a folder of numbered shards
   leyden runs --sort test/loss            which runs are there, and how did they go?
   leyden resume RUN                       go on with a run that was interrupted
+  leyden evaluate RUN                     store and judge what its model gives for the test part
+  leyden compare RUN OTHER                which rows got better, and which worse?
+  leyden predict RUN rows.csv -o out.csv  what does its model say of new rows?
   leyden replay RUN --step 370            make a step again, and see where it breaks
   leyden report RUN                       write a run as one page, with zoomable curves
   leyden verify-resume -- python fit.py   prove that a training can be interrupted anywhere
 """
+_ADD = (
+    add_pack,
+    add_evaluate,
+    add_compare,
+    add_predict,
+    add_replay,
+    add_report,
+    add_resume,
+    add_runs,
+    add_verify_resume,
+)
 
 
 def main() -> None:
@@ -55,7 +72,7 @@ def main() -> None:
         metavar="NAME",
         help="several arrays of inputs in each shard: their names, or NAME=ARRAY",
     )
-    for add in (add_pack, add_replay, add_report, add_resume, add_runs, add_verify_resume):
+    for add in _ADD:
         add(commands)
     commands.add_parser("train", help="train as a configuration says", add_help=False)
     arguments, rest = parser.parse_known_args()

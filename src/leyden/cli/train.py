@@ -22,7 +22,7 @@ from leyden.cli.sweep import Sweep, take_open_sweep
 from leyden.config import conf_dir, config_digest, explain, plain_config, register_resolvers
 from leyden.runs import RunDir, RunStatus, read_manifest, run_of
 
-__all__ = ["exit_code", "main", "prepare_process"]
+__all__ = ["exit_code", "hydra_hands_errors_on", "main", "prepare_process"]
 
 _CONFIG = "train"
 _FULL_ERROR = "HYDRA_FULL_ERROR"
@@ -102,7 +102,7 @@ def _compose_and_train(command: Sequence[str]) -> int:
 
     with _conclusion_of_sweep() as num_failed:
         try:
-            with _hydra_hands_errors_on():
+            with hydra_hands_errors_on():
                 hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=_CONFIG)(
                     job
                 )()
@@ -150,7 +150,7 @@ def _all_failed(sweep: Sweep) -> bool:
 
 
 @contextmanager
-def _hydra_hands_errors_on() -> Iterator[None]:
+def hydra_hands_errors_on() -> Iterator[None]:
     """Have Hydra raise what it would print."""
     before = os.environ.get(_FULL_ERROR)
     os.environ[_FULL_ERROR] = "1"
