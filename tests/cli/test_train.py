@@ -130,7 +130,31 @@ def test_nothing_held_out_trains_on_all_and_keeps_the_best_by_training_loss(
 @pytest.mark.parametrize("debug", ["fast", "limit"])
 def test_debug_runs_finish(workplace: Path, debug: str) -> None:
     run = train(workplace, "model=mlp", f"debug={debug}")
+    facts = read_manifest(run.manifest_path)
+    assert (facts["status"], facts["debug"]) == ("finished", debug)
+
+
+def test_the_code_of_a_run_is_kept_unless_nobody_wants_it(workplace: Path) -> None:
+    (workplace / "model.py").write_text("width = 3\n")
+    short = ["model=mlp", "debug=fast"]
+    run = train(workplace, *short)
+    assert (run.path / "code/model.py").read_text() == "width = 3\n"
+    facts = read_manifest(run.manifest_path)
+    assert (facts["code"]["folder"], facts["code"]["num_files"]) == ("code", 1)
+    other = train(workplace, *short, "code_dir=null")
+    assert read_manifest(other.manifest_path)["code"] is None
+    assert list(other.path.glob("code*")) == []
+
+
+def test_code_that_cannot_be_kept_is_told_once_and_stops_nothing(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (workplace / "large.yaml").write_text("x" * (2 << 20))
+    run = train(workplace, "model=mlp", "debug=fast")
     assert read_manifest(run.manifest_path)["status"] == "finished"
+    told = [line for line in capsys.readouterr().out.splitlines() if "large.yaml" in line]
+    assert len(told) == 1
+    assert told[0].endswith("[WARNING] - Too large to be kept with the code: large.yaml.")
 
 
 @pytest.mark.slow
