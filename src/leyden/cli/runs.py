@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from leyden.cli.command import Commands, add_command
+from leyden.cli.command import Commands, add_command, count
 from leyden.cli.comparison import compare_runs
 from leyden.errors import ConfigError, LeydenError, MissingPathError, suggest
 from leyden.runs import RunDir, list_runs, standing
@@ -42,11 +42,12 @@ def add_runs(commands: Commands) -> None:
         summary="list runs, or compare two",
         description=_DESCRIPTION,
         epilog=_EPILOG,
+        exit_codes={0: "shown", 2: "there are no runs, or one of the two is none"},
     )
     parser.add_argument(
         "folders", nargs="*", type=Path, metavar="DIR", help="where to look (runs), or two runs"
     )
-    parser.add_argument("--last", type=int, metavar="N", help="only the first N of the list")
+    parser.add_argument("--last", type=count, metavar="N", help="only the first N of the list")
     parser.add_argument("--sort", metavar="METRIC", help="by a result, the lowest first")
     parser.add_argument("--all", action="store_true", help="trials made with debug=... too")
     parser.add_argument(

@@ -20,7 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from leyden.errors import LeydenError, suggest
 
-__all__ = ["dotted_keys", "explain", "explain_unknown_key"]
+__all__ = ["dotted_keys", "explain", "explain_unknown_key", "known_keys"]
 
 
 def explain(error: Exception, conf_dir: Path, config_name: str) -> str | None:
@@ -78,7 +78,7 @@ def _explain_key(error: ConfigCompositionException, conf_dir: Path, config_name:
     match = re.search(r"Could not (?:override|delete|append)[^']*'(?P<key>[^'@]+)", str(error))
     if match is None:
         return _first_line(error)
-    return explain_unknown_key(match["key"], _known_keys(conf_dir, config_name))
+    return explain_unknown_key(match["key"], known_keys(conf_dir, config_name))
 
 
 def explain_unknown_key(key: str, known: Sequence[str]) -> str:
@@ -100,8 +100,13 @@ def explain_unknown_key(key: str, known: Sequence[str]) -> str:
     return f"{problem} {hint} To add a new one, write +{key}=..."
 
 
-def _known_keys(conf_dir: Path, config_name: str) -> list[str]:
-    """List every key and group of the default configuration, dotted."""
+def known_keys(conf_dir: Path, config_name: str) -> list[str]:
+    """List every key and group of a configuration without overrides, dotted.
+
+    Args:
+        conf_dir: The folder of the configuration.
+        config_name: Name of the main file, without extension.
+    """
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(conf_dir), version_base="1.3"):
         config = compose(config_name, return_hydra_config=True)
