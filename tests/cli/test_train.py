@@ -244,3 +244,62 @@ def test_a_run_that_is_stopped_says_so(workplace: Path, number: signal.Signals) 
     assert process.returncode == 128 + number
     assert read_manifest(run.manifest_path)["status"] == "interrupted"
     assert len(read_ledger(run.ledger_path)) > 0
+
+
+@pytest.fixture
+def own_files(workplace: Path) -> Path:
+    """A base configuration, and one on top of it, in a folder of the user's."""
+    files = {
+        "base.yaml": "defaults: [train, override model: mlp, _self_]\nseed: 5\n"
+        "trainer: {max_epochs: 3, fast_dev_run: true}\n",
+        "mine.yaml": "defaults: [base, override optimizer: sgd, _self_]\nname: mine\n"
+        "trainer: {max_epochs: 1}\nown: {width: 3}\n",
+        "extra/more.yaml": "# @package _global_\nseed: 7\n",
+        "extra/most.yaml": "# @package _global_\nseed: 8\nname: most\n",
+    }
+    for name, text in files.items():
+        path = workplace / "my conf" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return Path("my conf")
+
+
+def test_configurations_are_merged_from_the_base_on(workplace: Path, own_files: Path) -> None:
+    run = train(workplace, "--config-dir", str(own_files), "-cn", "mine", "optimizer.lr=0.5")
+    (config,) = (OmegaConf.load(path) for path in run.config_dir.iterdir())
+    assert run.path.name.endswith("-mine")
+    assert (config.seed, config.trainer.max_epochs, config.trainer.fast_dev_run) == (5, 1, True)
+    assert (config.optimizer.type, config.optimizer.lr, config.own.width) == ("sgd", 0.5, 3)
+    assert config.model.network.type == "mlp"
+
+
+def test_several_files_are_put_on_top_in_their_order(workplace: Path, own_files: Path) -> None:
+    (workplace / "my conf/mine.yaml").unlink()
+    more = ["-cd", str(own_files), "--config-name=base", "+extra=[more,most]"]
+    run = train(workplace, *more)
+    (config,) = (OmegaConf.load(path) for path in run.config_dir.iterdir())
+    assert (config.seed, config.name, config.model.network.type) == (8, "most", "mlp")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["own.widht=4"], "but got 'own.widht'. Did you mean 'own.width'?"),
+        (["extra=mor"], "Expected a key of the configuration, but got 'extra'."),
+        (["+extra=mor"], "Expected `extra` to be one of its options, but got 'mor'."),
+        (["--mutlirun"], "Expected an option of Hydra, but got '--mutlirun'. Did you mean '--mul"),
+        (["-x"], "Expected an option of Hydra, but got '-x'."),
+        (["--config-dir", "nowhere"], "to be a folder, but got 'nowhere', which is none."),
+        (["-cn", "min"], "Expected a configuration file, but 'min' does not exist."),
+    ],
+)
+def test_slips_in_own_configurations_are_one_line(
+    workplace: Path,
+    own_files: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    problem: str,
+) -> None:
+    assert main(["-cd", str(own_files), "-cn", "mine", *arguments]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert problem in line

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
 from leyden.cli.command import Commands, add_command
+from leyden.cli.options import TRAIN_OPTIONS
 from leyden.config import conf_dir, group_options, known_keys
 
 __all__ = ["Shell", "add_completion", "completion_script"]
@@ -48,10 +49,6 @@ _leyden() {
 complete -o bashdefault -o default -F _leyden leyden
 """
 _ZSH = "autoload -U +X compinit && compinit\nautoload -U +X bashcompinit && bashcompinit\n"
-_HYDRA_OPTIONS = (
-    *("--cfg", "--config-dir", "--config-name", "--help", "--hydra-help", "--info", "--multirun"),
-    *("--package", "--resolve"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +116,8 @@ def _describe(parser: argparse.ArgumentParser) -> _Command:
 def _describe_training(summary: str) -> _Command:
     choices = [f"{group}={one}" for group, names in group_options().items() for one in names]
     keys = [f"{key}=" for key in known_keys(conf_dir(), "train") if not key.startswith("hydra")]
-    options = dict.fromkeys(_HYDRA_OPTIONS, "")
-    values = {"--config-dir": (), "--config-name": (), "--package": (), "--cfg": ("job", "hydra")}
+    options = dict.fromkeys(TRAIN_OPTIONS, "")
+    values = {name: taken for name, taken in TRAIN_OPTIONS.items() if taken is not None}
     return _Command(summary, options, values, [*choices, *keys])
 
 

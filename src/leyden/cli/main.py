@@ -89,7 +89,7 @@ def make_parser() -> tuple[argparse.ArgumentParser, Commands]:
     )
     parser.add_argument("--version", action="version", version=f"leyden {__version__}")
     commands = parser.add_subparsers(
-        dest="command", required=True, metavar="COMMAND", help=argparse.SUPPRESS
+        dest="command", required=True, prog="leyden", metavar="COMMAND", help=argparse.SUPPRESS
     )
     for add in _ADDING:
         add(commands)

@@ -14,7 +14,7 @@ from rich.text import Text
 from leyden.cli.command import Commands, add_command, count
 from leyden.cli.comparison import compare_runs
 from leyden.errors import ConfigError, LeydenError, MissingPathError, suggest
-from leyden.runs import RunDir, list_runs, standing
+from leyden.runs import RunDir, list_runs, read_run, standing
 
 __all__ = ["add_runs"]
 
@@ -109,6 +109,8 @@ def _find(parent: Path, *, with_trials: bool) -> tuple[list[_Run], int]:
         problem = f"Expected `DIR` to be a folder with runs, but got {str(parent)!r}"
         is_there = "which is a file" if parent.exists() else "which does not exist"
         raise MissingPathError(f"{problem}, {is_there}.")
+    if RunDir(parent).manifest_path.exists():
+        read_run(RunDir(parent))  # of one that was named, what is broken is said
     runs = list_runs(parent)
     shown = [(run, facts) for run, facts in runs if with_trials or not facts.get("debug")]
     if not shown:
