@@ -10,7 +10,7 @@ from leyden.cli.completion import Shell, completion_script
 from leyden.cli.main import make_parser
 
 _ASK_BASH = """
-source script
+source ./script
 COMP_LINE=$1; COMP_POINT=${#1}; read -ra COMP_WORDS <<< "${1//=/ = }"
 [[ $1 == *" " || $1 == *= ]] && COMP_WORDS+=("")
 COMP_CWORD=$(( ${#COMP_WORDS[@]} - 1 ))
@@ -38,7 +38,7 @@ def ask_bash(line: str) -> list[str]:
 
 def ask_fish(line: str) -> list[str]:
     Path("script").write_text(script("fish"))
-    command = ["fish", "--no-config", "-c", "source script; complete -C $argv", line]
+    command = ["fish", "--no-config", "-c", "source ./script; complete -C $argv", line]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return [one.partition("\t")[0] for one in done.stdout.splitlines()]
 
@@ -79,7 +79,7 @@ def test_fish_offers_what_can_follow(workplace: Path, line: str) -> None:
 @pytest.mark.skipif(shutil.which("zsh") is None, reason="needs zsh")
 def test_zsh_takes_the_script(workplace: Path) -> None:
     Path("script").write_text(script("zsh"))
-    command = "source script; print ${_comps[leyden]}"
+    command = "source ./script; print ${_comps[leyden]}"
     done = subprocess.run(
         ["zsh", "--no-rcs", "-c", command], capture_output=True, text=True, check=True
     )

@@ -44,7 +44,7 @@ _leyden() {
         kept="${current%"${current##*=}"}"
         COMPREPLY=("${COMPREPLY[@]#"$kept"}") ;;
     esac
-    case "${COMPREPLY[*]}" in *=) type compopt >/dev/null 2>&1 && compopt -o nospace ;; esac
+    case "${COMPREPLY[*]}" in *=) compopt -o nospace 2>/dev/null ;; esac
 }
 complete -o bashdefault -o default -F _leyden leyden
 """

@@ -5,8 +5,8 @@ import keyword
 import re
 import shlex
 import sys
-from importlib.metadata import packages_distributions
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -79,14 +79,13 @@ def make_project(folder: Path) -> list[Path]:
         MissingPathError: If there is no folder to put it in.
     """
     folder = folder.absolute()
-    package = _package_of(folder.name)
     if not folder.parent.is_dir():
         problem = f"Expected `NAME` to be in a folder, but {str(folder.parent)!r} is none"
         raise MissingPathError(f"{problem}. Make it first.")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         problem = f"Expected `NAME` to be new, but {folder.name!r} exists and is not empty"
         raise ConfigError(f"{problem}. Choose another one, or move it away.")
-    words = {_PACKAGE: package, _PROJECT: folder.name, _VERSION: __version__}
+    words = {_PACKAGE: _package_of(folder.name), _PROJECT: folder.name, _VERSION: __version__}
     with TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as work:
         made = Path(work, folder.name)
         names = [_write(name, made, words) for name in _templates()]
@@ -102,13 +101,19 @@ def _package_of(name: str) -> str:
         problem = "have letters, digits, and single dashes between them"
     elif keyword.iskeyword(package) or keyword.issoftkeyword(package):
         problem = "be no word of Python's"
-    elif package in sys.stdlib_module_names or package in packages_distributions():
+    elif package in sys.stdlib_module_names or _is_module(package):
         problem = "be no module that exists, which the project would hide"
     elif package in _TAKEN:
         problem = "be none of the project's own files"
     if problem is not None:
         raise ConfigError(f"Expected `NAME` to {problem}, but got {name!r}. Try my-{_plain(name)}.")
     return package
+
+
+def _is_module(package: str) -> bool:
+    """Say whether importing it would give something; a folder without code does not count."""
+    spec = find_spec(package)
+    return spec is not None and spec.origin is not None
 
 
 def _plain(name: str) -> str:
