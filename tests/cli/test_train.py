@@ -253,9 +253,9 @@ def own_files(workplace: Path) -> Path:
         "base.yaml": "defaults: [train, override model: mlp, _self_]\nseed: 5\n"
         "trainer: {max_epochs: 3, fast_dev_run: true}\n",
         "mine.yaml": "defaults: [base, override optimizer: sgd, _self_]\nname: mine\n"
-        "trainer: {max_epochs: 1}\nown: {width: 3}\n",
-        "extra/more.yaml": "# @package _global_\nseed: 7\n",
-        "extra/most.yaml": "# @package _global_\nseed: 8\nname: most\n",
+        "trainer: {max_epochs: 1}\nown: {height: 3}\n",
+        "extra/long.yaml": "# @package _global_\nseed: 7\n",
+        "extra/quiet.yaml": "# @package _global_\nseed: 8\nname: quiet\n",
     }
     for name, text in files.items():
         path = workplace / "my conf" / name
@@ -269,24 +269,24 @@ def test_configurations_are_merged_from_the_base_on(workplace: Path, own_files: 
     (config,) = (OmegaConf.load(path) for path in run.config_dir.iterdir())
     assert run.path.name.endswith("-mine")
     assert (config.seed, config.trainer.max_epochs, config.trainer.fast_dev_run) == (5, 1, True)
-    assert (config.optimizer.type, config.optimizer.lr, config.own.width) == ("sgd", 0.5, 3)
+    assert (config.optimizer.type, config.optimizer.lr, config.own.height) == ("sgd", 0.5, 3)
     assert config.model.network.type == "mlp"
 
 
 def test_several_files_are_put_on_top_in_their_order(workplace: Path, own_files: Path) -> None:
     (workplace / "my conf/mine.yaml").unlink()
-    more = ["-cd", str(own_files), "--config-name=base", "+extra=[more,most]"]
+    more = ["-cd", str(own_files), "--config-name=base", "+extra=[long,quiet]"]
     run = train(workplace, *more)
     (config,) = (OmegaConf.load(path) for path in run.config_dir.iterdir())
-    assert (config.seed, config.name, config.model.network.type) == (8, "most", "mlp")
+    assert (config.seed, config.name, config.model.network.type) == (8, "quiet", "mlp")
 
 
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        (["own.widht=4"], "but got 'own.widht'. Did you mean 'own.width'?"),
-        (["extra=mor"], "Expected a key of the configuration, but got 'extra'."),
-        (["+extra=mor"], "Expected `extra` to be one of its options, but got 'mor'."),
+        (["own.heigth=4"], "but got 'own.heigth'. Did you mean 'own.height'?"),
+        (["extra=lng"], "Expected a key of the configuration, but got 'extra'."),
+        (["+extra=lng"], "Expected `extra` to be one of its options, but got 'lng'."),
         (["--mutlirun"], "Expected an option of Hydra, but got '--mutlirun'. Did you mean '--mul"),
         (["-x"], "Expected an option of Hydra, but got '-x'."),
         (["--config-dir", "nowhere"], "to be a folder, but got 'nowhere', which is none."),
