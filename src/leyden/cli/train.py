@@ -17,6 +17,7 @@ from omegaconf import DictConfig, open_dict
 
 from leyden.cli import training
 from leyden.cli.folders import NEVER, HandedOn, typed_overrides
+from leyden.cli.options import Typed, read_options
 from leyden.cli.start import Origin, find_origin, newest_checkpoint
 from leyden.cli.sweep import Sweep, take_open_sweep
 from leyden.config import conf_dir, config_digest, explain, plain_config, register_resolvers
@@ -42,14 +43,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     prepare_process()
     command = list(sys.argv)
     arguments = sys.argv[1:] if arguments is None else arguments
-    sys.argv[1:] = map(_quote_path, arguments)  # where Hydra looks
     wants_traceback = os.environ.get(_FULL_ERROR) == "1"
+    typed = Typed(arguments, None, _CONFIG)
     try:
+        typed = read_options(arguments, _CONFIG)
+        sys.argv[1:] = map(_quote_path, typed.words)  # where Hydra looks
         return _compose_and_train(command)
     except (KeyboardInterrupt, SystemExit) as exit_:
         return exit_code(exit_)
     except Exception as error:
-        line = explain(error, conf_dir(), _CONFIG)
+        line = explain(error, conf_dir(), typed.name, typed.folder)
         if wants_traceback or line is None:
             raise
         print(line, file=sys.stderr)

@@ -1,5 +1,6 @@
 """A training run from a configuration, and its summary."""
 
+import logging
 import shlex
 import sys
 import time
@@ -26,10 +27,12 @@ from leyden.config import (
 )
 from leyden.errors import ConfigError
 from leyden.resume.checkpoints import FolderLock
-from leyden.runs import RunDir, RunManifest, RunStatus, read_manifest
+from leyden.runs import RunDir, RunManifest, RunStatus, keep_code, read_manifest
 from leyden.types import Phase
 
 __all__ = ["Training", "prepare", "say_how_to_go_on", "summarize", "train"]
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,7 @@ def train(
         config_digest=config_digest(plain),
         seeds={"all": plain["seed"]},
         parents=_parents(config, run_dir, origin),
+        debug=plain.get("debug"),
     )
     with _alone_in(run_dir), ExitStack() as stack:
         if is_job:
@@ -87,9 +91,21 @@ def train(
         training = prepare(config, origin)
         if not is_job:
             stack.enter_context(manifest)
+        _keep_code(training, manifest)
         results, objective = _run(training, manifest)
     summarize(training, results, time.perf_counter() - began)
     return objective
+
+
+def _keep_code(training: Training, manifest: RunManifest) -> None:
+    """Keep the code of the run; what cannot be kept is told, and no reason to stop."""
+    project, runs = training.config.get("code_dir"), training.config.get("runs_dir", "runs")
+    if project is None:
+        return
+    facts, problems = keep_code(training.run_dir, Path(project), exclude=[Path(runs)])
+    manifest.set_code(facts)
+    if problems:
+        _log.warning(" ".join(problems))
 
 
 @contextmanager
