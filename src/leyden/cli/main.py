@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from leyden import __version__
+from leyden.cli.calibrate import add_calibrate
 from leyden.cli.command import add_command
 from leyden.cli.pack import add_pack
 from leyden.cli.replay import add_replay
@@ -27,6 +28,7 @@ _EPILOG = """examples:
   leyden runs --sort test/loss            which runs are there, and how did they go?
   leyden resume RUN                       go on with a run that was interrupted
   leyden replay RUN --step 370            make a step again, and see where it breaks
+  leyden calibrate RUN --metric f1        find the best threshold of a classifier
   leyden report RUN                       write a run as one page, with zoomable curves
   leyden verify-resume -- python fit.py   prove that a training can be interrupted anywhere
 """
@@ -55,7 +57,15 @@ def main() -> None:
         metavar="NAME",
         help="several arrays of inputs in each shard: their names, or NAME=ARRAY",
     )
-    for add in (add_pack, add_replay, add_report, add_resume, add_runs, add_verify_resume):
+    for add in (
+        add_calibrate,
+        add_pack,
+        add_replay,
+        add_report,
+        add_resume,
+        add_runs,
+        add_verify_resume,
+    ):
         add(commands)
     commands.add_parser("train", help="train as a configuration says", add_help=False)
     arguments, rest = parser.parse_known_args()
