@@ -22,10 +22,10 @@ calibration.json and calibration.png. With --apply, the best checkpoint gets the
 whatever predicts from it uses it."""
 
 _EPILOG = """examples:
-  leyden calibrate runs/2026-11-21/09-06-10-cnn-auto                     threshold of the best F1
-  leyden calibrate runs/2026-11-21/09-06-10-cnn-auto --metric informedness --bounds 0.2 0.8 --apply
-  leyden calibrate runs/2026-11-21/09-06-10-cnn-auto --metric auroc --subset-size 5
-  leyden calibrate runs/2026-11-21/09-06-10-cnn-auto --metric loss --subset-size 5   from the ledger
+  leyden calibrate runs/2026-11-21/09-06-10-M1__cnn                      threshold of the best F1
+  leyden calibrate runs/2026-11-21/09-06-10-M1__cnn --metric informedness --bounds 0.2 0.8 --apply
+  leyden calibrate runs/2026-11-21/09-06-10-M1__cnn --metric auroc --subset-size 5
+  leyden calibrate runs/2026-11-21/09-06-10-M1__cnn --metric loss --subset-size 5   from the ledger
 """
 
 

@@ -13,7 +13,7 @@ from lightning import LightningDataModule, LightningModule, Trainer, seed_everyt
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from omegaconf import DictConfig
 from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
 from leyden.cli.start import Origin, Relocation, WarmStart
 from leyden.config import (
@@ -167,7 +167,8 @@ def _run(training: Training, manifest: RunManifest) -> tuple[dict[str, float], f
     results = {name: value.item() for name, value in trainer.callback_metrics.items()}
     objective = _best_score(trainer)
     manifest.add_results(results)
-    manifest.set_objective(objective)
+    mode = getattr(trainer.checkpoint_callback, "mode", "min")
+    manifest.set_objective(objective, higher_is_better=mode == "max")
     if training.config["test"] and _has(training.data, "test"):
         best = "best" if _best_path(trainer) else None
         # Fast runs keep no checkpoint; the test is of the weights as they are.
@@ -207,12 +208,9 @@ def summarize(training: Training, results: Mapping[str, float], seconds: float) 
     lines += [
         (topic, _relative(path)) for topic, path in places.items() if path.name and path.exists()
     ]
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="bold")
-    table.add_column(overflow="fold")
-    for line in lines:
-        table.add_row(*line)
-    Console().print(table)
+    width, console = max(len(topic) for topic, _ in lines) + 2, Console()
+    for topic, text in lines:  # paths stay in one piece, to be copied
+        console.print(Text.assemble((topic.ljust(width), "bold"), text), soft_wrap=True)
 
 
 def _main_metrics(results: Mapping[str, float], phase: Phase) -> list[str]:
