@@ -92,7 +92,7 @@ def test_layer_that_breaks_beside_masks_is_named(path: str) -> None:
 def test_weight_that_is_nan_is_named_beside_masks() -> None:
     model = Translator()
     with torch.no_grad():
-        model.transformer.decoder.layers[1].linear1.weight[0, 0] = math.nan  # type: ignore[index,union-attr] # a ModuleList
+        model.transformer.decoder.layers[1].linear1.weight[0, 0] = math.nan
     found = find_nonfinite(model, make_batch(), loss=loss_of)
     assert found == NonFinite("weight", "transformer.decoder.layers.1.linear1.weight", 1, 0, 128)
 

@@ -17,8 +17,8 @@ from typing_extensions import override
 
 from leyden.callbacks import FlightRecorder
 from leyden.cli import training
+from leyden.cli.past_starts import PastStart, start_of_step
 from leyden.cli.start import Origin
-from leyden.config import load_saved_config
 from leyden.errors import ConfigError, LeydenError, MissingPathError, ResumeError
 from leyden.incidents import (
     Incident,
@@ -78,6 +78,8 @@ def replay_run(
     incident = _find_incident(run, step)
     rows = _training_rows(run, incident)
     _check_step(run, rows, step, until)
+    start = start_of_step(run, step)
+    start.check_until(until)
     is_kept = incident is not None and incident.facts["is_reproduced"] and until is None
     if source == "incident" or (source == "auto" and is_kept):
         if incident is None:
@@ -85,8 +87,8 @@ def replay_run(
                 f"Expected an incident at step {step} in {str(run.path)!r}, but there is none. "
                 "Pass source='checkpoint'."
             )
-        return _replay_incident(run, incident, rank)
-    return _replay_from_checkpoint(run, rows, incident, step, until)
+        return _replay_incident(start, incident, rank)
+    return _replay_from_checkpoint(start, rows, incident, step, until)
 
 
 def _check_arguments(run: RunDir, step: int, until: int | None) -> None:
@@ -130,22 +132,22 @@ def _check_step(run: RunDir, rows: Sequence[dict[str, Any]], step: int, until: i
         raise ConfigError(f"Expected `until` to be at most {last + 1}, but got {until}.")
 
 
-def _replay_incident(run: RunDir, incident: Incident, rank: int | None) -> Replay:
+def _replay_incident(start: PastStart, incident: Incident, rank: int | None) -> Replay:
     """Have the run make its module, and nothing else."""
     stop = _StopBeforeTraining()
-    with _made_again(run, None, stop) as made:
+    with _made_again(start, None, stop) as made:
         module = made.model
     return replay_incident(incident, module, rank=rank)
 
 
 def _replay_from_checkpoint(
-    run: RunDir,
+    start: PastStart,
     rows: Sequence[dict[str, Any]],
     incident: Incident | None,
     step: int,
     until: int | None,
 ) -> Replay:
-    target = None if until is not None else _position(rows, incident, step)
+    run, target = start.run, None if until is not None else _position(rows, incident, step)
     checkpoint = find_checkpoint(run, step, before=target)
     if checkpoint is None and read_manifest(run.manifest_path).get("parents"):
         raise ResumeError(
@@ -153,21 +155,21 @@ def _replay_from_checkpoint(
             "is none, and the run did not begin from nothing. Have more of them kept: "
             "callbacks.resume.keep=..."
         )
+    start.check_checkpoint(checkpoint)
     catcher = _StepCatcher(target, until)
-    with _made_again(run, checkpoint, catcher):
+    with _made_again(start, checkpoint, catcher):
         pass
-    start = "the beginning of the run" if checkpoint is None else f"checkpoint {checkpoint.name}"
+    place = "the beginning of the run" if checkpoint is None else f"checkpoint {checkpoint.name}"
     if catcher.found is None:
         raise ResumeError(
-            f"Expected the run to come to step {until or step} again from {start}, but it ended "
+            f"Expected the run to come to step {until or step} again from {place}, but it ended "
             "before. Replay it with the data and the code that it was made with."
         )
     found = catcher.found
-    found.start = start
+    found.start = place
     losses = {(row["epoch"], row["batch"]): row["loss"] for row in rows}
     if incident is not None:
-        place = incident.facts["epoch"], incident.facts["batch"]
-        losses[place] = float(incident.facts["loss"])
+        losses[incident.facts["epoch"], incident.facts["batch"]] = float(incident.facts["loss"])
     found.made = tuple(
         MadeStep(*facts, recorded=losses.get((facts[1], facts[2]))) for facts in catcher.facts()
     )
@@ -238,13 +240,13 @@ class _made_again:  # noqa: N801 - used like a function
     """Make a run again in a folder that is removed afterwards, until a callback ends it.
 
     Args:
-        run: The run.
+        start: The start of the run, with whose configuration it is made.
         checkpoint: What to go on from; ``None`` for its beginning.
         callback: Ends it.
     """
 
-    def __init__(self, run: RunDir, checkpoint: Path | None, callback: Callback) -> None:
-        self._run, self._checkpoint, self._callback = run, checkpoint, callback
+    def __init__(self, start: PastStart, checkpoint: Path | None, callback: Callback) -> None:
+        self._start, self._checkpoint, self._callback = start, checkpoint, callback
         self._folder = TemporaryDirectory(prefix="leyden-replay-")
 
     def __enter__(self) -> training.Training:
@@ -259,14 +261,14 @@ class _made_again:  # noqa: N801 - used like a function
 
     def _make(self) -> training.Training:
         scratch = Path(self._folder.name).resolve()
-        saved = OmegaConf.to_container(load_saved_config(self._run))
-        config = OmegaConf.create(relocate(saved, self._run.path.absolute(), scratch))
+        run = self._start.run
+        config = OmegaConf.create(relocate(self._start.load_config(), run.path.absolute(), scratch))
         with open_dict(config):
             config.tracking = {}
             config.run_dir, config.resume, config.retrain = str(scratch), None, False
             config.trainer.enable_progress_bar = False
             config.trainer.enable_model_summary = False
-        origin = None if self._checkpoint is None else Origin(self._checkpoint, self._run)
+        origin = None if self._checkpoint is None else Origin(self._checkpoint, run)
         with quiet_lightning(), warnings.catch_warnings():
             for message in _EXPECTED:
                 warnings.filterwarnings("ignore", message)

@@ -25,6 +25,7 @@ from leyden.config import (
     save_config,
 )
 from leyden.errors import ConfigError
+from leyden.resume.checkpoint_file import num_steps
 from leyden.resume.lock import FolderLock
 from leyden.runs import RunDir, RunManifest, RunStatus, read_manifest
 from leyden.types import Phase
@@ -39,6 +40,7 @@ class Training:
     Args:
         run_dir: Its folder.
         config: Its resolved configuration, in plain containers.
+        config_path: Where that is kept.
         data: Its data module.
         model: Its module.
         trainer: What trains it.
@@ -47,6 +49,7 @@ class Training:
 
     run_dir: RunDir
     config: Mapping[str, Any]
+    config_path: Path
     data: LightningDataModule
     model: LightningModule
     trainer: Trainer
@@ -146,9 +149,9 @@ def prepare(config: DictConfig, origin: Origin | None = None) -> Training:
     )
     model = build(config, "model")
     stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
-    plain = save_config(config, run_dir.config_dir / f"{stamp}.yaml")
+    path = save_config(config, run_dir.config_dir / f"{stamp}.yaml")
     checkpoint = None if origin is None or is_warm else origin.checkpoint
-    return Training(run_dir, plain, data, model, trainer, checkpoint)
+    return Training(run_dir, plain_config(config), path, data, model, trainer, checkpoint)
 
 
 def _starting(origin: Origin | None, run_dir: RunDir, *, is_warm: bool) -> list[Callback]:
@@ -163,6 +166,8 @@ def _run(training: Training, manifest: RunManifest) -> tuple[dict[str, float], f
     Test metrics are those of the best checkpoint.
     """
     trainer = training.trainer
+    done = 0 if training.checkpoint is None else num_steps(training.checkpoint)
+    manifest.note_start(config=training.config_path.name, step=done)
     trainer.fit(training.model, datamodule=training.data, ckpt_path=training.checkpoint)
     results = {name: value.item() for name, value in trainer.callback_metrics.items()}
     objective = _best_score(trainer)

@@ -75,6 +75,7 @@ class RunManifest:
         self._config_digest, self._seeds = config_digest, dict(seeds or {})
         self._parents = [dict(parent) for parent in parents]
         self._facts: dict[str, Any] = {}
+        self._began: dict[str, Any] = {}
         self._clock = 0.0
 
     def __enter__(self) -> Self:
@@ -129,6 +130,17 @@ class RunManifest:
             self._facts["name"] = f"{self._name}__{direction}{encode_best(number)}"
         self._write()
 
+    def note_start(self, *, config: str, step: int) -> None:
+        """Keep what this start began with.
+
+        Args:
+            config: The file of its configuration.
+            step: How many optimizer steps were made before it.
+        """
+        self._began = {"config": config, "step": step}
+        self._facts["starts"][-1] = self._this_start()
+        self._write()
+
     def _new_facts(self) -> dict[str, Any]:
         return {
             "version": _VERSION,
@@ -154,6 +166,7 @@ class RunManifest:
             "start": timings["start"],
             "end": timings["end"],
             "status": facts["status"],
+            **self._began,
         }
 
     def _write(self) -> None:
