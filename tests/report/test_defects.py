@@ -20,9 +20,8 @@ def test_each_pane_has_the_title_of_what_is_in_it() -> None:
     for ax in draw_histograms(arrays).axes:
         (name,) = [name for name in arrays if ax.get_title(loc="left").startswith(name)]
         low, high = arrays[name].min(), arrays[name].max()
-        edges = [bar.get_x() + bar.get_width() / 2 for bar in ax.patches if bar.get_height()]
-        centres = edges or [float(np.mean(ax.get_xlim()))]
-        assert all(low - 1 <= centre <= high + 1 for centre in centres)
+        left, right = ax.get_xlim()
+        assert low - 1 <= left < right <= high + 1
 
 
 # D46: a single batch could not be drawn.

@@ -1,5 +1,6 @@
 """Pictures of a run."""
 
+from leyden.report.attributes import describe
 from leyden.report.card import draw_card
 from leyden.report.figures import save_figure
 from leyden.report.history import draw_history
@@ -14,6 +15,7 @@ from leyden.report.predictions import (
 from leyden.report.reconstructions import draw_reconstructions
 
 __all__ = [
+    "describe",
     "draw_batch_predictions",
     "draw_calibration",
     "draw_card",
