@@ -66,8 +66,8 @@ def encode_value(value: Any, key: str = "") -> str:
         key: Of what it is the value: a ``name`` is left out, and ``timesteps`` are thousands.
 
     Returns:
-        Its text: numbers without what goes without saying, equal ones in a row once, objects by
-        their class.
+        Its text. Numbers are without what goes without saying, equal ones in a row are there once,
+        and objects are told by their class.
 
     Example:
         >>> [encode_value(one) for one in (2e-4, 0.5, 2.0, [2e-4, 2e-4, 2e-4, 1e-4], 32)]
