@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from leyden.calibration import Calibration, Subset, Threshold, calibrate
+from leyden.calibration import Calibration, Subset, Threshold, calibrate, read_samples
 from leyden.errors import ConfigError, DataError, MissingPathError
 
 ROWS: dict[str, Any] = {
@@ -22,7 +22,7 @@ def test_a_file_gives_the_threshold(tmp_path: Path) -> None:
     parquet.write_table(pa.table(ROWS), tmp_path / "a=1.parquet")
     expected = Calibration(Threshold(0.34, 0.8))
     assert calibrate(str(tmp_path / "a=1.parquet"), "f1") == expected
-    assert calibrate(pa.table(ROWS), "f1", bounds=(0.0, 0.3)).threshold.value == 0.3
+    assert calibrate(pa.table(ROWS), "f1", bounds=(0.0, 0.3)).threshold == Threshold(0.3, 0.8)
 
 
 def test_rows_of_a_set_may_lie_apart() -> None:
@@ -90,3 +90,31 @@ def test_an_empty_table_is_refused() -> None:
     empty = pa.table(ROWS).slice(0, 0)
     with pytest.raises(DataError, match="and one at least, but got 0 and 0"):
         calibrate(empty, "f1")
+
+
+def test_ties_go_to_the_preferred_threshold() -> None:
+    table = pa.table({"score": [0.1, 0.9], "target": [0, 1]})
+    found = [calibrate(table, "accuracy", prefer=prefer).threshold for prefer in (0.5, 0.3, 1.0)]
+    assert found == [Threshold(0.5, 1.0), Threshold(0.3, 1.0), Threshold(0.89, 1.0)]
+
+
+def test_columns_of_other_usual_names_are_found() -> None:
+    scores = [[1 - score, score] for score in ROWS["score"]]
+    table = pa.table({"probabilities": scores, "label": ROWS["target"]})
+    assert calibrate(table, "f1").threshold == Threshold(0.34, 0.8)
+    assert read_samples(table).scores.tolist() == ROWS["score"]
+
+
+def test_a_metric_of_scores_chooses_sets_and_no_threshold() -> None:
+    found = calibrate(pa.table(ROWS), "mae", subset_size=1)
+    assert found == Calibration(None, Subset((7,), 0.25))
+    with pytest.raises(ConfigError, match="Expected `metric` to compare decisions, but 'mean_"):
+        calibrate(pa.table(ROWS), "mae")
+
+
+def test_more_than_two_classes_have_sets_and_no_threshold() -> None:
+    rows = {"score": [[0.1, 0.2, 0.7]] * 4, "target": [2, 1, 2, 2], "set_number": [5, 5, 6, 6]}
+    found = calibrate(pa.table(rows), "sparse_categorical_accuracy", subset_size=1)
+    assert found == Calibration(None, Subset((6,), 1.0))
+    with pytest.raises(DataError, match="There is no threshold between 3 classes; to choose sets"):
+        calibrate(pa.table(rows), "f1")

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from leyden import replay
 from leyden.cli import main
+from leyden.cli.past_starts import start_of_step
 from leyden.cli.replaying import find_checkpoint
 from leyden.errors import ConfigError, LeydenError, MissingPathError, ResumeError
 from leyden.resume import load
@@ -221,6 +222,58 @@ def test_incident_is_made_again_by_its_folder(broken: Path, replays: Replays) ->
     (incident,) = (broken / "run" / "incidents").iterdir()
     code, printed = replays(broken, str(incident))
     assert (code, "made again from incident" in printed) == (0, True)
+
+
+@pytest.fixture(scope="module")
+def changed(good: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the run of before, which went on for two epochs more with other options."""
+    folder = tmp_path_factory.mktemp("changed")
+    shutil.copytree(good, folder, dirs_exist_ok=True)
+    program = "from leyden.cli import main; main()"
+    other = ["data.batch_size=8", "model.network.dropout=0.5", "trainer.max_epochs=5"]
+    command = [sys.executable, "-c", program, "resume", "run", *other]
+    done = subprocess.run(command, cwd=folder, timeout=240, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    return folder
+
+
+def test_each_step_is_made_again_with_the_options_of_its_time(
+    changed: Path, good: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(changed)
+    run = changed / "run"
+    starts = read_manifest(run / "run.json")["starts"]
+    assert [start["step"] for start in starts] == [0, 27]
+    assert sorted(start["config"] for start in starts) == sorted(
+        path.name for path in (run / "config").iterdir()
+    )
+    losses = losses_of(run)
+    assert losses[6] == losses_of(good / "run")[6]
+    for step, rows in ((6, 16), (30, 8)):
+        found = replay("run", step=step)
+        assert found.loss == found.recorded == losses[step]
+        assert len(found.batch[0]) == rows
+    parts = [path for path in (run / "config").iterdir() if path.name != starts[0]["config"]]
+    assert len(parts) == 1
+
+
+def test_steps_of_two_ways_are_not_made_in_one(changed: Path, tmp_path: Path) -> None:
+    run = copy_of(changed, tmp_path)
+    message = "from step 28 on they are others (model.network.dropout: 0.2 -> 0.5; data.batch"
+    refused(run, ConfigError, message, 26, until=30)
+    for path in (run / "checkpoints").glob("*.ckpt"):
+        if (found := re.search(r"step=(\d+)", path.name)) is None or int(found[1]) >= 27:
+            path.unlink()
+    refused(run, ResumeError, "Expected a checkpoint of step 27 or later", 30)
+    (run / "run.json").write_text(
+        json.dumps(
+            {
+                **read_manifest(run / "run.json"),
+                "starts": [{"command": [], "status": "finished"}],  # as it was kept before
+            }
+        )
+    )
+    assert start_of_step(RunDir(run), 3).config is None
 
 
 def copy_of(good: Path, folder: Path) -> Path:

@@ -53,6 +53,11 @@ def begun(sweep: Path) -> float:
     return float(json.loads((sweep / "sweep.json").read_text())["begun"])
 
 
+def job_of(sweep: Path, number: int) -> Path:
+    (run,) = sweep.glob(f"{number}-*")
+    return run
+
+
 def facts_of(run: Path) -> dict[str, Any]:
     return read_manifest(RunDir(run).manifest_path)
 
@@ -90,7 +95,7 @@ def test_a_sweep_killed_in_a_job_goes_on_bit_for_bit(
     assert command("train", *GRID) == -signal.SIGKILL
     stop(None)
     (cut,) = sweeps()
-    assert [facts_of(cut / f"{n}-mlp-auto")["status"] for n in (0, 1)] == ["finished", "running"]
+    assert [facts_of(job_of(cut, n))["status"] for n in (0, 1)] == ["finished", "running"]
     assert main(GRID) == 0
     printed = capsys.readouterr()
     assert f"going on with the sweep in {cut}" in printed.err
@@ -123,8 +128,8 @@ def test_an_interrupted_sweep_begins_no_other_job(
     stop("0-", step=2, signal="SIGTERM")
     assert command("train", *GRID) == 143
     (sweep,) = sweeps()
-    assert facts_of(sweep / "0-mlp-auto")["status"] == "interrupted"
-    assert not (sweep / "1-mlp-auto").exists()
+    assert facts_of(job_of(sweep, 0))["status"] == "interrupted"
+    assert not list(sweep.glob("1-*"))
 
 
 @pytest.mark.slow
@@ -135,7 +140,7 @@ def test_a_job_that_fails_leaves_the_others_alone_and_is_tried_again(
     assert main(GRID) == 1
     (sweep,) = sweeps()
     assert [row["status"] for row in rows_of(sweep)] == ["finished", "failed", "finished"]
-    assert facts_of(sweep / "1-mlp-auto")["error"]["message"] == "out of luck"
+    assert facts_of(job_of(sweep, 1))["error"]["message"] == "out of luck"
     stop(None)
     assert main(GRID) == 0
     assert [row["status"] for row in rows_of(sweep)] == ["finished"] * 3

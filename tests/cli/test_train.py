@@ -1,6 +1,7 @@
 """``python train.py`` and ``leyden train``: real runs on the default data, and slips."""
 
 import csv
+import re
 import signal
 import subprocess
 import sys
@@ -51,6 +52,23 @@ def test_the_main_job_reaches_its_accuracy_and_keeps_everything(
     assert set(read_ledger(run.ledger_path)["phase"].to_pylist()) == {"train", "val", "test"}
     (config,) = run.config_dir.iterdir()
     assert OmegaConf.load(config).model.network.type == "cnn"
+
+
+def test_a_run_is_called_by_what_it_trains_and_how_good_it_was(workplace: Path) -> None:
+    small = ["model=mlp", "model.network.hidden=[8]", "trainer.max_epochs=1", "test=false"]
+    first = train(workplace, *small)
+    second = train(workplace, *small, "callbacks.checkpoint.monitor=val/accuracy",
+                   "callbacks.checkpoint.mode=max", "optimizer.lr=0.05")  # fmt: skip
+    third = train(workplace, *small, "name=mine")
+    names = [re.sub(r"^\d\d-\d\d-\d\d-", "", run.path.name) for run in (first, second, third)]
+    one, two = "M1__mlp-BS32-hidden8-adam-lr2e-3", "M2__mlp-BS32-hidden8-adam-lr.05"
+    assert names == [one, two, "mine"]
+    facts = [read_manifest(run.manifest_path) for run in (first, second)]
+    assert facts[0]["name"] == f"{first.path.name}__min{facts[0]['objective']:.3f}".replace(
+        "min0.", "min."
+    )
+    best = f"{facts[1]['objective']:.3f}".removeprefix("0")
+    assert facts[1]["name"] == f"{second.path.name}__max{best}"
 
 
 @pytest.mark.slow
@@ -166,7 +184,8 @@ def test_overfitting_learns_its_few_batches(workplace: Path) -> None:
 def test_a_sweep_makes_a_run_for_every_combination(workplace: Path) -> None:
     assert main(["-m", "model=cnn,mlp", "seed=1,2", "debug=fast", *QUIET]) == 0
     names = [run.path.name for run in runs_in(workplace)]
-    assert names == ["0-cnn-auto", "1-cnn-auto", "2-mlp-auto", "3-mlp-auto"]
+    cnn, mlp = "cnn-BS32-filters32_64-adam-lr2e-3", "mlp-BS32-hidden256_128-adam-lr2e-3"
+    assert names == [f"0-{cnn}", f"1-{cnn}", f"2-{mlp}", f"3-{mlp}"]
     assert len(list((workplace / "runs").iterdir())) == 1
 
 

@@ -84,5 +84,6 @@ def test_members_of_a_group_that_are_null_are_left_out() -> None:
 def test_a_configuration_is_saved_resolved(tmp_path: Path) -> None:
     config = OmegaConf.create({"seed": 3, "data": {"seed": "${seed}"}})
     path = tmp_path / "config" / "now.yaml"
-    assert save_config(config, path) == {"seed": 3, "data": {"seed": 3}}
+    assert save_config(config, path) == path
     assert OmegaConf.load(path) == {"seed": 3, "data": {"seed": 3}}
+    assert save_config(config, path) == path.with_stem("now-2")

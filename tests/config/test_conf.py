@@ -77,4 +77,19 @@ def test_the_seed_reaches_the_data() -> None:
 
 
 def test_the_name_of_a_run_tells_its_choices() -> None:
-    assert composed("model=mlp")["name"] == "mlp-auto"
+    assert name_of() == "cnn-BS32-filters32_64-adam-lr2e-3"
+    assert name_of("model=mlp", "optimizer=sgd", "optimizer.lr=0.1") == (
+        "mlp-BS32-hidden256_128-sgd-lr.1"
+    )
+    assert name_of("+naming.seed=null", "seed=3").endswith("-adam-lr2e-3-seed3")
+    assert name_of("name=mine") == "mine"
+
+
+def name_of(*overrides: str) -> str:
+    """The name by which the folder of a run is called."""
+    register_resolvers()
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        told = ["hydra.job.num=0", *overrides]
+        config = compose("train", told, return_hydra_config=True)
+    HydraConfig.instance().set_config(config)
+    return str(config.hydra.sweep.subdir).removeprefix("0-")

@@ -67,6 +67,39 @@ def test_experiment_digits_recognises_nearly_all(capsys: pytest.CaptureFixture[s
     assert "the first five digits are 0 1 2 3 4" in printed
 
 
+@pytest.mark.filterwarnings("ignore:Weights that may be ill")  # as those of a Transformer are
+def test_watch_anything_leaves_everything_of_every_module(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    found = run("watch_anything")
+    assert list(found) == ["boring", "manual", "demo", "transformer", "lstm"]
+    kinds = {"gradient_norm", "weight_norm", "activation", "health"}
+    files = {"batches.parquet", "card.png", "metrics.csv"}
+    assert all(kinds | files <= set(names) for names in found.values())
+    assert "val" in found["boring"]
+    assert not any("incidents" in names for names in found.values())
+    assert len(capsys.readouterr().out.splitlines()) == 5
+
+
+def test_watch_gan_has_norms_of_both_players(capsys: pytest.CaptureFixture[str]) -> None:
+    norms = run("watch_gan")
+    both = {name.split("/")[1].split(".")[0] for name in norms}
+    assert both == {"generator", "critic", "total"}
+    assert norms["gradient_norm/total"] ** 2 == pytest.approx(
+        sum(norm**2 for name, norm in norms.items() if not name.endswith("total"))
+    )
+    assert "batches.parquet card.png" in capsys.readouterr().out
+
+
+def test_watch_translator_tunes_a_module_with_masks(capsys: pytest.CaptureFixture[str]) -> None:
+    threshold, metric = run("watch_translator")
+    assert threshold != 0.5
+    assert metric > 0.8
+    printed = capsys.readouterr().out
+    assert "not finite: None" in printed
+    assert re.search(r"best batches: \(\d, \d\)", printed)
+
+
 def test_every_example_is_tested() -> None:
     assert {path.stem for path in EXAMPLES.glob("*.py")} == {
         "diabetes",
@@ -75,4 +108,7 @@ def test_every_example_is_tested() -> None:
         "find_strangers",
         "foreign_project",
         "own_shards",
+        "watch_anything",
+        "watch_gan",
+        "watch_translator",
     }

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from sklearn.metrics import roc_auc_score
 
 from leyden.errors import DataError
-from leyden.report import draw_batch_predictions, draw_roc, draw_threshold
+from leyden.report import draw_batch_predictions, draw_calibration, draw_roc, draw_threshold
 
 SCORES = [0.1, 0.4, 0.35, 0.8, 0.9]
 TARGETS = [0, 0, 1, 1, 1]
@@ -128,3 +128,28 @@ def test_nothing_global_is_touched() -> None:
     draw_threshold(SCORES, TARGETS)
     draw_roc(SCORES, TARGETS)
     assert dict(mpl.rcParams) == before
+
+
+def test_calibration_has_the_metric_above_the_scores() -> None:
+    curve = ([0.2, 0.38, 0.6], [0.75, 0.857, 0.8])
+    figure = draw_calibration(
+        SCORES, TARGETS, curve=curve, threshold=0.38, before=0.5, metric="informedness"
+    )
+    upper, lower = figure.axes
+    assert points(upper, 0) == [[0.2, 0.75], [0.38, 0.857], [0.6, 0.8]]
+    assert points(upper, 1) == [[0.38, 0.857]]  # the best one is marked
+    assert [x for x, _ in points(upper, 2)] == [0.5, 0.5]
+    assert upper.get_title(loc="left") == "informedness at every threshold"
+    assert (upper.get_xlabel(), upper.get_ylabel()) == ("threshold", "informedness")
+    assert upper.get_xlim() == lower.get_xlim() == (-0.02, 1.02)
+    assert [x for x, _ in points(lower, 2)] == [0.38, 0.38]
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert labels[:3] == ["informedness", "best", "before 0.5"]
+    assert labels[3:] == ["class 0: 1 of 2 right", "class 1: 2 of 3 right", "threshold 0.38"]
+
+
+def test_calibration_of_scores_that_are_no_probabilities_shows_them_all() -> None:
+    curve = ([-3.0, 2.0], [0.5, 0.6])
+    upper, lower = draw_calibration([-2.0, 5.0], [0, 1], curve=curve, threshold=2.0).axes
+    assert upper.get_xlim() == lower.get_xlim() == (-3.0, 5.0)
+    assert len(upper.get_lines()) == 2

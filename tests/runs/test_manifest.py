@@ -161,3 +161,22 @@ def test_results_that_json_has_no_number_for_are_null(run: RunDir) -> None:
     with RunManifest(run) as manifest:
         manifest.add_results({"val/loss": float("nan"), "val/psnr": float("inf")})
     assert read_manifest(run.manifest_path)["results"] == {"val/loss": None, "val/psnr": None}
+
+
+def test_what_a_start_began_with_is_kept(run: RunDir) -> None:
+    for config, step in (("a.yaml", 0), ("b.yaml", 7)):
+        with RunManifest(run) as manifest:
+            manifest.note_start(config=config, step=step)
+            running = read_manifest(run.manifest_path)["starts"][-1]
+            assert (running["config"], running["step"]) == (config, step)
+    starts = read_manifest(run.manifest_path)["starts"]
+    assert [(start["config"], start["step"]) for start in starts] == [("a.yaml", 0), ("b.yaml", 7)]
+
+
+def test_name_ends_in_the_best_value(run: RunDir) -> None:
+    with RunManifest(run) as manifest:
+        assert read_manifest(run.manifest_path)["name"] == "run"
+        manifest.set_objective(10.5)
+        assert read_manifest(run.manifest_path)["name"] == "run__min10.500"
+        manifest.set_objective(0.97512, higher_is_better=True)
+    assert read_manifest(run.manifest_path)["name"] == "run__max.975"

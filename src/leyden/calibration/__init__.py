@@ -9,7 +9,7 @@ from leyden.calibration.metrics import (
     tnr_tpr,
     tpr,
 )
-from leyden.calibration.records import Calibration, calibrate
+from leyden.calibration.records import Calibration, Samples, calibrate, read_samples
 from leyden.calibration.samples import Numbers
 from leyden.calibration.subsets import Subset, best_subset, best_subset_from_history
 from leyden.calibration.thresholds import (
@@ -24,6 +24,7 @@ __all__ = [
     "Goal",
     "MetricLike",
     "Numbers",
+    "Samples",
     "Subset",
     "Threshold",
     "best_subset",
@@ -36,6 +37,7 @@ __all__ = [
     "find_threshold",
     "informedness",
     "metric_at_thresholds",
+    "read_samples",
     "tnr",
     "tnr_tpr",
     "tpr",

@@ -2,6 +2,7 @@
 
 from leyden.callbacks.activation_monitor import ActivationMonitor
 from leyden.callbacks.array_log import ArrayLog
+from leyden.callbacks.attribute_log import AttributeLog
 from leyden.callbacks.batch_monitor import BatchMonitor
 from leyden.callbacks.canvas import batch_to_canvas
 from leyden.callbacks.checkpoint_hook import CheckpointHook
@@ -29,6 +30,7 @@ from leyden.callbacks.weight_monitor import WeightMonitor
 __all__ = [
     "ActivationMonitor",
     "ArrayLog",
+    "AttributeLog",
     "BatchMonitor",
     "CheckpointHook",
     "CollectorHook",

@@ -2,16 +2,14 @@
 
 from typing import Any, Final
 
-import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 from torch.optim import Optimizer
 from typing_extensions import override
 
 from leyden.callbacks.monitor import Monitor, check_in_step
+from leyden.callbacks.norm_figures import NormFigures
 from leyden.introspect import Layers, Norm, Scope, find_parameters
-from leyden.introspect.norms import check_norm, finish, finish_with_total, measure
-from leyden.introspect.tensors import to_host
 from leyden.lifecycle import Every
 
 __all__ = ["GradientMonitor"]
@@ -59,11 +57,9 @@ class GradientMonitor(Monitor):
     ) -> None:
         super().__init__(every, layers=layers, name=name)
         check_in_step(every)
-        check_norm(norm)
-        finish([], torch.zeros(0), norm, scope)  # a scope that is not known is told now
-        self._layers, self._norm, self._scope, self._name = layers, norm, scope, name
+        self._layers, self._norms = layers, NormFigures(norm, scope, name)
         self._waits = False  # a look is due
-        self._measured: dict[str, Tensor] = {}
+        self._measured = dict[str, Tensor]()
 
     @override
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -102,7 +98,7 @@ class GradientMonitor(Monitor):
             for name, one in find_parameters(pl_module, self._layers).items()
             if one.grad is not None and id(one) in mine
         }
-        self._measured |= zip(found, measure(list(found.values()), self._norm), strict=True)
+        self._measured |= self._norms.measure(found)
 
     @override
     def on_train_batch_end(
@@ -110,7 +106,6 @@ class GradientMonitor(Monitor):
     ) -> None:
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
         if self._measured:
-            names, measured = list(self._measured), to_host(list(self._measured.values()))
+            figures = self._norms.finish(self._measured)
             self._waits, self._measured = False, {}
-            figures = finish_with_total(names, measured, self._norm, self._scope)
-            self._log(trainer, {f"{self._name}/{key}": one for key, one in figures.items()})
+            self._log(trainer, figures)

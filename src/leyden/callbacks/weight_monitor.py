@@ -2,14 +2,12 @@
 
 from typing import Final
 
-import torch
 from lightning.pytorch import LightningModule, Trainer
 from typing_extensions import override
 
 from leyden.callbacks.monitor import BetweenSteps
+from leyden.callbacks.norm_figures import NormFigures
 from leyden.introspect import Layers, Norm, Scope, find_parameters, weights
-from leyden.introspect.norms import check_norm, finish, finish_with_total, measure
-from leyden.introspect.tensors import to_host
 from leyden.lifecycle import Every
 
 __all__ = ["WeightMonitor"]
@@ -52,9 +50,7 @@ class WeightMonitor(BetweenSteps):
         name: str = "weight_norm",
     ) -> None:
         super().__init__(every, layers=layers, name=name)
-        check_norm(norm)
-        finish([], torch.zeros(0), norm, scope)  # a scope that is not known is told now
-        self._layers, self._norm, self._scope, self._name = layers, norm, scope, name
+        self._layers, self._norms = layers, NormFigures(norm, scope, name)
 
     @override
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -62,7 +58,5 @@ class WeightMonitor(BetweenSteps):
 
     @override
     def _look(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        found = weights(pl_module, self._layers)
-        names, measured = list(found), to_host(measure(list(found.values()), self._norm))
-        figures = finish_with_total(names, measured, self._norm, self._scope)
-        self._log(trainer, {f"{self._name}/{key}": one for key, one in figures.items()})
+        measured = self._norms.measure(weights(pl_module, self._layers))
+        self._log(trainer, self._norms.finish(measured))

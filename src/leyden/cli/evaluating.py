@@ -24,7 +24,7 @@ from leyden.modules import SupervisedModule
 from leyden.runs import RunDir, RunStatus, read_manifest, standing
 from leyden.types import Phase
 
-__all__ = ["Request", "evaluate_run"]
+__all__ = ["Request", "evaluate_run", "find_or_make"]
 
 _PLAIN: Mapping[str, Any] = {  # so that training rows come as they are, in their order
     "shuffle": "none",
@@ -90,6 +90,18 @@ def evaluate_run(request: Request) -> tuple[Evaluation, bool]:
     if (run.path / "run.json").is_file():
         _log(run, done, changed, figures)
     return done, stored is None
+
+
+def find_or_make(request: Request) -> Evaluation:
+    """Find stored rows that are what is asked for, or have the model make them.
+
+    Args:
+        request: With ``metrics``, or the model runs; none of them is computed.
+
+    Raises:
+        LeydenError: If something of the request does not exist, or does not fit.
+    """
+    return _find_stored(request) or _make(request)
 
 
 def _find_stored(request: Request) -> Evaluation | None:

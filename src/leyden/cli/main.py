@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from leyden import __version__
+from leyden.cli.calibrate import add_calibrate
 from leyden.cli.command import Commands, OneLineParser
 from leyden.cli.compare import add_compare
 from leyden.cli.completion import add_completion
@@ -44,6 +45,7 @@ _EPILOG = """examples:
   leyden compare RUN OTHER                which rows got better, and which worse?
   leyden predict RUN rows.csv -o out.csv  what does its model say of new rows?
   leyden replay RUN --step 370            make a step again, and see where it breaks
+  leyden calibrate RUN --metric f1        find the best threshold of a classifier
   leyden report RUN                       write a run as one page, with zoomable curves
   leyden verify-resume -- python fit.py   prove that a training can be interrupted anywhere
 
@@ -63,6 +65,7 @@ _ADDING = (
     add_evaluate,
     add_compare,
     add_predict,
+    add_calibrate,
     add_replay,
     add_report,
     add_resume,

@@ -21,9 +21,9 @@ _DESCRIPTION = """Make a step of a run again, bit for bit, and show its loss bes
 where its batch comes from, and the first value in it that is not finite. The run is not touched."""
 
 _EPILOG = """examples:
-  leyden replay runs/2026-11-21/09-06-10-cnn-auto --step 370
-  leyden replay runs/2026-11-21/09-06-10-cnn-auto --step 360 --until 370   360 to 369, one by one
-  leyden replay runs/2026-11-21/09-06-10-cnn-auto/incidents/370
+  leyden replay runs/2026-11-21/09-06-10-M1__cnn --step 370
+  leyden replay runs/2026-11-21/09-06-10-M1__cnn --step 360 --until 370   360 to 369, one by one
+  leyden replay runs/2026-11-21/09-06-10-M1__cnn/incidents/370
 
 From Python, `leyden.replay(RUN, step=370)` returns the module, the batch and the rest as they were
 before the step.

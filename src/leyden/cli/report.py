@@ -15,8 +15,8 @@ curves that can be zoomed, which set was used when, its layers, incidents and en
 may still be going on."""
 
 _EPILOG = """examples:
-  leyden report runs/2026-11-21/09-06-10-cnn-auto                   report.html in the run's folder
-  leyden report runs/2026-11-21/09-06-10-cnn-auto --output cnn.html
+  leyden report runs/2026-11-21/09-06-10-M1__cnn                    report.html in the run's folder
+  leyden report runs/2026-11-21/09-06-10-M1__cnn --output cnn.html
 """
 
 

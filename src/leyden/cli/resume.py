@@ -32,8 +32,8 @@ _DESCRIPTION = """Go on with a run where it was left: after Ctrl-C, SIGTERM, an 
 a power cut. What comes out is what would have come out without the interruption."""
 
 _EPILOG = """examples:
-  leyden resume runs/2026-11-21/09-06-10-cnn-auto
-  leyden resume runs/2026-11-21/09-06-10-cnn-auto trainer.max_epochs=20   train longer
+  leyden resume runs/2026-11-21/09-06-10-M1__cnn
+  leyden resume runs/2026-11-21/09-06-10-M1__cnn trainer.max_epochs=20   train longer
 
 A sweep is gone on with by its own command.
 """

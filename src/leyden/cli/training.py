@@ -14,7 +14,7 @@ from lightning import LightningDataModule, LightningModule, Trainer, seed_everyt
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from omegaconf import DictConfig
 from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
 from leyden.cli.start import Origin, Relocation, WarmStart
 from leyden.config import (
@@ -26,7 +26,7 @@ from leyden.config import (
     save_config,
 )
 from leyden.errors import ConfigError
-from leyden.resume.checkpoints import FolderLock
+from leyden.resume.checkpoints import FolderLock, num_steps
 from leyden.runs import RunDir, RunManifest, RunStatus, keep_code, read_manifest
 from leyden.types import Phase
 
@@ -42,6 +42,7 @@ class Training:
     Args:
         run_dir: Its folder.
         config: Its resolved configuration, in plain containers.
+        config_path: Where that is kept.
         data: Its data module.
         model: Its module.
         trainer: What trains it.
@@ -50,6 +51,7 @@ class Training:
 
     run_dir: RunDir
     config: Mapping[str, Any]
+    config_path: Path
     data: LightningDataModule
     model: LightningModule
     trainer: Trainer
@@ -162,9 +164,9 @@ def prepare(config: DictConfig, origin: Origin | None = None) -> Training:
     )
     model = build(config, "model")
     stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
-    plain = save_config(config, run_dir.config_dir / f"{stamp}.yaml")
+    path = save_config(config, run_dir.config_dir / f"{stamp}.yaml")
     checkpoint = None if origin is None or is_warm else origin.checkpoint
-    return Training(run_dir, plain, data, model, trainer, checkpoint)
+    return Training(run_dir, plain_config(config), path, data, model, trainer, checkpoint)
 
 
 def _starting(origin: Origin | None, run_dir: RunDir, *, is_warm: bool) -> list[Callback]:
@@ -179,11 +181,14 @@ def _run(training: Training, manifest: RunManifest) -> tuple[dict[str, float], f
     Test metrics are those of the best checkpoint.
     """
     trainer = training.trainer
+    done = 0 if training.checkpoint is None else num_steps(training.checkpoint)
+    manifest.note_start(config=training.config_path.name, step=done)
     trainer.fit(training.model, datamodule=training.data, ckpt_path=training.checkpoint)
     results = {name: value.item() for name, value in trainer.callback_metrics.items()}
     objective = _best_score(trainer)
     manifest.add_results(results)
-    manifest.set_objective(objective)
+    mode = getattr(trainer.checkpoint_callback, "mode", "min")
+    manifest.set_objective(objective, higher_is_better=mode == "max")
     if training.config["test"] and _has(training.data, "test"):
         best = "best" if _best_path(trainer) else None
         # Fast runs keep no checkpoint; the test is of the weights as they are.
@@ -223,12 +228,9 @@ def summarize(training: Training, results: Mapping[str, float], seconds: float) 
     lines += [
         (topic, _relative(path)) for topic, path in places.items() if path.name and path.exists()
     ]
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="bold")
-    table.add_column(overflow="fold")
-    for line in lines:
-        table.add_row(*line)
-    Console().print(table)
+    width, console = max(len(topic) for topic, _ in lines) + 2, Console()
+    for topic, text in lines:  # paths stay in one piece, to be copied
+        console.print(Text.assemble((topic.ljust(width), "bold"), text), soft_wrap=True)
 
 
 def _main_metrics(results: Mapping[str, float], phase: Phase) -> list[str]:

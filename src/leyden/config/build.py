@@ -105,7 +105,7 @@ def plain_config(config: DictConfig) -> dict[str, Any]:
     return {str(key): value for key, value in plain.items()}
 
 
-def save_config(config: DictConfig, path: Path) -> dict[str, Any]:
+def save_config(config: DictConfig, path: Path) -> Path:
     """Write the configuration with everything resolved.
 
     Args:
@@ -113,11 +113,11 @@ def save_config(config: DictConfig, path: Path) -> dict[str, Any]:
         path: The file to write; its folder is made. If it exists, ``-2`` and so on is added.
 
     Returns:
-        The configuration as plain containers.
+        The file that was written.
     """
-    plain = plain_config(config)
     path.parent.mkdir(parents=True, exist_ok=True)
     names = chain([path.stem], (f"{path.stem}-{number}" for number in count(2)))
     path = next(path.with_stem(name) for name in names if not path.with_stem(name).exists())
-    path.write_text(OmegaConf.to_yaml(OmegaConf.create(plain)), encoding="utf-8")
-    return plain
+    plain = OmegaConf.create(plain_config(config))
+    path.write_text(OmegaConf.to_yaml(plain), encoding="utf-8")
+    return path

@@ -84,16 +84,17 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     return [*texts[:_SHOWN], f"and {more} more"] if more > 0 else texts
 
 
-def load_saved_config(run: RunDir) -> DictConfig:
-    """Read the configuration with which a run was last started.
+def load_saved_config(run: RunDir, name: str | None = None) -> DictConfig:
+    """Read a configuration with which a run was started.
 
     Args:
         run: The run; if its folder was moved, so are the paths in the configuration.
+        name: The file, of those in its ``config`` folder; that of the last start if ``None``.
 
     Raises:
         ResumeError: If there is none, or it cannot be read.
     """
-    paths = _saved(run)
+    paths = [path for path in _saved(run) if name in (None, path.name)]
     if not paths:
         raise ResumeError(
             f"Expected the configuration of the run in {str(run.config_dir)!r}, but there is none. "

@@ -187,7 +187,8 @@ class _Seen:
         for _, tensor in tensors_of(output):
             if tensor.is_floating_point() and tensor.numel():
                 self._numbers[name] = _numbers(tensor)
-                if not self.outputs and (found := find_nonfinite_tensor("output", {name: tensor})):
+                found = find_nonfinite_tensor("output", {name: tensor}, with_masks=True)
+                if not self.outputs and found is not None:
                     self.outputs, self.rows = [found], bad_rows_of(tensor)
 
 

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
+from leyden.introspect import is_mask
+
 __all__ = ["BadRow", "bad_rows_of", "find_bad_rows", "tensors_of"]
 
 _MOST = 100  # rows that are listed
@@ -65,7 +67,7 @@ def bad_rows_of(tensor: Tensor) -> list[int]:
     """List the places along the first axis with values that are NaN or infinite.
 
     Args:
-        tensor: Of any shape and type.
+        tensor: Of any shape and type; a mask of zeros and -Inf has none.
     """
     if tensor.ndim == 0 or not (tensor.is_floating_point() or tensor.is_complex()):
         return []
@@ -73,7 +75,7 @@ def bad_rows_of(tensor: Tensor) -> list[int]:
         return []
     is_bad = ~torch.isfinite(tensor.detach())
     rows: list[int] = is_bad.reshape(len(tensor), -1).any(1).nonzero().flatten().tolist()
-    return rows
+    return [] if rows and is_mask(tensor) else rows
 
 
 def tensors_of(batch: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:

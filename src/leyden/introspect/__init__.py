@@ -21,6 +21,7 @@ from leyden.introspect.nonfinite import (
     NonFinite,
     find_nonfinite,
     find_nonfinite_tensor,
+    is_mask,
 )
 from leyden.introspect.norms import Norm, Scope, norms
 from leyden.introspect.over_data import (
@@ -63,6 +64,7 @@ __all__ = [
     "gradient_sums",
     "gradients",
     "histograms",
+    "is_mask",
     "norms",
     "stored_gradients",
     "sums",

@@ -1,6 +1,7 @@
 """Where in a step the first value is that is not finite."""
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -9,12 +10,14 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from leyden.introspect.layers import find_layers, find_parameters
+from leyden.introspect.layers import ROOT, find_layers, find_parameters
 from leyden.introspect.look import watching
 from leyden.introspect.step import Loss, compute_loss, stepping, to_device
 from leyden.introspect.tensors import dense, to_host
 
-__all__ = ["NonFinite", "find_nonfinite", "find_nonfinite_tensor"]
+__all__ = ["NonFinite", "find_nonfinite", "find_nonfinite_tensor", "is_mask"]
+
+_NEVER_MASKS = ("weight", "loss", "output gradient", "weight gradient")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +58,12 @@ def find_nonfinite(
     """Make a step and find the first tensor in it with a value that is not finite.
 
     Looked at are, in this order, weights and buffers, the batch, what goes into each layer and
-    what comes out of it as the model calls them, the loss, and gradients as they are computed. The
-    model and the random generators are left as they were.
+    what comes out of each part as the model calls them, the loss, and gradients as they are
+    computed. The model and the random generators are left as they were.
+
+    -Inf is what masks are made of: what is to be left out of a softmax. It counts where nothing
+    takes it away again: if a value that is NaN or +Inf follows, or a loss or gradient that is not
+    finite, with no layer in between whose output is finite; and never in a mask of zeros and -Inf.
 
     Args:
         model: The model.
@@ -96,7 +103,7 @@ def find_nonfinite(
             _on_gradient(one, notes, "weight gradient", name) for name, one in sources.items()
         ]
         try:
-            with watching(layers, notes.see_output):
+            with watching(_parts_of(model), notes.see_output):
                 found = compute_loss(model, batch, loss, batch_index)
             notes.add("loss", {"": found})
             torch.autograd.grad(found, list(sources.values()), allow_unused=True)
@@ -106,12 +113,15 @@ def find_nonfinite(
     return notes.first()
 
 
-def find_nonfinite_tensor(where: str, tensors: Mapping[str, Tensor]) -> NonFinite | None:
+def find_nonfinite_tensor(
+    where: str, tensors: Mapping[str, Tensor], *, with_masks: bool = False
+) -> NonFinite | None:
     """Find the first of several tensors with a value that is not finite.
 
     Args:
         where: What the tensors are.
         tensors: Tensors of any shapes by name.
+        with_masks: Whether tensors may hold -Inf, as masks and what was masked do.
 
     Returns:
         The tensor; ``None`` if all values are finite.
@@ -124,7 +134,54 @@ def find_nonfinite_tensor(where: str, tensors: Mapping[str, Tensor]) -> NonFinit
     """
     notes = _Notes()
     notes.add(where, tensors)
-    return notes.first()
+    for note in notes.counted():
+        if note.is_broken or (note.num_down and not with_masks):
+            return note.finding
+    return None
+
+
+def is_mask(tensor: Tensor) -> bool:
+    """Say whether a tensor is a mask to be added to scores: of zeros and -Inf, and nothing else.
+
+    Args:
+        tensor: Of any shape.
+
+    Example:
+        >>> is_mask(torch.tensor([0.0, -torch.inf])), is_mask(torch.tensor([1.0, -torch.inf]))
+        (True, False)
+    """
+    notes = _Notes()
+    notes.add_one("", "", tensor)
+    return any(note.is_mask for note in notes.counted())
+
+
+@dataclass(frozen=True, slots=True)
+class _Note:
+    """How many values of a tensor are of what kind."""
+
+    where: str
+    name: str
+    num_values: int
+    num_nan: int
+    num_up: int  # +Inf
+    num_down: int  # -Inf
+    num_zero: int
+
+    @property
+    def is_broken(self) -> bool:
+        is_down = self.num_down and self.where in _NEVER_MASKS
+        return bool(self.num_nan or self.num_up or is_down)
+
+    @property
+    def is_mask(self) -> bool:
+        return bool(
+            self.num_down and self.num_zero and self.num_down + self.num_zero == self.num_values
+        )
+
+    @property
+    def finding(self) -> NonFinite:
+        num_inf = self.num_up + self.num_down
+        return NonFinite(self.where, self.name, self.num_nan, num_inf, self.num_values)
 
 
 class _Notes:
@@ -142,8 +199,10 @@ class _Notes:
     def add_one(self, where: str, name: str, tensor: Tensor) -> None:
         if tensor.is_floating_point() or tensor.is_complex():
             values = dense(tensor)
+            real = values.abs() if values.is_complex() else values
+            kinds = (values.isnan(), real == math.inf, real == -math.inf, real == 0)
             self._tensors.append((where, name, values.numel()))
-            self._counts.append(torch.stack([values.isnan().sum(), values.isinf().sum()]))
+            self._counts.append(torch.stack([kind.sum() for kind in kinds]))
 
     def see_output(self, name: str, _layer: nn.Module, output: Any) -> None:
         for _, tensor in _parts(output):
@@ -151,12 +210,26 @@ class _Notes:
             if tensor.requires_grad:
                 _on_gradient(tensor, self, "output gradient", name)
 
+    def counted(self) -> Iterator[_Note]:
+        for facts, counts in zip(self._tensors, to_host(self._counts), strict=True):
+            yield _Note(*facts, *map(int, counts))
+
     def first(self) -> NonFinite | None:
-        for facts, (num_nan, num_inf) in zip(self._tensors, to_host(self._counts), strict=True):
-            if num_nan or num_inf:
-                where, name, num_values = facts
-                return NonFinite(where, name, int(num_nan), int(num_inf), num_values)
+        """Find where it began, which may be with a -Inf that only later breaks something."""
+        suspect: _Note | None = None
+        for note in self.counted():
+            if note.is_broken:
+                return (suspect or note).finding
+            if note.num_down and not note.is_mask:
+                suspect = suspect or note
+            elif note.where == "output":
+                suspect = None  # what was -Inf before it did no harm
         return None
+
+
+def _parts_of(model: nn.Module) -> dict[str, nn.Module]:
+    """List all parts of a model, for what goes wrong between the layers of one comes out of it."""
+    return {name or ROOT: part for name, part in model.named_modules()}
 
 
 def _on_gradient(tensor: Tensor, notes: _Notes, where: str, name: str) -> Any:

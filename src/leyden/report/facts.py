@@ -70,6 +70,7 @@ def describe_run(facts: Mapping[str, Any]) -> str:
     """
     timings = facts.get("timings", {})
     rows = {
+        "name": facts.get("name"),
         "status": status_of(facts),
         "command": shlex.join(map(str, facts.get("command", []))),
         "started": _moment(timings.get("start")),

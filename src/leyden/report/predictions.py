@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 from sklearn.metrics import roc_auc_score, roc_curve
@@ -11,7 +12,7 @@ from leyden.errors import DataError
 from leyden.report.figures import INK, PALETTE, make_grid, style_axes
 from leyden.types import Array
 
-__all__ = ["draw_batch_predictions", "draw_roc", "draw_threshold"]
+__all__ = ["draw_batch_predictions", "draw_calibration", "draw_roc", "draw_threshold"]
 
 _COLOURS = (PALETTE["train"], PALETTE["val"])  # of class 0, of class 1
 
@@ -33,8 +34,55 @@ def draw_threshold(scores: ArrayLike, targets: ArrayLike, threshold: float = 0.5
     Raises:
         DataError: If these are not as many targets, of two classes, as scores.
     """
-    scores, targets = _check(scores, targets)
     figure, (ax,) = make_grid(1, columns=1, pane_size=(7.0, 3.6))
+    _draw_scores(ax, *_check(scores, targets), threshold)
+    figure.legend(loc="outside lower center", ncols=3, fontsize=8, labelcolor=INK, edgecolor="none")
+    return figure
+
+
+def draw_calibration(
+    scores: ArrayLike,
+    targets: ArrayLike,
+    *,
+    curve: tuple[ArrayLike, ArrayLike],
+    threshold: float,
+    before: float | None = None,
+    metric: str = "metric",
+) -> Figure:
+    """Draw how good every threshold is, above the scores that it divides.
+
+    Args:
+        scores: See ``draw_threshold``; any scores, not only probabilities.
+        targets: Likewise.
+        curve: Thresholds, and the metric at each, both ``(thresholds,)``.
+        threshold: The one that was chosen.
+        before: The one that was used until then, if there was one.
+        metric: What the metric is called.
+
+    Returns:
+        A figure with a canvas of its own and two panes, over the same thresholds.
+
+    Raises:
+        DataError: See ``draw_threshold``.
+    """
+    figure, (upper, lower) = make_grid(2, columns=1, pane_size=(7.0, 3.2))
+    thresholds, values = map(np.asarray, curve)
+    at = int(np.abs(thresholds - threshold).argmin())
+    upper.plot(thresholds, values, color=PALETTE["val"], linewidth=1.8, label=metric)
+    upper.plot(thresholds[at], values[at], "o", color=PALETTE["test"], markersize=8, label="best")
+    if before is not None:
+        upper.axvline(before, color=INK, linestyle=":", label=f"before {before:.4g}")
+    style_axes(upper, f"{metric} at every threshold", x="threshold", y=metric)
+    _draw_scores(lower, *_check(scores, targets), threshold)
+    low, high = lower.get_xlim()
+    limits = min(low, thresholds[0]), max(high, thresholds[-1])
+    upper.set_xlim(limits)
+    lower.set_xlim(limits)
+    figure.legend(loc="outside lower center", ncols=3, fontsize=8, labelcolor=INK, edgecolor="none")
+    return figure
+
+
+def _draw_scores(ax: Axes, scores: Array, targets: Array, threshold: float) -> None:
     for label in (0, 1):
         own = scores[targets == label]
         right = int(((own > threshold) == bool(label)).sum())
@@ -44,11 +92,9 @@ def draw_threshold(scores: ArrayLike, targets: ArrayLike, threshold: float = 0.5
         ax.plot(own, height, ".", color=_COLOURS[label], markersize=4, alpha=0.7, label=name)
     ax.axvline(threshold, color="black", linewidth=2.5, label=f"threshold {threshold:.4g}")
     style_axes(ax, "predictions", x="score of class 1")
-    ax.set_xlim(-0.02, 1.02)
+    ax.set_xlim(min(-0.02, float(scores.min())), max(1.02, float(scores.max())))
     ax.set_ylim(-0.05, 1.05)
     ax.set_yticks([])
-    figure.legend(loc="outside lower center", ncols=3, fontsize=8, labelcolor=INK, edgecolor="none")
-    return figure
 
 
 def draw_roc(scores: ArrayLike, targets: ArrayLike) -> Figure:

@@ -71,6 +71,16 @@ class RunDir:
         """What the model gave for rows of data: ``<time>/<step>/`` for each evaluation."""
         return self.path / "evaluation"
 
+    @property
+    def calibration_path(self) -> Path:
+        """The threshold and the sets that were found from stored predictions."""
+        return self.path / "calibration.json"
+
+    @property
+    def calibration_figure_path(self) -> Path:
+        """The figure of how the threshold was found."""
+        return self.path / "calibration.png"
+
 
 def claim_dir(parent: Path, name: str) -> Path:
     """Make a new folder that no other process gets, however many start at once.

@@ -18,6 +18,7 @@ from leyden.errors import DataError, MissingPathError
 from leyden.files import replacing
 from leyden.runs.hardware import hardware_info, versions
 from leyden.runs.layout import RunDir
+from leyden.runs.naming import encode_best
 
 __all__ = ["RunManifest", "RunStatus", "read_manifest"]
 
@@ -73,11 +74,12 @@ class RunManifest:
         parents: Sequence[Mapping[str, Any]] = (),
         debug: str | None = None,
     ) -> None:
-        self._path = run.manifest_path
+        self._path, self._name = run.manifest_path, run.path.absolute().name
         self._command = list(sys.argv if command is None else command)
         self._config_digest, self._seeds = config_digest, dict(seeds or {})
         self._parents, self._debug = [dict(parent) for parent in parents], debug
         self._facts: dict[str, Any] = {}
+        self._began: dict[str, Any] = {}
         self._clock = 0.0
 
     def __enter__(self) -> Self:
@@ -118,14 +120,29 @@ class RunManifest:
         }
         self._write()
 
-    def set_objective(self, value: SupportsFloat | None) -> None:
-        """Keep the one number by which runs of a sweep are compared.
+    def set_objective(self, value: SupportsFloat | None, *, higher_is_better: bool = False) -> None:
+        """Keep the one number by which runs of a sweep are compared, also in the run's name.
 
         Args:
             value: The number; NaN and the infinities are kept as ``null``.
+            higher_is_better: Which way it is.
         """
         number = math.nan if value is None else float(value)
         self._facts["objective"] = number if math.isfinite(number) else None
+        if math.isfinite(number):
+            direction = "max" if higher_is_better else "min"
+            self._facts["name"] = f"{self._name}__{direction}{encode_best(number)}"
+        self._write()
+
+    def note_start(self, *, config: str, step: int) -> None:
+        """Keep what this start began with.
+
+        Args:
+            config: The file of its configuration.
+            step: How many optimizer steps were made before it.
+        """
+        self._began = {"config": config, "step": step}
+        self._facts["starts"][-1] = self._this_start()
         self._write()
 
     def set_code(self, facts: Mapping[str, Any]) -> None:
@@ -141,6 +158,7 @@ class RunManifest:
     def _new_facts(self) -> dict[str, Any]:
         return {
             "version": _VERSION,
+            "name": self._name,
             "status": RunStatus.RUNNING.value,
             "command": self._command,
             "config_digest": self._config_digest,
@@ -166,6 +184,7 @@ class RunManifest:
             "end": timings["end"],
             "status": facts["status"],
             "code": (facts["code"] or {}).get("folder"),
+            **self._began,
         }
 
     def _write(self) -> None:

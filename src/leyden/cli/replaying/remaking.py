@@ -11,11 +11,11 @@ from omegaconf import OmegaConf, open_dict
 
 from leyden.callbacks import FlightRecorder
 from leyden.cli import training
+from leyden.cli.past_starts import PastStart
 from leyden.cli.start import Origin
-from leyden.config import load_saved_config
 from leyden.errors import ConfigError
 from leyden.incidents import quiet_lightning
-from leyden.runs import RunDir, relocate
+from leyden.runs import relocate
 
 __all__ = ["made_again"]
 
@@ -31,13 +31,13 @@ class made_again:  # noqa: N801 - used like a function
     """Make a run again in a folder that is removed afterwards, until a callback ends it.
 
     Args:
-        run: The run.
+        start: The start of the run, with whose configuration it is made.
         checkpoint: What to go on from; ``None`` for its beginning.
         callback: Ends it.
     """
 
-    def __init__(self, run: RunDir, checkpoint: Path | None, callback: Callback) -> None:
-        self._run, self._checkpoint, self._callback = run, checkpoint, callback
+    def __init__(self, start: PastStart, checkpoint: Path | None, callback: Callback) -> None:
+        self._start, self._checkpoint, self._callback = start, checkpoint, callback
         self._folder = TemporaryDirectory(prefix="leyden-replay-")
 
     def __enter__(self) -> training.Training:
@@ -52,14 +52,14 @@ class made_again:  # noqa: N801 - used like a function
 
     def _make(self) -> training.Training:
         scratch = Path(self._folder.name).resolve()
-        saved = OmegaConf.to_container(load_saved_config(self._run))
-        config = OmegaConf.create(relocate(saved, self._run.path.absolute(), scratch))
+        run = self._start.run
+        config = OmegaConf.create(relocate(self._start.load_config(), run.path.absolute(), scratch))
         with open_dict(config):
             config.tracking = {}
             config.run_dir, config.resume, config.retrain = str(scratch), None, False
             config.trainer.enable_progress_bar = False
             config.trainer.enable_model_summary = False
-        origin = None if self._checkpoint is None else Origin(self._checkpoint, self._run)
+        origin = None if self._checkpoint is None else Origin(self._checkpoint, run)
         with quiet_lightning(), warnings.catch_warnings():
             for message in _EXPECTED:
                 warnings.filterwarnings("ignore", message)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from leyden.cli.past_starts import PastStart, start_of_step
 from leyden.cli.replaying.checkpoints import find_checkpoint
 from leyden.cli.replaying.remaking import made_again
 from leyden.cli.replaying.steps import StepCatcher, StopBeforeTraining
@@ -43,6 +44,8 @@ def replay_run(
     incident = _find_incident(run, step)
     rows = _training_rows(run, incident)
     _check_step(run, rows, step, until)
+    start = start_of_step(run, step)
+    start.check_until(until)
     is_kept = incident is not None and incident.facts["is_reproduced"] and until is None
     if source == "incident" or (source == "auto" and is_kept):
         if incident is None:
@@ -50,8 +53,8 @@ def replay_run(
                 f"Expected an incident at step {step} in {str(run.path)!r}, but there is none. "
                 "Pass source='checkpoint'."
             )
-        return _replay_incident(run, incident, rank)
-    return _replay_from_checkpoint(run, rows, incident, step, until)
+        return _replay_incident(start, incident, rank)
+    return _replay_from_checkpoint(start, rows, incident, step, until)
 
 
 def _check_arguments(run: RunDir, step: int, until: int | None) -> None:
@@ -95,22 +98,22 @@ def _check_step(run: RunDir, rows: Sequence[dict[str, Any]], step: int, until: i
         raise ConfigError(f"Expected `until` to be at most {last + 1}, but got {until}.")
 
 
-def _replay_incident(run: RunDir, incident: Incident, rank: int | None) -> Replay:
+def _replay_incident(start: PastStart, incident: Incident, rank: int | None) -> Replay:
     """Have the run make its module, and nothing else."""
     stop = StopBeforeTraining()
-    with made_again(run, None, stop) as made:
+    with made_again(start, None, stop) as made:
         module = made.model
     return replay_incident(incident, module, rank=rank)
 
 
 def _replay_from_checkpoint(
-    run: RunDir,
+    start: PastStart,
     rows: Sequence[dict[str, Any]],
     incident: Incident | None,
     step: int,
     until: int | None,
 ) -> Replay:
-    target = None if until is not None else _position(rows, incident, step)
+    run, target = start.run, None if until is not None else _position(rows, incident, step)
     checkpoint = find_checkpoint(run, step, before=target)
     if checkpoint is None and read_manifest(run.manifest_path).get("parents"):
         raise ResumeError(
@@ -118,21 +121,21 @@ def _replay_from_checkpoint(
             "is none, and the run did not begin from nothing. Have more of them kept: "
             "callbacks.resume.keep=..."
         )
+    start.check_checkpoint(checkpoint)
     catcher = StepCatcher(target, until)
-    with made_again(run, checkpoint, catcher):
+    with made_again(start, checkpoint, catcher):
         pass
-    start = "the beginning of the run" if checkpoint is None else f"checkpoint {checkpoint.name}"
+    place = "the beginning of the run" if checkpoint is None else f"checkpoint {checkpoint.name}"
     if catcher.found is None:
         raise ResumeError(
-            f"Expected the run to come to step {until or step} again from {start}, but it ended "
+            f"Expected the run to come to step {until or step} again from {place}, but it ended "
             "before. Replay it with the data and the code that it was made with."
         )
     found = catcher.found
-    found.start = start
+    found.start = place
     losses = {(row["epoch"], row["batch"]): row["loss"] for row in rows}
     if incident is not None:
-        place = incident.facts["epoch"], incident.facts["batch"]
-        losses[place] = float(incident.facts["loss"])
+        losses[incident.facts["epoch"], incident.facts["batch"]] = float(incident.facts["loss"])
     found.made = tuple(
         MadeStep(*facts, recorded=losses.get((facts[1], facts[2]))) for facts in catcher.facts()
     )

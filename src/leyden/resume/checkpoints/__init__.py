@@ -4,6 +4,7 @@ from leyden.resume.checkpoints.best_files import files_of, overwrite_later_files
 from leyden.resume.checkpoints.checkpoint_file import (
     digest_path_of,
     load,
+    num_steps,
     save,
     sync_folder,
     verify,
@@ -23,6 +24,7 @@ __all__ = [
     "files_of",
     "latest_checkpoint",
     "load",
+    "num_steps",
     "overwrite_later_files",
     "save",
     "sync_folder",

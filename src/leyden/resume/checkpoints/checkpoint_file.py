@@ -13,7 +13,7 @@ from leyden.errors import MissingPathError, ResumeError
 from leyden.files import replacing
 from leyden.resume.checkpoints.plain import as_it_was
 
-__all__ = ["digest_path_of", "load", "save", "sync_folder", "verify"]
+__all__ = ["digest_path_of", "load", "num_steps", "save", "sync_folder", "verify"]
 
 _CHUNK = 1 << 20  # bytes hashed and written at a time, without the interpreter's lock
 _END, _END_SIZE = b"PK\x05\x06", 22  # the last record of a zip archive, as torch writes it
@@ -130,6 +130,16 @@ def load(path: str | os.PathLike[str]) -> dict[str, Any]:
     except _UNREADABLE as error:
         # What a damaged archive makes torch raise, or one of something else than a dict us.
         raise ResumeError(_not_a_checkpoint(path, "it is no checkpoint, or damaged")) from error
+
+
+def num_steps(path: Path) -> int:
+    """Say how many optimizer steps were made when a good checkpoint was written.
+
+    Args:
+        path: The checkpoint, of which no more is read than is needed for that.
+    """
+    facts = torch.load(path, weights_only=True, map_location="cpu", mmap=True)
+    return int(facts["global_step"])
 
 
 def _missing(path: Path) -> MissingPathError:
