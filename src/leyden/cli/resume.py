@@ -14,11 +14,9 @@ from leyden.cli import training
 from leyden.cli.command import Commands, add_command
 from leyden.cli.folders import leave_if_done
 from leyden.cli.start import Origin, find_origin
-from leyden.cli.train import exit_code, prepare_process
+from leyden.cli.train import answer, exit_code, prepare_process
 from leyden.config import (
-    conf_dir,
     dotted_keys,
-    explain,
     explain_unknown_key,
     load_saved_config,
     plain_config,
@@ -76,11 +74,10 @@ def run_resume(arguments: argparse.Namespace) -> int:
     except (KeyboardInterrupt, SystemExit) as exit_:
         return exit_code(exit_)
     except Exception as error:
-        line = explain(error, conf_dir(), "train")
-        if line is None or os.environ.get("HYDRA_FULL_ERROR") == "1":
+        code = None if os.environ.get("HYDRA_FULL_ERROR") == "1" else answer(error)
+        if code is None:
             raise
-        print(line, file=sys.stderr)
-        return 2
+        return code
     return 0
 
 

@@ -17,12 +17,13 @@ from omegaconf import DictConfig, open_dict
 
 from leyden.cli import training
 from leyden.cli.folders import NEVER, HandedOn, typed_overrides
+from leyden.cli.ranks import RanksFailed
 from leyden.cli.start import Origin, find_origin, newest_checkpoint
 from leyden.cli.sweep import Sweep, take_open_sweep
 from leyden.config import conf_dir, config_digest, explain, plain_config, register_resolvers
 from leyden.runs import RunDir, RunStatus, read_manifest, run_of
 
-__all__ = ["exit_code", "main", "prepare_process"]
+__all__ = ["answer", "exit_code", "main", "prepare_process"]
 
 _CONFIG = "train"
 _FULL_ERROR = "HYDRA_FULL_ERROR"
@@ -36,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Hydra overrides and options; those of the process if ``None``.
 
     Returns:
-        The exit code: 0, 1 if a job of a sweep failed, 2 for a user's slip, 130 after Ctrl-C, 143
+        The exit code: 0, 1 if a job of a sweep or a process of a run failed, 2 for a user's slip, 130 after Ctrl-C, 143
         after SIGTERM.
     """
     prepare_process()
@@ -49,11 +50,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, SystemExit) as exit_:
         return exit_code(exit_)
     except Exception as error:
-        line = explain(error, conf_dir(), _CONFIG)
-        if wants_traceback or line is None:
+        code = None if wants_traceback else answer(error)
+        if code is None:
             raise
+        return code
+
+
+def answer(error: Exception) -> int | None:
+    """Tell a user in a line what went wrong.
+
+    Args:
+        error: What ended a run.
+
+    Returns:
+        The exit code, 2 for a slip; ``None`` if the error is a bug of which nothing was told.
+    """
+    line = _explain(error)
+    if line is not None:
         print(line, file=sys.stderr)
-        return 2
+        return 1 if isinstance(error, RanksFailed) else 2
+    return None
+
+
+def _explain(error: Exception) -> str | None:
+    return str(error) if isinstance(error, RanksFailed) else explain(error, conf_dir(), _CONFIG)
 
 
 def prepare_process() -> None:
@@ -61,6 +81,7 @@ def prepare_process() -> None:
     register_resolvers()
     # Lightning reads a torch class that torch has deprecated; nothing for a user to change.
     warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)`", FutureWarning)
+    warnings.filterwarnings("ignore", r"torch.distributed.nn.functional.all_gather is deprecated")
     # The folder of checkpoints is shared with `ExactResume`, on purpose.
     warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
 
@@ -198,7 +219,7 @@ def _train_job(config: DictConfig, command: Sequence[str]) -> float | None:
             return facts.get("objective")
         return training.train(config, command, origin=_origin_of_job(config, run), is_job=True)
     except Exception as error:  # noqa: BLE001 - the other jobs go on
-        line = explain(error, conf_dir(), _CONFIG)
+        line = _explain(error)
         if line is None:
             _log.exception("job %s failed", number)
         else:
