@@ -1,6 +1,7 @@
 """Runs on two real processes: what they come to, how they end, and that they all end."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -170,7 +171,9 @@ def start(workplace: Path) -> "subprocess.Popen[bytes]":
     long = [part for part in TINY if "epochs" not in part and "stopping" not in part]
     script = Path(__file__).parents[2] / "train.py"
     overrides = [*long, *TWO, "trainer.max_epochs=100000"]
-    process = subprocess.Popen([sys.executable, str(script), *overrides])
+    known = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, known))}
+    process = subprocess.Popen([sys.executable, str(script), *overrides], env=environment)
     while not list(workplace.rglob("batches.parquet")):
         assert process.poll() is None
         with pytest.raises(subprocess.TimeoutExpired):
