@@ -16,6 +16,8 @@ from leyden.cli.folders import leave_if_done
 from leyden.cli.start import Origin, find_origin
 from leyden.cli.train import answer, exit_code, prepare_process
 from leyden.config import (
+    Sources,
+    check_config,
     dotted_keys,
     explain_unknown_key,
     load_saved_config,
@@ -115,4 +117,5 @@ def _configure(origin: Origin, run: RunDir, overrides: Sequence[str]) -> DictCon
     assert isinstance(merged, DictConfig)  # noqa: S101 - of two of them
     OmegaConf.update(merged, "resume", str(origin.checkpoint))
     OmegaConf.update(merged, "retrain", value=False)
+    check_config(plain_config(merged), Sources(overrides))
     return merged

@@ -17,10 +17,18 @@ from omegaconf import DictConfig, open_dict
 
 from leyden.cli import training
 from leyden.cli.folders import NEVER, HandedOn, typed_overrides
-from leyden.cli.ranks import RanksFailed
+from leyden.cli.ranks import RanksFailedError
 from leyden.cli.start import Origin, find_origin, newest_checkpoint
 from leyden.cli.sweep import Sweep, take_open_sweep
-from leyden.config import conf_dir, config_digest, explain, plain_config, register_resolvers
+from leyden.config import (
+    Sources,
+    check_config,
+    conf_dir,
+    config_digest,
+    explain,
+    plain_config,
+    register_resolvers,
+)
 from leyden.runs import RunDir, RunStatus, read_manifest, run_of
 
 __all__ = ["answer", "exit_code", "main", "prepare_process"]
@@ -37,8 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Hydra overrides and options; those of the process if ``None``.
 
     Returns:
-        The exit code: 0, 1 if a job of a sweep or a process of a run failed, 2 for a user's slip, 130 after Ctrl-C, 143
-        after SIGTERM.
+        The exit code: 0, 1 if a job of a sweep or a process of a run failed, 2 for a user's slip,
+        130 after Ctrl-C, 143 after SIGTERM.
     """
     prepare_process()
     command = list(sys.argv)
@@ -68,12 +76,14 @@ def answer(error: Exception) -> int | None:
     line = _explain(error)
     if line is not None:
         print(line, file=sys.stderr)
-        return 1 if isinstance(error, RanksFailed) else 2
+        return 1 if isinstance(error, RanksFailedError) else 2
     return None
 
 
 def _explain(error: Exception) -> str | None:
-    return str(error) if isinstance(error, RanksFailed) else explain(error, conf_dir(), _CONFIG)
+    return (
+        str(error) if isinstance(error, RanksFailedError) else explain(error, conf_dir(), _CONFIG)
+    )
 
 
 def prepare_process() -> None:
@@ -81,7 +91,8 @@ def prepare_process() -> None:
     register_resolvers()
     # Lightning reads a torch class that torch has deprecated; nothing for a user to change.
     warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)`", FutureWarning)
-    warnings.filterwarnings("ignore", r"torch.distributed.nn.functional.all_gather is deprecated")
+    # Lightning calls what torch has deprecated; likewise.
+    warnings.filterwarnings("ignore", r"torch\.distributed\.nn\.functional\.all_gather is")
     # The folder of checkpoints is shared with `ExactResume`, on purpose.
     warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
 
@@ -217,6 +228,7 @@ def _train_job(config: DictConfig, command: Sequence[str]) -> float | None:
         if facts.get("status") == RunStatus.FINISHED:
             print(f"job {number} is finished: {run.path}")
             return facts.get("objective")
+        check_config(plain_config(config), Sources.of(hydra_config))
         return training.train(config, command, origin=_origin_of_job(config, run), is_job=True)
     except Exception as error:  # noqa: BLE001 - the other jobs go on
         line = _explain(error)

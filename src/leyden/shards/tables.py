@@ -1,4 +1,4 @@
-"""Default data for networks of fully connected layers: tables of scikit-learn, packed into shards."""
+"""Default data for fully connected networks: tables of scikit-learn, packed into shards."""
 
 from pathlib import Path
 

@@ -28,9 +28,7 @@ def main() -> int:
     try:
         config, origin = task.read()
         ready = training.prepare(config, origin)
-        training.fit_and_test(
-            ready, lambda outcome: rank or task.write_outcome(asdict(outcome))
-        )
+        training.fit_and_test(ready, lambda outcome: rank or task.write_outcome(asdict(outcome)))
     except (KeyboardInterrupt, SystemExit) as exit_:
         return exit_code(exit_)
     except Exception as error:  # noqa: BLE001 - told to the process that started this one

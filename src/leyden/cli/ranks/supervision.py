@@ -8,23 +8,24 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from leyden.cli.ranks.task import RankTask
 from leyden.errors import ConfigError
 
-__all__ = ["RanksFailed", "run_ranks"]
+__all__ = ["RanksFailedError", "run_ranks"]
 
 _PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 _GRACE = 15.0  # seconds that the others have when a process has ended before them
 _GRACE_AT_ONCE = 5.0  # likewise, after a second signal
 
 
-class RanksFailed(RuntimeError):
+class RanksFailedError(RuntimeError):
     """A process of a run ended by a bug, or was killed; what is known of it is printed."""
 
 
@@ -49,7 +50,7 @@ def run_ranks(task: RankTask, count: int) -> None:
 
     Raises:
         ConfigError: If one of them ended by a slip of the user's.
-        RanksFailed: If one of them ended by a bug, or was killed.
+        RanksFailedError: If one of them ended by a bug, or was killed.
         SystemExit: With 130 or 143, if they were interrupted.
     """
     processes: list[subprocess.Popen[bytes]] = []
@@ -73,7 +74,7 @@ def _start(task: RankTask, count: int) -> Iterator[subprocess.Popen[bytes]]:
         "MASTER_PORT": str(_free_port()),
         "NODE_RANK": "0",
         "WORLD_SIZE": str(count),
-        "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),
+        "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path),
     }
     shared.pop("RANK", None)  # Lightning would believe it
     shared.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // count)))
@@ -81,7 +82,9 @@ def _start(task: RankTask, count: int) -> Iterator[subprocess.Popen[bytes]]:
     for rank in range(count):
         environment = shared | {"LOCAL_RANK": str(rank)}
         # In a group of its own, so that Ctrl-C in a terminal comes from here, and once.
-        yield subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, process_group=0)
+        yield subprocess.Popen(  # noqa: S603 - of ourselves
+            command, env=environment, stdin=subprocess.PIPE, process_group=0
+        )
 
 
 def _free_port() -> int:
@@ -124,10 +127,8 @@ def _wait(processes: Sequence[subprocess.Popen[bytes]], received: Sequence[int])
     ends: list[_End] = []
     deadline: float | None = None
     while len(ends) < len(processes):
-        try:
+        with suppress(queue.Empty):
             ends.append(ended.get(timeout=1.0))
-        except queue.Empty:
-            pass
         if deadline is None and any(end.code != 0 for end in ends):
             deadline = time.monotonic() + _GRACE
         if deadline is None and len(received) > 1:
@@ -151,11 +152,13 @@ def _judge(task: RankTask, ends: Sequence[_End], received: Sequence[int]) -> Non
     cause = min(fallen, key=lambda end: getattr(errors[end.rank], "time", end.time))
     error, which = errors[cause.rank], f"process {cause.rank} of {len(ends)}"
     if error is None:
-        how = f"was ended by {signal.Signals(-cause.code).name}" if cause.code < 0 else (
-            f"ended with exit code {cause.code}"
+        how = (
+            f"was ended by {signal.Signals(-cause.code).name}"
+            if cause.code < 0
+            else (f"ended with exit code {cause.code}")
         )
-        raise RanksFailed(f"Expected all processes of the run to go on, but {which} {how}.")
+        raise RanksFailedError(f"Expected all processes of the run to go on, but {which} {how}.")
     if error.is_slip:
         raise ConfigError(error.text)
     print(error.text, file=sys.stderr, end="")
-    raise RanksFailed(f"{which} failed: {error.text.strip().splitlines()[-1]}")
+    raise RanksFailedError(f"{which} failed: {error.text.strip().splitlines()[-1]}")
