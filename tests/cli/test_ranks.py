@@ -100,9 +100,11 @@ def test_a_task_tells_what_to_train_and_what_came_out(tmp_path: Path) -> None:
     task, origin = RankTask(tmp_path), Origin(tmp_path / "a.ckpt", RunDir(tmp_path / "run"))
     config = {"data": {"class_weights": {0: 1.0, 1: 5.0}}, "name": "x"}
     task.write(config, origin)
-    assert task.read() == (config, origin)
+    read: Any = task.read()
+    assert read == (config, origin)
     task.write(config, None)
-    assert task.read() == (config, None)
+    read = task.read()
+    assert read == (config, None)
     assert (task.read_outcome(), task.read_error(0)) == ({}, None)
     task.write_outcome({"objective": 0.5})
     assert task.read_outcome() == {"objective": 0.5}

@@ -1,5 +1,7 @@
 """What is on the axes of the picture of a sweep, and where its lines go."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -20,8 +22,9 @@ def test_each_choice_has_its_axis_and_the_result_the_last() -> None:
     assert [axis.get_yscale() for axis in axes] == ["log", "linear", "linear", "linear"]
     assert [label.get_text() for label in axes[1].get_yticklabels()] == ["cnn", "mlp"]
     assert axes[2].get_yticks().tolist() == [16.0, 24.0, 32.0]
-    places = [axis.spines["right"].get_position() for axis in axes]
-    assert [place for _, place in places] == pytest.approx([0, 1 / 3, 2 / 3, 1])
+    spines: list[Any] = [axis.spines["right"] for axis in axes]
+    places = [spine.get_position()[1] for spine in spines]
+    assert places == pytest.approx([0, 1 / 3, 2 / 3, 1])
 
 
 def test_a_line_meets_each_axis_at_its_value() -> None:

@@ -25,10 +25,14 @@ def main() -> int:
     for name in ("lightning.pytorch", "lightning.fabric"):  # as the configuration of Hydra has it
         logging.getLogger(name).setLevel(logging.WARNING)
     task, rank = RankTask(Path(sys.argv[1])), int(os.environ["LOCAL_RANK"])
+
+    def tell(outcome: training.Outcome) -> None:
+        if rank == 0:
+            task.write_outcome(asdict(outcome))
+
     try:
         config, origin = task.read()
-        ready = training.prepare(config, origin)
-        training.fit_and_test(ready, lambda outcome: rank or task.write_outcome(asdict(outcome)))
+        training.fit_and_test(training.prepare(config, origin), tell)
     except (KeyboardInterrupt, SystemExit) as exit_:
         return exit_code(exit_)
     except Exception as error:  # noqa: BLE001 - told to the process that started this one
