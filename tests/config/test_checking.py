@@ -52,8 +52,8 @@ WRONG = [
         r"to be 'slow' or 'fast', but got 'fest'\. Did you mean 'fast'\?",
     ),
     (
-        {"siz": 1},
-        r"to have arguments of mine_to_check\.Mine, but got 'siz'\. Did you mean 'size'",
+        {"siize": 1},
+        r"to have arguments of mine_to_check\.Mine, but got 'siize'\. Did you mean 'size'",
     ),
 ]
 

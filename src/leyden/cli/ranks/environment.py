@@ -7,7 +7,7 @@ its own. So leyden starts them, and tells Lightning that they are there.
 
 import torch
 from lightning import Trainer
-from lightning.fabric.plugins.environments import LightningEnvironment
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from omegaconf import DictConfig
 from typing_extensions import override
 
