@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -237,8 +236,6 @@ def test_jobs_of_a_sweep_have_their_processes_and_one_that_fails_leaves_the_othe
 def test_a_slip_of_the_processes_is_one_line(
     workplace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    began = time.monotonic()
-    assert main([*TINY, *TWO, "optimizer.lr=-1"]) == 2
+    assert main([*TINY, *TWO, "trainer.max_epochs=-1"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert "Invalid learning rate" in line
-    assert time.monotonic() - began < 120
+    assert line.startswith("Expected a run of a known number of epochs for the scheduler's 'auto'")

@@ -162,7 +162,10 @@ def test_a_slip_in_a_job_is_a_line_and_a_failed_job(
     assert main(["-m", *TINY, "data.shuffle=rowz,rows"]) == 1
     (sweep,) = sweeps()
     assert [row["status"] for row in rows_of(sweep)] == ["failed", "finished"]
-    assert "job 0 failed: Expected `shuffle` to be the name of a shuffle" in capsys.readouterr().err
+    assert (
+        "job 0 failed: Expected `data.shuffle` to be the name of a shuffle"
+        in capsys.readouterr().err
+    )
 
 
 def test_another_command_is_another_sweep(workplace: Path) -> None:

@@ -182,6 +182,8 @@ def test_a_slip_is_one_line_and_exit_code_2_and_leaves_nothing(
     assert SLIPS[slip] in printed.err
     assert len(printed.err.splitlines()) == 1
     assert runs_in(workplace) == []
+    if "It comes from" in printed.err:  # it was refused before there was anything
+        assert [path.name for path in workplace.iterdir()] == ["nowhere_"]
     files = [path for path in workplace.rglob("*") if path.is_file()]
     assert [path for path in files if "digits" not in str(path)] == []
 

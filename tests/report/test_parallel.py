@@ -50,6 +50,6 @@ def test_the_best_run_is_bold_and_the_others_coloured_by_their_result() -> None:
 def test_equal_values_and_long_names_have_their_places() -> None:
     choices = [{"a.very.long.name.of.a.key": "true", "seed": "1"} for _ in range(2)]
     figure = draw_parallel(choices, [1.0, 1.0])
-    assert figure.axes[0].get_xticklabels()[0].get_text() == "…ng.name.of.a.key"
+    assert figure.axes[0].get_xticklabels()[0].get_text() == "…ong.name.of.a.key"
     for line in figure.axes[0].lines:
         assert np.isfinite(line.get_ydata()).all()

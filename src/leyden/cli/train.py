@@ -20,15 +20,7 @@ from leyden.cli.folders import NEVER, HandedOn, typed_overrides
 from leyden.cli.ranks import RanksFailedError
 from leyden.cli.start import Origin, find_origin, newest_checkpoint
 from leyden.cli.sweep import Sweep, take_open_sweep
-from leyden.config import (
-    Sources,
-    check_config,
-    conf_dir,
-    config_digest,
-    explain,
-    plain_config,
-    register_resolvers,
-)
+from leyden.config import conf_dir, config_digest, explain, plain_config, register_resolvers
 from leyden.runs import RunDir, RunStatus, read_manifest, run_of
 
 __all__ = ["answer", "exit_code", "main", "prepare_process"]
@@ -228,7 +220,6 @@ def _train_job(config: DictConfig, command: Sequence[str]) -> float | None:
         if facts.get("status") == RunStatus.FINISHED:
             print(f"job {number} is finished: {run.path}")
             return facts.get("objective")
-        check_config(plain_config(config), Sources.of(hydra_config))
         return training.train(config, command, origin=_origin_of_job(config, run), is_job=True)
     except Exception as error:  # noqa: BLE001 - the other jobs go on
         line = _explain(error)

@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
+from hydra.core.hydra_config import HydraConfig
 from lightning import LightningDataModule, LightningModule, Trainer, seed_everything
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from omegaconf import DictConfig
@@ -20,9 +21,11 @@ from rich.table import Table
 from leyden.cli.ranks import RankTask, given_ranks, num_ranks, run_ranks
 from leyden.cli.start import Origin, Relocation, WarmStart
 from leyden.config import (
+    Sources,
     build,
     build_data,
     build_group,
+    check_config,
     config_digest,
     plain_config,
     save_config,
@@ -108,6 +111,7 @@ def train(
     with _alone_in(run_dir), ExitStack() as stack:
         if is_job:
             stack.enter_context(manifest)
+            check_config(plain, Sources.of(HydraConfig.get()))
         training = prepare(config, origin)
         stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
         save_config(config, run_dir.config_dir / f"{stamp}.yaml")

@@ -64,6 +64,10 @@ def check_config(config: Mapping[str, Any], sources: Sources) -> None:
         for key, kind in _OWN.items():
             if key in config and not fits(config[key], kind):
                 _refuse(key, kind, config[key])
+        seed = config.get("seed", 0)
+        if seed < 0:
+            problem = f"Expected `seed` to be a whole number from 0, but got {seed!r}."
+            raise _WrongValueError("seed", problem)
         for key in (*(key for key in first if key in config), *config):
             _check(config[key], key)
         _try_out(config)

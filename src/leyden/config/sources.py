@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -26,7 +27,7 @@ class Sources:
     """
 
     overrides: Sequence[str] = ()
-    choices: Mapping[str, str | None] = field(default_factory=dict)
+    choices: Mapping[str, Any] = MappingProxyType({})
     folders: Sequence[Path] = ()
     main: str = "train"
 
