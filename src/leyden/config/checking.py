@@ -61,13 +61,7 @@ def check_config(config: Mapping[str, Any], sources: Sources) -> None:
     """
     first = ("optimizer", "scheduler")  # to which the model's refer
     try:
-        for key, kind in _OWN.items():
-            if key in config and not fits(config[key], kind):
-                _refuse(key, kind, config[key])
-        seed = config.get("seed", 0)
-        if seed < 0:
-            problem = f"Expected `seed` to be a whole number from 0, but got {seed!r}."
-            raise _WrongValueError("seed", problem)
+        _check_own(config)
         for key in (*(key for key in first if key in config), *config):
             _check(config[key], key)
         _try_out(config)
@@ -75,6 +69,15 @@ def check_config(config: Mapping[str, Any], sources: Sources) -> None:
         found = sources.find(wrong.key)
         origin = "" if found is None else f" It comes from {found}."
         raise ConfigError(f"{wrong}{origin}") from None
+
+
+def _check_own(config: Mapping[str, Any]) -> None:
+    for key, kind in _OWN.items():
+        if key in config and not fits(config[key], kind):
+            _refuse(key, kind, config[key])
+    if config.get("seed", 0) < 0:
+        problem = f"Expected `seed` to be a whole number from 0, but got {config['seed']!r}."
+        raise _WrongValueError("seed", problem)
 
 
 class _WrongValueError(Exception):

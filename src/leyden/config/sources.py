@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -27,7 +26,7 @@ class Sources:
     """
 
     overrides: Sequence[str] = ()
-    choices: Mapping[str, Any] = MappingProxyType({})
+    choices: Mapping[str, Any] | None = None
     folders: Sequence[Path] = ()
     main: str = "train"
 
@@ -59,7 +58,7 @@ class Sources:
         """
         for override in reversed(self.overrides):
             name = override.partition("=")[0].lstrip("+~")
-            if name not in self.choices and (
+            if name not in (self.choices or {}) and (
                 key == name or key.startswith((f"{name}.", f"{name}["))
             ):
                 return f"the override {override}"
@@ -73,7 +72,7 @@ class Sources:
 
     def _files(self) -> Iterator[tuple[Path, str]]:
         """List the files that were chosen, the last first, and where what they hold goes."""
-        chosen = [(group, option) for group, option in self.choices.items() if option]
+        chosen = [(group, option) for group, option in (self.choices or {}).items() if option]
         named = [
             (folder / group / f"{option}.yaml", f"{group}.")
             for group, option in chosen
