@@ -248,9 +248,9 @@ def test_jobs_of_submitit_go_on_bit_for_bit(
 
 
 @pytest.mark.slow
-def test_a_search_sees_the_objective_that_train_returns(workplace: Path) -> None:
+def test_a_search_sees_the_objective_that_train_returns(command: Command) -> None:
     pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
-    assert main(SEARCH) == 0
+    assert command("train", *SEARCH) == 0
     (sweep,) = sweeps()
     best = OmegaConf.load(sweep / "optimization_results.yaml")
     objectives = [float(row["objective"]) for row in rows_of(sweep)]
