@@ -36,13 +36,12 @@ def test_every_experiment_is_tried() -> None:
     assert {path.stem for path in (conf_dir() / "experiment").glob("*.yaml")} == BOUNDS.keys()
 
 
-def test_an_experiment_runs_as_it_is(workplace: Path) -> None:
-    metric, bound, _ = BOUNDS["cancer_mlp"]
-    assert result_of("cancer_mlp", metric) > bound
+def test_an_experiment_runs(workplace: Path) -> None:
+    assert 0 <= result_of("cancer_mlp", "test/auroc", "debug=limit") <= 1
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(BOUNDS.keys() - {"cancer_mlp"}))
+@pytest.mark.parametrize("name", BOUNDS)
 def test_an_experiment_learns(workplace: Path, name: str) -> None:
     metric, bound, epochs = BOUNDS[name]
     sign = -1 if bound < 0 else 1
