@@ -1,27 +1,34 @@
 """What a LifecycleModule costs a step, beside a plain LightningModule, and a recorded scalar.
 
 ``python -m benchmarks.lifecycle`` trains the same small network in all of them, in turns and every
-other round backwards, and prints medians of the rounds and of the ratios within each. The plain one
-runs on both sides of the one that overrides nothing, and is compared with itself, too.
+other round backwards, and writes medians of the rounds and of the ratios within each to
+``benchmarks/results/lifecycle.json``. The plain one runs on both sides of the one that overrides
+nothing, and is compared with itself, too.
 """
 
+import json
 import logging
 import time
 import warnings
 from argparse import ArgumentParser
 from functools import partial
+from pathlib import Path
 from statistics import median
 from typing import Any
 
 import torch
-from benchmarks.measuring import take_turns
+from benchmarks.measuring import medians, rounded, take_turns
+from benchmarks.targets import Target
 from lightning import LightningModule, Trainer
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from typing_extensions import override
 
 from leyden.modules import LifecycleModule
+from leyden.runs import hardware_info, versions
 
+RESULTS = Path(__file__).parent / "results" / "lifecycle.json"
+UNTOUCHED = Target(1.02, 1.01, is_limit=True)
 WIDTH = 64
 BATCH_SIZE = 32
 
@@ -122,10 +129,20 @@ def main() -> None:
     figures = take_turns(measures, options.rounds, warms=True)
     sides = zip(figures["plain"], figures["plain again"], strict=True)
     plain = [(before + after) / 2 for before, after in sides]
-    print(f"{'':12} us/step  over plain")
-    for name, values in figures.items():
-        ratio = median(a / b for a, b in zip(values, plain, strict=True))
-        print(f"{name:12} {median(values):7.0f}  {ratio - 1:+10.2%}")
+    ratios = {
+        name: rounded(median(a / b for a, b in zip(values, plain, strict=True)), 4)
+        for name, values in figures.items()
+    }
+    report = {
+        "machine": hardware_info(),
+        "versions": versions(),
+        "rounds": options.rounds,
+        "steps": options.steps,
+        "microseconds_per_step": medians(figures, 4),
+        "ratio_to_plain": {**ratios, "untouched": UNTOUCHED.judge(ratios["untouched"])},
+    }
+    RESULTS.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    print(json.dumps(report["ratio_to_plain"], indent=2))
 
 
 if __name__ == "__main__":

@@ -25,19 +25,20 @@ from leyden.runs import hardware_info, versions
 
 RESULTS = Path(__file__).parent / "results" / "resume.json"
 STEP_SECONDS = 0.020
-RUN_SECONDS = 66.0  # one writing at the default cadence lies in it, beside those at both ends
+CADENCE = 60.0  # seconds from one writing to the next, unless another number is given
+OFTEN = 1.0  # the same, while a writing is timed
+STEPS, SMALL_STEPS = 600, 600
 ROWS = 1_000_000
-ROUNDS = 3
+ROUNDS, SMALL_ROUNDS = 4, 15
 
 
 class Net(LightningModule):
-    """Five million parameters, and a step that takes as long as is asked."""
+    """Five million parameters, or few, and a step that takes as long as is asked."""
 
-    def __init__(self, step_seconds: float) -> None:
+    def __init__(self, step_seconds: float = 0.0, *, is_large: bool = False) -> None:
         super().__init__()
-        self.net = nn.Sequential(
-            nn.Linear(32, 2048), nn.ReLU(), nn.Linear(2048, 2400), nn.Linear(2400, 1)
-        )
+        wide = (nn.Linear(32, 2048), nn.ReLU(), nn.Linear(2048, 2400), nn.Linear(2400, 1))
+        self.net = nn.Sequential(*(wide if is_large else (nn.Linear(32, 1),)))
         self.step_seconds = step_seconds
 
     def training_step(self, batch: Any) -> Tensor:
@@ -78,18 +79,68 @@ def rows(count: int) -> DataLoader[Any]:
 
 
 def cost(folder: Path) -> dict[str, Any]:
-    """Seconds for the same steps without and with the callback, one after the other."""
-    steps = int(RUN_SECONDS / STEP_SECONDS)
-    seconds: dict[str, list[float]] = {"without": [], "with": []}
-    for round_ in range(ROUNDS):
-        for name, made in seconds.items():
-            resume = ExactResume(folder / f"cost-{round_}")
-            callbacks: list[Callback] = [resume] if name == "with" else []
-            began = time.perf_counter()
-            trainer(callbacks, max_steps=steps).fit(Net(STEP_SECONDS), rows(ROWS))
-            made.append(time.perf_counter() - began)
-    ratios = [b / a for a, b in zip(*seconds.values(), strict=True)]
-    return {"steps": steps, "seconds": seconds, "ratio": median(ratios), "must": 1.01}
+    """The share of training that the callback takes: at each step, and whenever it writes.
+
+    A run as a whole varies by more than this share, so that both parts are measured where they are
+    large: beside steps that take no time, and with a writing every second.
+    """
+    step = _difference(
+        lambda: _fit(Net(), SMALL_STEPS, []),
+        lambda: _fit(Net(), SMALL_STEPS, [ExactResume(folder / "small", every_seconds=None)]),
+        SMALL_ROUNDS,
+    )
+    writings: list[int] = []
+
+    def write_often() -> None:
+        resume = Writings(folder / "large", every_seconds=OFTEN)
+        _fit(Net(STEP_SECONDS, is_large=True), STEPS, [resume])
+        writings.append(resume.count)
+
+    seldom = [ExactResume(folder / "seldom", every_seconds=None)]
+    writing = _difference(
+        lambda: _fit(Net(STEP_SECONDS, is_large=True), STEPS, list(seldom)), write_often, ROUNDS
+    )
+    per_step = [seconds / SMALL_STEPS for seconds in step]
+    per_writing = [
+        seconds / (count - 2)  # the first and the last are in both runs
+        for seconds, count in zip(writing, writings[1:], strict=True)
+    ]
+    share = median(per_step) / STEP_SECONDS + median(per_writing) / CADENCE
+    return {
+        "seconds_per_step": per_step,
+        "seconds_per_writing": per_writing,
+        "writings": writings,
+        "ratio": 1 + share,
+        "must": 1.01,
+    }
+
+
+class Writings(ExactResume):
+    """Counts the checkpoints."""
+
+    count = 0
+
+    def on_save_checkpoint(self, *args: Any) -> None:
+        self.count += 1
+        super().on_save_checkpoint(*args)
+
+
+def _fit(model: Net, steps: int, callbacks: list[Any]) -> None:
+    trainer(callbacks, max_steps=steps).fit(model, rows(ROWS))
+
+
+def _difference(less: Callable[[], None], more: Callable[[], None], rounds: int) -> list[float]:
+    """Seconds that the second takes longer than the first; both in turn, once unmeasured."""
+    less()
+    more()
+    found = []
+    for _ in range(rounds):
+        began = time.perf_counter()
+        less()
+        between = time.perf_counter()
+        more()
+        found.append(time.perf_counter() - between - (between - began))
+    return found
 
 
 def restore(folder: Path) -> dict[str, Any]:
@@ -120,9 +171,8 @@ class _At(Callback):
 def _checkpoint(folder: Path, steps: int) -> Path:
     seed_everything(0, verbose=False)
     resume = ExactResume(folder, every_n_steps=steps, every_seconds=None)
-    model = Net(0.0)
-    model.net = nn.Sequential(nn.Linear(32, 1))
-    _quietly(lambda: trainer([resume, _At(steps + 1)], max_epochs=2).fit(model, rows(ROWS)))
+    stop = _At(steps + 1)
+    _quietly(lambda: trainer([resume, stop], max_epochs=2).fit(Net(), rows(ROWS)))
     path = latest_checkpoint(folder)
     if path is None:
         raise RuntimeError("There is no checkpoint to restore.")
@@ -130,8 +180,7 @@ def _checkpoint(folder: Path, steps: int) -> Path:
 
 
 def _first_batch(folder: Path, path: Path) -> float:
-    model, clock = Net(0.0), Clock()
-    model.net = nn.Sequential(nn.Linear(32, 1))
+    model, clock = Net(), Clock()
     resume = ExactResume(folder / "again", every_seconds=None)
     data = rows(ROWS)
     stop = _At(torch.load(path)["global_step"] + 1)

@@ -54,14 +54,6 @@ def test_inspecting_what_is_not_there_is_one_line_and_exit_code_2(
     ]
 
 
-@pytest.mark.parametrize("arguments", [[], ["inspct", "x"], ["inspect"], ["inspect", "x", "--y"]])
-def test_a_wrong_command_line_is_exit_code_2(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str]
-) -> None:
-    assert call(monkeypatch, *arguments) == 2
-    assert "usage: leyden" in capsys.readouterr().err
-
-
 def test_the_version_is_told(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor
 from leyden.cli import main as leyden
 from leyden.cli.train import main
 from leyden.resume import latest_checkpoint, load
-from leyden.resume.lock import FolderLock
+from leyden.resume.checkpoints.lock import FolderLock
 from leyden.runs import RunDir, read_manifest
 from leyden.tracking import read_ledger
 

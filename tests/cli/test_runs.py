@@ -1,8 +1,5 @@
 """``leyden runs``: what is listed, and what two runs disagree in."""
 
-import json
-import platform
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +9,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from leyden.cli import main as leyden
-from leyden.runs import RunDir, RunManifest, list_runs, standing
+from leyden.runs import RunDir, RunManifest, keep_code
 
 Show = Callable[..., tuple[int, str]]
 
@@ -36,20 +33,20 @@ def show(
     return run
 
 
-def make(path: str, results: dict[str, float], config: dict[str, Any] | None = None) -> RunDir:
+def make(
+    path: str,
+    results: dict[str, float],
+    config: dict[str, Any] | None = None,
+    debug: str | None = None,
+) -> RunDir:
     """Make the folder of a finished run."""
     run = RunDir(Path(path))
     run.config_dir.mkdir(parents=True)
     whole = {"seed": 0, "run_dir": path, **(config or {})}
     OmegaConf.save(OmegaConf.create(whole), run.config_dir / "2026-01-01_00-00-00.yaml")
-    with RunManifest(run, command=["train.py"]) as manifest:
+    with RunManifest(run, command=["train.py"], debug=debug) as manifest:
         manifest.add_results(results)
     return run
-
-
-def rewrite(run: RunDir, **facts: Any) -> None:
-    known = json.loads(run.manifest_path.read_text())
-    run.manifest_path.write_text(json.dumps(known | facts))
 
 
 def rows(text: str) -> list[list[str]]:
@@ -84,20 +81,6 @@ def test_runs_are_sorted_by_a_result_and_those_without_come_last(show: Show) -> 
     assert [row[0] for row in rows(text)] == ["day/c"]
 
 
-def test_a_run_that_was_killed_is_not_running(workplace: Path) -> None:
-    code = (
-        "import os, signal; from pathlib import Path; from leyden.runs import *;"
-        "RunManifest(RunDir(Path('run'))).__enter__(); os.kill(os.getpid(), signal.SIGKILL)"
-    )
-    Path("run").mkdir()
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
-    ((run, facts),) = list_runs(workplace)
-    assert facts["status"] == "running"
-    assert standing(facts) == "interrupted"
-    rewrite(run, host=f"not {platform.node()}")  # of which nobody here can say
-    assert standing(list_runs(workplace)[0][1]) == "running"
-
-
 def test_two_runs_are_compared(show: Show) -> None:
     make("one", {"loss": 2.0, "only": 1.0}, {"model": {"filters": [16]}, "seed": 1})
     make("other", {"loss": 1.5}, {"model": {"filters": [16, 32]}, "seed": 1})
@@ -108,6 +91,59 @@ def test_two_runs_are_compared(show: Show) -> None:
     assert ["loss", "2", "1.5", "-0.5"] in found
     assert ["only", "1", "", ""] in found
     assert not any(row[0] == "seed" for row in found)
+
+
+def with_code(run: RunDir, **files: str) -> RunDir:
+    """Give a run the code that its project has now."""
+    for name, text in files.items():
+        Path("project").mkdir(exist_ok=True)
+        Path("project", f"{name}.py").write_text(text)
+    keep_code(run, Path("project"))
+    return run
+
+
+def test_the_code_of_two_runs_is_compared(show: Show) -> None:
+    with_code(make("one", {}), model="a\nb\nc\n", same="x\n")
+    with_code(make("other", {}), model="a\nB\nc\nd\n", new="y\n")
+    Path("project/same.py").unlink()
+    with_code(make("third", {}))
+    code, text = show("one", "other")
+    assert code == 0
+    assert ["model.py", "-1", "+2"] in rows(text)
+    assert ["new.py", "not there", "+1"] in rows(text)
+    assert not any(row[0] == "same.py" for row in rows(text))
+    assert "-b" not in text.splitlines()
+    lines = show("one", "other", "--diff")[1].splitlines()
+    assert {"-b", "+B", "+d", "+y"} <= set(lines)
+    assert ["same.py", "-1", "not there"] in rows(show("one", "third")[1])
+    assert "The code is the same." in show("one", "one")[1]
+
+
+def test_code_that_was_not_kept_is_not_compared(show: Show) -> None:
+    make("one", {})
+    with_code(make("other", {}), model="a\n")
+    assert "The code cannot be compared: one kept none." in show("one", "other")[1]
+
+
+def test_trials_are_hidden_until_they_are_asked_for(show: Show) -> None:
+    make("runs/day/a", {"loss": 2.0})
+    make("runs/day/b", {"loss": 1.0}, debug="fast")
+    make("runs/day/c", {"loss": 1.0}, debug="overfit")
+    _, text = show()
+    assert [row[0] for row in rows(text)] == ["day/a"]
+    assert text.splitlines()[-1] == "2 trials not shown; --all does."
+    found = rows(show("--all")[1])
+    assert [(row[0], row[3]) for row in found] == [
+        ("day/c", "overfit"),
+        ("day/b", "fast"),
+        ("day/a", ""),
+    ]
+
+
+def test_trials_alone_are_named(show: Show) -> None:
+    make("runs/day/a", {}, debug="fast")
+    problem = "Expected `DIR` to hold runs, but found none in 'runs' but a trial. Pass --all.\n"
+    assert show() == (2, problem)
 
 
 def test_runs_of_one_configuration_say_so(show: Show) -> None:
@@ -123,10 +159,11 @@ def test_runs_of_one_configuration_say_so(show: Show) -> None:
         (["empty"], "Expected `DIR` to hold runs, but found none in 'empty'."),
         (["runs", "--sort", "los"], "but got 'los'. Did you mean 'loss'? Known: loss."),
         (["runs", "--metrics", "los"], "but got 'los'. Did you mean 'loss'? Known: loss."),
+        (["runs", "--diff"], "Expected two runs for --diff, but got none."),
         (["a", "b", "c"], "Expected a folder, or two runs, but got 3 paths."),
         (
             ["runs/day/a", "empty"],
-            "Expected `path` to be a run's manifest, but got 'empty/run.json'",
+            "Expected the folder of a run, but got 'empty', which has no run.json.",
         ),
     ],
 )

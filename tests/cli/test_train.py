@@ -130,7 +130,31 @@ def test_nothing_held_out_trains_on_all_and_keeps_the_best_by_training_loss(
 @pytest.mark.parametrize("debug", ["fast", "limit"])
 def test_debug_runs_finish(workplace: Path, debug: str) -> None:
     run = train(workplace, "model=mlp", f"debug={debug}")
+    facts = read_manifest(run.manifest_path)
+    assert (facts["status"], facts["debug"]) == ("finished", debug)
+
+
+def test_the_code_of_a_run_is_kept_unless_nobody_wants_it(workplace: Path) -> None:
+    (workplace / "model.py").write_text("width = 3\n")
+    short = ["model=mlp", "debug=fast"]
+    run = train(workplace, *short)
+    assert (run.path / "code/model.py").read_text() == "width = 3\n"
+    facts = read_manifest(run.manifest_path)
+    assert (facts["code"]["folder"], facts["code"]["num_files"]) == ("code", 1)
+    other = train(workplace, *short, "code_dir=null")
+    assert read_manifest(other.manifest_path)["code"] is None
+    assert list(other.path.glob("code*")) == []
+
+
+def test_code_that_cannot_be_kept_is_told_once_and_stops_nothing(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (workplace / "large.yaml").write_text("x" * (2 << 20))
+    run = train(workplace, "model=mlp", "debug=fast")
     assert read_manifest(run.manifest_path)["status"] == "finished"
+    told = [line for line in capsys.readouterr().out.splitlines() if "large.yaml" in line]
+    assert len(told) == 1
+    assert told[0].endswith("[WARNING] - Too large to be kept with the code: large.yaml.")
 
 
 @pytest.mark.slow
@@ -231,3 +255,62 @@ def test_a_run_that_is_stopped_says_so(workplace: Path, number: signal.Signals) 
     assert process.returncode == 128 + number
     assert read_manifest(run.manifest_path)["status"] == "interrupted"
     assert len(read_ledger(run.ledger_path)) > 0
+
+
+@pytest.fixture
+def own_files(workplace: Path) -> Path:
+    """A base configuration, and one on top of it, in a folder of the user's."""
+    files = {
+        "base.yaml": "defaults: [train, override model: mlp, _self_]\nseed: 5\n"
+        "trainer: {max_epochs: 3, fast_dev_run: true}\n",
+        "mine.yaml": "defaults: [base, override optimizer: sgd, _self_]\nname: mine\n"
+        "trainer: {max_epochs: 1}\nown: {height: 3}\n",
+        "extra/long.yaml": "# @package _global_\nseed: 7\n",
+        "extra/quiet.yaml": "# @package _global_\nseed: 8\nname: quiet\n",
+    }
+    for name, text in files.items():
+        path = workplace / "my conf" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return Path("my conf")
+
+
+def test_configurations_are_merged_from_the_base_on(workplace: Path, own_files: Path) -> None:
+    run = train(workplace, "--config-dir", str(own_files), "-cn", "mine", "optimizer.lr=0.5")
+    (config,) = (OmegaConf.load(path) for path in run.config_dir.iterdir())
+    assert run.path.name.endswith("-mine")
+    assert (config.seed, config.trainer.max_epochs, config.trainer.fast_dev_run) == (5, 1, True)
+    assert (config.optimizer.type, config.optimizer.lr, config.own.height) == ("sgd", 0.5, 3)
+    assert config.model.network.type == "mlp"
+
+
+def test_several_files_are_put_on_top_in_their_order(workplace: Path, own_files: Path) -> None:
+    (workplace / "my conf/mine.yaml").unlink()
+    more = ["-cd", str(own_files), "--config-name=base", "+extra=[long,quiet]"]
+    run = train(workplace, *more)
+    (config,) = (OmegaConf.load(path) for path in run.config_dir.iterdir())
+    assert (config.seed, config.name, config.model.network.type) == (8, "quiet", "mlp")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["own.heigth=4"], "but got 'own.heigth'. Did you mean 'own.height'?"),
+        (["extra=lng"], "Expected a key of the configuration, but got 'extra'."),
+        (["+extra=lng"], "Expected `extra` to be one of its options, but got 'lng'."),
+        (["--mutlirun"], "Expected an option of Hydra, but got '--mutlirun'. Did you mean '--mul"),
+        (["-x"], "Expected an option of Hydra, but got '-x'."),
+        (["--config-dir", "nowhere"], "to be a folder, but got 'nowhere', which is none."),
+        (["-cn", "min"], "Expected a configuration file, but 'min' does not exist."),
+    ],
+)
+def test_slips_in_own_configurations_are_one_line(
+    workplace: Path,
+    own_files: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    problem: str,
+) -> None:
+    assert main(["-cd", str(own_files), "-cn", "mine", *arguments]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert problem in line

@@ -88,10 +88,9 @@ def test_a_set_is_opened_once_while_it_is_on_the_shelf(loaded: Catalog) -> None:
 def test_mapped_sets_count_as_their_rows_are_read(mapped: Catalog) -> None:
     shelf = Shelf()
     opened = take(shelf, mapped, 1, 0)
-    assert (shelf.num_bytes, opened.num_bytes, opened.is_counted) == (0, 0, False)
+    assert (shelf.num_bytes, opened.num_bytes) == (0, 0)
     take(shelf, mapped, 1)
     assert shelf.num_bytes == min(ROW_BYTES + AROUND, SET_BYTES) == SET_BYTES
-    assert opened.is_counted
     take(shelf, mapped, 1, 5)
     assert shelf.num_bytes == SET_BYTES  # there is no more of it
     take(shelf, mapped, 2)
@@ -108,22 +107,48 @@ def test_long_rows_count_one_by_one(tmp_path: Path) -> None:
     assert shelf.num_bytes == 9 * 200_000
 
 
-def test_a_map_that_holds_a_descriptor_counts_for_more(
+def test_a_map_stays_when_its_memory_is_given_back(mapped: Catalog) -> None:
+    shelf = Shelf(limit=2 * SET_BYTES)
+    first = take(shelf, mapped, 1)
+    take(shelf, mapped, 2)
+    take(shelf, mapped, 3)
+    assert (on(shelf), shelf.num_bytes) == ([2, 3], 2 * SET_BYTES)
+    again = take(shelf, mapped, 1)
+    assert again is first
+    assert (on(shelf), shelf.num_bytes) == ([1, 3], 2 * SET_BYTES)
+    assert again.read(np.array([2]))[0, 0] == mapped.open_data(1).read(np.array([2]))[0, 0]
+
+
+def test_a_map_without_memory_is_checked_when_it_is_fetched(mapped: Catalog) -> None:
+    shelf = Shelf(limit=SET_BYTES)
+    take(shelf, mapped, 4)
+    take(shelf, mapped, 5)
+    path = mapped.shard(4).data.path
+    path.write_bytes(path.read_bytes() + b"more")
+    with pytest.raises(ShardError, match=r"^Set 4: Expected \d+ bytes, as when it was found"):
+        take(shelf, mapped, 4)
+
+
+def test_a_map_that_holds_a_descriptor_counts_for_more_and_is_closed(
     mapped: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("leyden.shards.pieces.LARGE", SET_BYTES)
     shelf = Shelf(limit=2 << 20)
-    for number in (1, 2, 3):
+    first = take(shelf, mapped, 1)
+    for number in (2, 3):
         take(shelf, mapped, number)
     assert (on(shelf), shelf.num_bytes) == ([2, 3], 2 << 20)
+    assert take(shelf, mapped, 1) is not first
 
 
 def test_maps_are_limited_in_number_too(mapped: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shelf_module, "_MOST_SETS", 2)
     shelf = Shelf()
-    for number in (1, 2, 3):
+    first = take(shelf, mapped, 1)
+    for number in (2, 3):
         take(shelf, mapped, number)
     assert on(shelf) == [2, 3]
+    assert take(shelf, mapped, 1) is not first
 
 
 def test_sets_that_are_read_row_by_row_count_nothing(
@@ -132,14 +157,13 @@ def test_sets_that_are_read_row_by_row_count_nothing(
     catalog, shelf = discover(write({1: ROWS}), reader=counting), Shelf(limit=1)
     opened = take(shelf, catalog, 1, 3)
     assert (opened.array, opened.address, opened.num_bytes) == (None, 0, 0)
-    assert opened.is_counted
     assert opened.read(np.array([4, 2])).tolist() == [[1, 4], [1, 2]]
 
 
 def test_rows_that_were_read_can_be_kept(mapped: Catalog) -> None:
     piece, rows = mapped.open_data(1), np.ones((3, 2), np.float32)
     kept = OpenSet.holding(piece, rows)
-    assert (kept.num_bytes, kept.is_counted) == (24, True)
+    assert kept.num_bytes == 24
     assert kept.read(np.array([2])).tolist() == [[1, 1]]
 
 

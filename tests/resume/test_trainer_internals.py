@@ -25,6 +25,7 @@ from typing_extensions import override
 
 import leyden
 from leyden.resume import trainer_internals
+from leyden.resume.loggers import internals as logger_internals
 from leyden.resume.trainer_internals import (
     accumulates,
     drawn_ahead,
@@ -35,7 +36,9 @@ from leyden.resume.trainer_internals import (
     loaders_of,
     logged_state,
     mend_progress,
+    progress,
     restore_logged,
+    results,
 )
 
 FIT, EPOCH, VAL = "fit_loop", "fit_loop.epoch_loop", "fit_loop.epoch_loop.val_loop"
@@ -66,7 +69,8 @@ VALUES = {
     "_logger_connector": "_first_loop_iter _current_fx _callback_metrics _logged_metrics "
     "_progress_bar_metrics",
 }
-FLAGS = {loop: " ".join(trainer_internals._FLAGS) for loop in LOOPS}
+FILES = sorted(Path(trainer_internals.__file__).parent.glob("*.py"))
+FLAGS = {loop: " ".join(progress._FLAGS) for loop in LOOPS}
 
 
 def pairs(*tables: dict[str, str]) -> list[tuple[str, str]]:
@@ -142,7 +146,7 @@ def test_what_is_called_or_replaced_is_a_method(tmp_path: Path, owner: str, name
 @pytest.mark.parametrize(
     ("cls", "names"),
     [
-        (_Metadata, {*trainer_internals._META, "reduce_fx", "_sync"}),
+        (_Metadata, {*results._META, "reduce_fx", "_sync"}),
         (_Sync, {"fn", "_should", "rank_zero_only", "_op"}),
     ],
 )
@@ -153,7 +157,7 @@ def test_fields_of_results_are_known(cls: Any, names: set[str]) -> None:
 
 def test_every_field_of_a_result_that_is_saved_by_lightning_is_kept() -> None:
     fields = {field.name for field in dataclasses.fields(_Metadata) if field.init}
-    kept = {*trainer_internals._META, "reduce_fx", "_sync"}
+    kept = {*results._META, "reduce_fx", "_sync"}
     assert fields == kept, f"Lightning has other fields of _Metadata: {fields ^ kept}"
 
 
@@ -201,7 +205,8 @@ def private_names(path: Path) -> dict[str, int]:
 
 
 def test_every_private_name_that_is_used_is_looked_for() -> None:
-    used = set(private_names(Path(trainer_internals.__file__)))
+    used = {name for path in FILES for name in private_names(path)}
+    assert used
     used |= {name for name in replaced_names() if name.startswith("_")}
     looked_for = {name for _, name in pairs(METHODS, VALUES)}
     connectors = {part for owner, _ in pairs(METHODS, VALUES) for part in owner.split(".")}
@@ -210,10 +215,10 @@ def test_every_private_name_that_is_used_is_looked_for() -> None:
 
 def replaced_names() -> list[str]:
     """Names that are given as strings to the methods that replace attributes."""
-    tree = ast.parse(Path(trainer_internals.__file__).read_text(encoding="utf-8"))
     return [
         argument.value
-        for call in ast.walk(tree)
+        for path in FILES
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute)
         if call.func.attr in ("replace", "put_back", "_after")
         for argument in call.args
@@ -227,7 +232,7 @@ def test_every_name_that_is_replaced_is_looked_for() -> None:
     assert set(replaced_names()) <= looked_for
 
 
-ALLOWED = {"trainer_internals.py", "logger_internals.py"}
+ALLOWED = {*FILES, Path(logger_internals.__file__)}
 
 
 def lightning_privates() -> set[str]:
@@ -248,7 +253,7 @@ def test_no_other_module_uses_private_names_of_the_trainer() -> None:
     found = [
         f"{path.relative_to(root)}:{line} {name}"
         for path in sorted(root.rglob("*.py"))
-        if path.name not in ALLOWED
+        if path not in ALLOWED
         for name, line in private_names(path).items()
         if name in privates
     ]
@@ -260,7 +265,7 @@ def test_no_other_module_imports_private_names_of_lightning() -> None:
     found = [
         f"{path.relative_to(root)} {alias.name}"
         for path in sorted(root.rglob("*.py"))
-        if path.name not in ALLOWED
+        if path not in ALLOWED
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("lightning")
         for alias in node.names

@@ -61,7 +61,7 @@ from torch.utils.data import (
 
 from leyden import AutoDataModule, latest_checkpoint
 from leyden.callbacks import ExactResume
-from leyden.resume import store
+from leyden.resume.checkpoints import store
 
 ROWS, WIDTH = 96, 8
 

@@ -3,21 +3,17 @@
 import logging
 import os
 import sys
-import time
 import warnings
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 from torch.utils._pytree import tree_map_only
 from typing_extensions import override
 
-from leyden.errors import ConfigError
 from leyden.resume import (
     STATE_VERSION,
     Baseline,
@@ -31,7 +27,6 @@ from leyden.resume import (
     Moment,
     as_it_was,
     check_fast_forward,
-    continue_loggers,
     draws_ahead,
     dump,
     files_of,
@@ -43,9 +38,9 @@ from leyden.resume import (
     loaders_of,
     logger_states,
     observe,
-    overwrite_later_files,
     rank_state,
 )
+from leyden.resume.checkpoints import Intervals
 
 __all__ = ["ExactResume"]
 
@@ -96,17 +91,9 @@ class ExactResume(Callback):
         fast_forward: FastForward = "auto",
     ) -> None:
         super().__init__()
-        if every_n_steps is not None and every_n_steps < 1:
-            raise ConfigError(
-                f"Expected `every_n_steps` to be at least 1, but got {every_n_steps!r}."
-            )
-        if every_seconds is not None and every_seconds < 0:
-            raise ConfigError(
-                f"Expected `every_seconds` to be at least 0, but got {every_seconds!r}."
-            )
+        self._intervals = Intervals(every_n_steps, every_seconds)
         check_fast_forward(fast_forward)
         self.dirpath = Path(dirpath)
-        self._every_n_steps, self._every_seconds = every_n_steps, every_seconds
         self._fast_forward = fast_forward
         self._store = CheckpointStore(dirpath, keep=keep)
         self._interrupts = Interrupts()
@@ -114,7 +101,6 @@ class ExactResume(Callback):
         self._continuation: Continuation | None = None
         self._moment = Moment.ELSEWHERE
         self._first_of_loop: bool | None = None  # as it was before a validation
-        self._written = (-1, 0.0)  # optimizer steps and time at the last writing
         self._has_paused = False
         self._is_own = False  # the checkpoint that the run goes on from
         self._baseline: Baseline | None = None  # how things were before the training
@@ -125,7 +111,8 @@ class ExactResume(Callback):
         if trainer.fast_dev_run:  # type: ignore[attr-defined] # set outside its class
             return
         self._trainer, self._module = trainer, pl_module
-        self._moment, self._written = Moment.ELSEWHERE, (-1, 0.0)
+        self._moment = Moment.ELSEWHERE
+        self._intervals.begin()
         if stage == "fit":
             observe(trainer, pl_module, self.dirpath)
         self._hooks = LoopHooks(
@@ -172,21 +159,7 @@ class ExactResume(Callback):
             )
         path = trainer.ckpt_path
         self._is_own = path is not None and Path(path).parent.resolve() == self.dirpath.resolve()
-        self._continue_loggers(state)
-
-    def _continue_loggers(self, state: Mapping[str, Any]) -> None:
-        """Have loggers write on where they were, and what follows their folders too."""
-        moved = {}
-        if self._trainer.is_global_zero:  # the loggers of other ranks write nothing
-            moved = continue_loggers(self._trainer.loggers, state["loggers"])
-        moved = self._trainer.strategy.broadcast(moved)
-        for callback in self._trainer.checkpoint_callbacks:
-            if isinstance(callback, ModelCheckpoint) and callback.dirpath is not None:
-                for new, old in moved.items():
-                    if Path(callback.dirpath).is_relative_to(new):
-                        rest = Path(callback.dirpath).relative_to(new)
-                        callback.dirpath = str(Path(old, rest))
-        overwrite_later_files(self._trainer.checkpoint_callbacks, state["files"])
+        self._continuation.continue_loggers(trainer)
 
     @override
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -233,26 +206,17 @@ class ExactResume(Callback):
         if self._continuation is not None:
             self._continuation = None
             if self._is_own:
-                self._written = (self._trainer.global_step, time.monotonic())
+                self._intervals.note(self._trainer.global_step)
 
     def _look_around(self) -> None:
         """Write a checkpoint if one is due, and leave if that was asked for."""
         asked = bool(self._interrupts.leave) or self._interrupts.write
-        leave, write = self._agreed(self._interrupts.leave, self._is_due())
+        is_due = self._interrupts.write or self._intervals.is_due(self._trainer.global_step)
+        leave, write = self._agreed(self._interrupts.leave, is_due)
         if leave or write:  # what was asked for is not left out in favour of a newer one
-            self._write(wait=asked or bool(leave) or self._written[0] < 0)
+            self._write(wait=asked or bool(leave) or not self._intervals.has_begun)
         if leave:
             self._leave(leave)
-
-    def _is_due(self) -> bool:
-        steps, written_at = self._written
-        now = self._trainer.global_step
-        due = steps < 0 or self._interrupts.write
-        if self._every_n_steps is not None:
-            due |= now // self._every_n_steps > steps // self._every_n_steps
-        if self._every_seconds is not None:
-            due |= time.monotonic() - written_at >= self._every_seconds
-        return due
 
     def _agreed(self, leave: int, write: bool) -> tuple[int, bool]:
         """Have all ranks do the same."""
@@ -270,7 +234,7 @@ class ExactResume(Callback):
                 Tensor, lambda value: value.detach().to("cpu", copy=True), checkpoint
             )
             self._store.write(copied, step=self._trainer.global_step, wait=wait)
-        self._written = (self._trainer.global_step, time.monotonic())
+        self._intervals.note(self._trainer.global_step)
 
     def _leave_if_asked(self) -> None:
         leave, _ = self._agreed(self._interrupts.leave, False)

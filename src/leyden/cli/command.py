@@ -1,13 +1,26 @@
-"""How a sub-command of ``leyden`` is added."""
+"""How a sub-command of ``leyden`` is added, and what is said to a slip in typing it."""
 
 import argparse
-from collections.abc import Callable
-from typing import TypeAlias
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import NoReturn, TypeAlias
 
-__all__ = ["Commands", "add_command"]
+from typing_extensions import override
+
+__all__ = ["Commands", "OneLineParser", "add_command", "count"]
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001 - there is no other name for it
 """The sub-commands, as ``argparse`` keeps them."""
+
+_CODES = MappingProxyType({0: "done", 2: "a slip, which is told in one line; nothing was changed"})
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """Answer a slip in one line, and end with exit code 2."""
+
+    @override
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}. See `{self.prog} --help`.\n")
 
 
 def add_command(
@@ -18,6 +31,7 @@ def add_command(
     summary: str,
     description: str | None = None,
     epilog: str | None = None,
+    exit_codes: Mapping[int, str] = _CODES,
 ) -> argparse.ArgumentParser:
     """Add a sub-command.
 
@@ -28,17 +42,30 @@ def add_command(
         summary: A few words for the list of commands.
         description: What it does, as it is to be shown.
         epilog: Examples, likewise.
+        exit_codes: What each means; they are shown after the examples.
 
     Returns:
         Takes its arguments.
     """
+    meanings = "\n".join(f"  {code:<3}  {meaning}" for code, meaning in exit_codes.items())
     parser = commands.add_parser(
         name,
         help=summary,
         description=description,
-        epilog=epilog,
+        epilog=f"{(epilog or '').strip()}\n\nexit codes:\n{meanings}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.set_defaults(run_command=run)
+    parser.set_defaults(run_command=run, summary=summary)
     return parser
+
+
+def count(text: str) -> int:
+    """Read a whole number from 1, as the ``type`` of an argument.
+
+    Raises:
+        argparse.ArgumentTypeError: If it is none.
+    """
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"Expected a whole number from 1, but got {text!r}")
+    return int(text)

@@ -41,6 +41,11 @@ def add_pack(commands: Commands) -> None:
         summary="write images, a table or an array as shards",
         description=_DESCRIPTION,
         epilog=_EPILOG,
+        exit_codes={
+            0: "the folder is whole",
+            2: "it cannot be packed; the line says why",
+            130: "Ctrl-C; the same command goes on",
+        },
     )
     parser.add_argument("source", type=Path, metavar="SOURCE", help="what to pack; see below")
     parser.add_argument("folder", type=Path, metavar="DIR", help="the folder to make")

@@ -39,6 +39,11 @@ def add_replay(commands: Commands) -> None:
         summary="make a step of a run again",
         description=_DESCRIPTION,
         epilog=_EPILOG,
+        exit_codes={
+            0: "made again, and equal as far as the run has kept it",
+            1: "a loss is not that of the run",
+            2: "it cannot be made again; the line says why",
+        },
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="the folder of a run or an incident")
     parser.add_argument("--step", type=int, metavar="N", help="the optimizer step, from 1")

@@ -29,6 +29,7 @@ def add_report(commands: Commands) -> None:
         summary="write a run as one page",
         description=_DESCRIPTION,
         epilog=_EPILOG,
+        exit_codes={0: "the page is written", 2: "this is no run, or the page cannot be written"},
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="the folder of a run")
     parser.add_argument("--output", type=Path, metavar="FILE", help="instead of RUN/report.html")

@@ -48,6 +48,13 @@ def add_resume(commands: Commands) -> None:
         summary="go on with a run that was interrupted",
         description=_DESCRIPTION,
         epilog=_EPILOG,
+        exit_codes={
+            0: "the run ended well, or was finished already",
+            1: "a bug: there is a traceback",
+            2: "a slip of yours, or nothing to go on with; the line says which",
+            130: "Ctrl-C; the same command goes on",
+            143: "SIGTERM, likewise",
+        },
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="the folder of the run")
     parser.add_argument(

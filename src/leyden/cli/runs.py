@@ -3,29 +3,33 @@
 import argparse
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
-from omegaconf import OmegaConf
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-from leyden.cli.command import Commands, add_command
-from leyden.config import changes, load_saved_config
+from leyden.cli.command import Commands, add_command, count
+from leyden.cli.comparison import compare_runs
 from leyden.errors import ConfigError, LeydenError, MissingPathError, suggest
-from leyden.runs import RunDir, list_runs, read_manifest, standing
+from leyden.runs import RunDir, list_runs, read_run, standing
 
 __all__ = ["add_runs"]
 
 _DESCRIPTION = """List runs, the newest first: how they stand, how long they took, what came
-out. With two folders of runs, show what their configurations and their results disagree in."""
+out. A run that was killed is interrupted, whatever it says of itself. Trials, which were made with
+debug=..., are hidden unless --all is given. With two folders of runs, show what their
+configurations, their code and their results disagree in."""
 
 _EPILOG = """examples:
   leyden runs                                   all below runs/, jobs of sweeps among them
   leyden runs runs/2026-11-21 --sort test/loss  of one day, the lowest test loss first
   leyden runs RUN OTHER                         what is different, and what came of it
+  leyden runs RUN OTHER --diff                  with the lines of code that differ
 """
+_Run: TypeAlias = tuple[RunDir, dict[str, Any]]
 _METRICS = 3  # columns of results, if nobody asks for others
 
 
@@ -38,12 +42,17 @@ def add_runs(commands: Commands) -> None:
         summary="list runs, or compare two",
         description=_DESCRIPTION,
         epilog=_EPILOG,
+        exit_codes={0: "shown", 2: "there are no runs, or one of the two is none"},
     )
     parser.add_argument(
         "folders", nargs="*", type=Path, metavar="DIR", help="where to look (runs), or two runs"
     )
-    parser.add_argument("--last", type=int, metavar="N", help="only the first N of the list")
+    parser.add_argument("--last", type=count, metavar="N", help="only the first N of the list")
     parser.add_argument("--sort", metavar="METRIC", help="by a result, the lowest first")
+    parser.add_argument("--all", action="store_true", help="trials made with debug=... too")
+    parser.add_argument(
+        "--diff", action="store_true", help="with two runs: the lines of code that differ"
+    )
     parser.add_argument(
         "--metrics", nargs="+", metavar="METRIC", help="results to show, instead of the first few"
     )
@@ -60,9 +69,9 @@ def run_runs(arguments: argparse.Namespace) -> int:
     """
     try:
         if len(arguments.folders) == 2:
-            shown = _compare(*map(RunDir, arguments.folders))
+            shown = compare_runs(*map(RunDir, arguments.folders), lines=arguments.diff)
         else:
-            shown = [_list(arguments)]
+            shown = _list(arguments)
     except LeydenError as error:
         print(error, file=sys.stderr)
         return 2
@@ -72,18 +81,15 @@ def run_runs(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _list(arguments: argparse.Namespace) -> Table:
+def _list(arguments: argparse.Namespace) -> list[Table | Text]:
     if len(arguments.folders) > 2:
         raise ConfigError(
             f"Expected a folder, or two runs, but got {len(arguments.folders)} paths."
         )
+    if arguments.diff:
+        raise ConfigError("Expected two runs for --diff, but got none. Name them, or leave it out.")
     (parent,) = arguments.folders or [Path("runs")]
-    if not parent.is_dir():
-        problem = f"Expected `DIR` to be a folder with runs, but got {str(parent)!r}"
-        raise MissingPathError(f"{problem}, which does not exist.")
-    runs = list_runs(parent)
-    if not runs:
-        raise MissingPathError(f"Expected `DIR` to hold runs, but found none in {str(parent)!r}.")
+    runs, hidden = _find(parent, with_trials=arguments.all)
     known = list(dict.fromkeys(name for _, facts in runs for name in facts.get("results", {})))
     wanted = arguments.metrics or _main(known)
     for name in (*wanted, *([arguments.sort] if arguments.sort else [])):
@@ -93,7 +99,29 @@ def _list(arguments: argparse.Namespace) -> Table:
     if arguments.sort:
         runs.sort(key=lambda item: _number(item[1], arguments.sort, default=float("inf")))
         wanted = list(dict.fromkeys([arguments.sort, *wanted]))
-    return _table(runs[: arguments.last], parent, wanted)
+    table = _table(runs[: arguments.last], parent, wanted)
+    return [table, Text(f"{_trials(hidden)} not shown; --all does.")] if hidden else [table]
+
+
+def _find(parent: Path, *, with_trials: bool) -> tuple[list[_Run], int]:
+    """Find the runs to show, and count those that are hidden."""
+    if not parent.is_dir():
+        problem = f"Expected `DIR` to be a folder with runs, but got {str(parent)!r}"
+        is_there = "which is a file" if parent.exists() else "which does not exist"
+        raise MissingPathError(f"{problem}, {is_there}.")
+    if RunDir(parent).manifest_path.exists():
+        read_run(RunDir(parent))  # of one that was named, what is broken is said
+    runs = list_runs(parent)
+    shown = [(run, facts) for run, facts in runs if with_trials or not facts.get("debug")]
+    if not shown:
+        hint = f" but {_trials(len(runs))}. Pass --all" if runs else ""
+        problem = f"Expected `DIR` to hold runs, but found none in {str(parent)!r}"
+        raise MissingPathError(f"{problem}{hint}.")
+    return shown, len(runs) - len(shown)
+
+
+def _trials(count: int) -> str:
+    return "a trial" if count == 1 else f"{count} trials"
 
 
 def _main(known: Sequence[str]) -> list[str]:
@@ -103,45 +131,27 @@ def _main(known: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(ordered))[:_METRICS]
 
 
-def _table(
-    runs: Iterable[tuple[RunDir, dict[str, Any]]], parent: Path, metrics: Sequence[str]
-) -> Table:
+def _table(runs: Sequence[_Run], parent: Path, metrics: Sequence[str]) -> Table:
+    with_trials = any(facts.get("debug") for _, facts in runs)
     table = Table()
     table.add_column("run", overflow="fold", min_width=16)
     table.add_column("status", no_wrap=True)
     table.add_column("started", overflow="fold")
+    if with_trials:
+        table.add_column("debug", overflow="fold")
     for name in ("seconds", "objective", *metrics):
         table.add_column(name, justify="right", overflow="fold")
     for run, facts in runs:
         numbers = [_number(facts, name) for name in metrics]
         table.add_row(
-            _relative(run.path, parent),
+            Text(_relative(run.path, parent)),
             standing(facts).value,
             time.strftime("%Y-%m-%d %H:%M", time.localtime(facts["timings"]["start"])),
+            *([str(facts.get("debug") or "")] if with_trials else []),
             _text(facts["timings"].get("duration"), ".1f"),
             *(_text(number, ".5g") for number in (facts.get("objective"), *numbers)),
         )
     return table
-
-
-def _compare(one: RunDir, other: RunDir) -> list[Table | str]:
-    names = [str(run.path) for run in (one, other)]
-    facts = [read_manifest(run.manifest_path) for run in (one, other)]
-    configs: list[Any] = [OmegaConf.to_container(load_saved_config(run)) for run in (one, other)]
-    different = changes(*configs)
-    table = Table("key", *names, title="configuration")
-    for key, values in different.items():
-        table.add_row(key, *map(str, values))
-    results = Table("result", title="results")
-    for name in (*names, "difference"):
-        results.add_column(name, justify="right")
-    results.add_row("status", *(standing(one_facts).value for one_facts in facts), "")
-    for metric in dict.fromkeys(name for one_facts in facts for name in one_facts["results"]):
-        numbers = [_number(one_facts, metric) for one_facts in facts]
-        known = [number for number in numbers if number is not None]
-        gap = known[1] - known[0] if len(known) == 2 else None
-        results.add_row(metric, *(_text(number, ".5g") for number in numbers), _text(gap, "+.5g"))
-    return [table if different else "The configurations are the same.", results]
 
 
 def _number(facts: Mapping[str, Any], metric: str, default: Any = None) -> Any:

@@ -14,7 +14,7 @@ from typing_extensions import override
 from leyden.config import load_saved_config, saved_run_dirs
 from leyden.errors import MissingPathError, ResumeError, suggest
 from leyden.resume import latest_checkpoint, load
-from leyden.runs import RunDir, RunStatus, read_manifest, relocate, run_of
+from leyden.runs import RunDir, RunStatus, read_run, relocate, run_of
 
 __all__ = ["Origin", "Relocation", "WarmStart", "find_origin", "is_done", "newest_checkpoint"]
 
@@ -92,7 +92,7 @@ def is_done(run: RunDir, config: Mapping[str, Any]) -> bool:
     """
     if not run.manifest_path.exists():
         return False
-    if read_manifest(run.manifest_path)["status"] != RunStatus.FINISHED:
+    if read_run(run)["status"] != RunStatus.FINISHED:
         return False
     old, new = load_saved_config(run).get("trainer", {}), config.get("trainer", {})
     return all(_reaches(old.get(name), new.get(name)) for name in _LIMITS)

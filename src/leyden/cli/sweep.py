@@ -18,7 +18,7 @@ from rich.table import Table
 from leyden.errors import ConfigError, DataError, MissingPathError, ResumeError
 from leyden.files import replacing
 from leyden.report import draw_parallel, save_figure
-from leyden.resume.lock import FolderLock
+from leyden.resume.checkpoints import FolderLock
 from leyden.runs import RunDir, RunStatus, claim_dir, read_manifest
 
 __all__ = ["JobResult", "Sweep", "differing", "open_sweep", "take_open_sweep"]

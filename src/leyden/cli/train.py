@@ -17,13 +17,14 @@ from omegaconf import DictConfig, open_dict
 
 from leyden.cli import training
 from leyden.cli.folders import NEVER, HandedOn, typed_overrides
+from leyden.cli.options import Typed, read_options
 from leyden.cli.ranks import RanksFailedError
 from leyden.cli.start import Origin, find_origin, newest_checkpoint
 from leyden.cli.sweep import Sweep, take_open_sweep
 from leyden.config import conf_dir, config_digest, explain, plain_config, register_resolvers
 from leyden.runs import RunDir, RunStatus, read_manifest, run_of
 
-__all__ = ["answer", "exit_code", "main", "prepare_process"]
+__all__ = ["answer", "exit_code", "hydra_hands_errors_on", "main", "prepare_process"]
 
 _CONFIG = "train"
 _FULL_ERROR = "HYDRA_FULL_ERROR"
@@ -43,39 +44,43 @@ def main(arguments: Sequence[str] | None = None) -> int:
     prepare_process()
     command = list(sys.argv)
     arguments = sys.argv[1:] if arguments is None else arguments
-    sys.argv[1:] = map(_quote_path, arguments)  # where Hydra looks
     wants_traceback = os.environ.get(_FULL_ERROR) == "1"
+    typed = Typed(arguments, None, _CONFIG)
     try:
+        typed = read_options(arguments, _CONFIG)
+        sys.argv[1:] = map(_quote_path, typed.words)  # where Hydra looks
         return _compose_and_train(command)
     except (KeyboardInterrupt, SystemExit) as exit_:
         return exit_code(exit_)
     except Exception as error:
-        code = None if wants_traceback else answer(error)
+        code = None if wants_traceback else answer(error, typed)
         if code is None:
             raise
         return code
 
 
-def answer(error: Exception) -> int | None:
+def answer(error: Exception, typed: Typed | None = None) -> int | None:
     """Tell a user in a line what went wrong.
 
     Args:
         error: What ended a run.
+        typed: The command line, where it names files of a user's own.
 
     Returns:
         The exit code, 2 for a slip; ``None`` if the error is a bug of which nothing was told.
     """
-    line = _explain(error)
+    line = _explain(error, typed)
     if line is not None:
         print(line, file=sys.stderr)
         return 1 if isinstance(error, RanksFailedError) else 2
     return None
 
 
-def _explain(error: Exception) -> str | None:
-    return (
-        str(error) if isinstance(error, RanksFailedError) else explain(error, conf_dir(), _CONFIG)
-    )
+def _explain(error: Exception, typed: Typed | None = None) -> str | None:
+    if isinstance(error, RanksFailedError):
+        return str(error)
+    name, folder = (_CONFIG, None) if typed is None else (typed.name, typed.folder)
+    return explain(error, conf_dir(), name, folder)
 
 
 def prepare_process() -> None:
@@ -126,7 +131,7 @@ def _compose_and_train(command: Sequence[str]) -> int:
 
     with _conclusion_of_sweep() as num_failed:
         try:
-            with _hydra_hands_errors_on():
+            with hydra_hands_errors_on():
                 hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=_CONFIG)(
                     job
                 )()
@@ -174,7 +179,7 @@ def _all_failed(sweep: Sweep) -> bool:
 
 
 @contextmanager
-def _hydra_hands_errors_on() -> Iterator[None]:
+def hydra_hands_errors_on() -> Iterator[None]:
     """Have Hydra raise what it would print."""
     before = os.environ.get(_FULL_ERROR)
     os.environ[_FULL_ERROR] = "1"

@@ -1,5 +1,6 @@
 """A training run from a configuration, and its summary."""
 
+import logging
 import shlex
 import sys
 import time
@@ -31,8 +32,8 @@ from leyden.config import (
     save_config,
 )
 from leyden.errors import ConfigError
-from leyden.resume.lock import FolderLock
-from leyden.runs import RunDir, RunManifest, RunStatus, read_manifest
+from leyden.resume.checkpoints import FolderLock
+from leyden.runs import RunDir, RunManifest, RunStatus, keep_code, read_manifest
 from leyden.types import Phase
 
 __all__ = [
@@ -44,6 +45,8 @@ __all__ = [
     "summarize",
     "train",
 ]
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +110,7 @@ def train(
         config_digest=config_digest(plain),
         seeds={"all": plain["seed"]},
         parents=_parents(config, run_dir, origin),
+        debug=plain.get("debug"),
     )
     with _alone_in(run_dir), ExitStack() as stack:
         if is_job:
@@ -117,6 +121,7 @@ def train(
         save_config(config, run_dir.config_dir / f"{stamp}.yaml")
         if not is_job:
             stack.enter_context(manifest)
+        _keep_code(run_dir, training.config, manifest)
 
         def keep(outcome: Outcome) -> None:
             manifest.add_results(outcome.results)
@@ -128,6 +133,17 @@ def train(
             outcome = fit_and_test(training, keep)
     summarize(run_dir, outcome, time.perf_counter() - began)
     return outcome.objective
+
+
+def _keep_code(run_dir: RunDir, config: Mapping[str, Any], manifest: RunManifest) -> None:
+    """Keep the code of the run; what cannot be kept is told, and no reason to stop."""
+    project, runs = config.get("code_dir"), config.get("runs_dir", "runs")
+    if project is None:
+        return
+    facts, problems = keep_code(run_dir, Path(project), exclude=[Path(runs)])
+    manifest.set_code(facts)
+    if problems:
+        _log.warning(" ".join(problems))
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from tempfile import mkdtemp
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from leyden.cli.command import Commands, add_command
+from leyden.cli.command import Commands, add_command, count
 from leyden.cli.verification import (
     Cause,
     Difference,
@@ -44,13 +44,9 @@ weights, optimizer states, batches, metrics and logged rows.
 The command uses `ExactResume(DIR)` and `fit(..., ckpt_path=leyden.latest_checkpoint(DIR))`;
 nothing else in it changes. Its real checkpoints are not touched."""
 
-_EPILOG = """example:
+_EPILOG = """examples:
   leyden verify-resume --steps 60 --interruptions 5 -- python my_training.py --epochs 2
-
-exit codes:
-  0  the same: there is a certificate
-  1  something differs: what, where and why most likely is printed
-  2  the command cannot be verified"""
+  leyden verify-resume --seed 7 --ignore time/* -- python fit.py   the places of an earlier one"""
 
 
 def add_verify_resume(commands: Commands) -> None:
@@ -66,13 +62,19 @@ def add_verify_resume(commands: Commands) -> None:
         summary="prove that a training command can be interrupted anywhere",
         description=_DESCRIPTION,
         epilog=_EPILOG,
+        exit_codes={
+            0: "the same: there is a certificate",
+            1: "something differs: what, where and why most likely is printed",
+            2: "the command cannot be verified",
+            130: "Ctrl-C; nothing was proved",
+        },
     )
     add = parser.add_argument
     add("training", nargs="+", metavar="COMMAND", help="after `--`: a program and its arguments")
-    add("--steps", type=_at_least_one, default=60, metavar="N", help="batches (default: 60)")
+    add("--steps", type=count, default=60, metavar="N", help="batches (default: 60)")
     add(
         "--interruptions",
-        type=_at_least_one,
+        type=count,
         default=5,
         metavar="K",
         help="times it is interrupted; 5 are every kind of signal (default: 5)",
@@ -212,13 +214,6 @@ def _work_folder(folder: Path | None) -> Iterator[Path]:
         yield made
     finally:
         shutil.rmtree(made)
-
-
-def _at_least_one(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"Expected at least 1, but got {text!r}.")
-    return number
 
 
 def _check_reference(reference: Start, ended: Ended) -> None:

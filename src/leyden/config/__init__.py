@@ -10,8 +10,8 @@ from leyden.config.identity import (
     load_saved_config,
     saved_run_dirs,
 )
-from leyden.config.location import conf_dir
-from leyden.config.messages import dotted_keys, explain, explain_unknown_key
+from leyden.config.location import conf_dir, group_options
+from leyden.config.messages import dotted_keys, explain, explain_unknown_key, known_keys
 from leyden.config.resolvers import register_resolvers
 from leyden.config.sources import Sources
 
@@ -29,6 +29,8 @@ __all__ = [
     "dotted_keys",
     "explain",
     "explain_unknown_key",
+    "group_options",
+    "known_keys",
     "load_saved_config",
     "plain_config",
     "register_resolvers",

@@ -23,7 +23,7 @@ __all__ = [
 RUN_DIR = "<run_dir>"
 """Stands for the folder of a run where it makes no difference."""
 
-_STARTING = ("run_dir", "resume", "retrain")  # how a run begins, not what it is
+_STARTING = ("run_dir", "resume", "retrain", "code_dir")  # how a run begins, not what it is
 _SHOWN = 5  # differences in one line
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-__all__ = ["conf_dir"]
+__all__ = ["conf_dir", "group_options"]
 
 
 def conf_dir() -> Path:
@@ -14,3 +14,18 @@ def conf_dir() -> Path:
     package = Path(__file__).parents[1]
     installed = package / "conf"
     return installed if installed.is_dir() else package.parents[1] / "conf"
+
+
+def group_options() -> dict[str, list[str]]:
+    """List the shipped groups and their options.
+
+    Example:
+        >>> "mlp" in group_options()["model"]
+        True
+    """
+    folders = sorted(path for path in conf_dir().iterdir() if path.is_dir())
+    return {
+        folder.name: sorted(path.stem for path in folder.glob("*.yaml"))
+        for folder in folders
+        if folder.name != "hydra"
+    }

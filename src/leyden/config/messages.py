@@ -20,16 +20,19 @@ from omegaconf.errors import OmegaConfBaseException
 
 from leyden.errors import LeydenError, suggest
 
-__all__ = ["dotted_keys", "explain", "explain_unknown_key"]
+__all__ = ["dotted_keys", "explain", "explain_unknown_key", "known_keys"]
 
 
-def explain(error: Exception, conf_dir: Path, config_name: str) -> str | None:
+def explain(
+    error: Exception, conf_dir: Path, config_name: str, own_dir: Path | None = None
+) -> str | None:
     """Turn an exception into a line that a user can act on.
 
     Args:
         error: What was raised while a configuration was composed or objects were made from it.
         conf_dir: The folder of the configuration.
         config_name: Name of the main file, without extension.
+        own_dir: Another folder of configuration, the user's.
 
     Returns:
         The line; ``None`` if the exception is no user's slip but a bug.
@@ -37,7 +40,7 @@ def explain(error: Exception, conf_dir: Path, config_name: str) -> str | None:
     if isinstance(error, ConfigCompositionException) and not isinstance(
         error, MissingConfigException
     ):
-        return _explain_key(error, conf_dir, config_name)
+        return _explain_key(error, lambda: known_keys(conf_dir, config_name, own_dir))
     for kind, explain_kind in _EXPLANATIONS.items():
         if isinstance(error, kind):
             return explain_kind(error)
@@ -74,11 +77,11 @@ def _explain_other(error: Exception) -> str:
     return f"{_first_line(error)} (in the configuration)"
 
 
-def _explain_key(error: ConfigCompositionException, conf_dir: Path, config_name: str) -> str:
+def _explain_key(error: ConfigCompositionException, list_keys: Callable[[], list[str]]) -> str:
     match = re.search(r"Could not (?:override|delete|append)[^']*'(?P<key>[^'@]+)", str(error))
     if match is None:
         return _first_line(error)
-    return explain_unknown_key(match["key"], _known_keys(conf_dir, config_name))
+    return explain_unknown_key(match["key"], list_keys())
 
 
 def explain_unknown_key(key: str, known: Sequence[str]) -> str:
@@ -100,12 +103,23 @@ def explain_unknown_key(key: str, known: Sequence[str]) -> str:
     return f"{problem} {hint} To add a new one, write +{key}=..."
 
 
-def _known_keys(conf_dir: Path, config_name: str) -> list[str]:
-    """List every key and group of the default configuration, dotted."""
+def known_keys(conf_dir: Path, config_name: str, own_dir: Path | None = None) -> list[str]:
+    """List every key and group of a configuration without overrides, dotted.
+
+    Args:
+        conf_dir: The folder of the configuration.
+        config_name: Name of the main file, without extension.
+        own_dir: Another folder of configuration, in which the main file may be.
+    """
+    folders = [conf_dir] if own_dir is None else [conf_dir, own_dir.absolute()]
+    (first, *others) = sorted(
+        folders, key=lambda folder: not (folder / f"{config_name}.yaml").is_file()
+    )
+    paths = ",".join(f"'file://{folder}'" for folder in others)
     GlobalHydra.instance().clear()
-    with initialize_config_dir(str(conf_dir), version_base="1.3"):
-        config = compose(config_name, return_hydra_config=True)
-    groups = [path.name for path in conf_dir.iterdir() if path.is_dir()]
+    with initialize_config_dir(str(first), version_base="1.3"):
+        config = compose(config_name, [f"hydra.searchpath=[{paths}]"], return_hydra_config=True)
+    groups = [path.name for folder in folders for path in folder.iterdir() if path.is_dir()]
     return sorted({*dotted_keys(config), *groups})
 
 

@@ -45,7 +45,8 @@ class Sources:
         ]
         overrides = OmegaConf.to_container(hydra_config.overrides.task, resolve=False)
         assert isinstance(overrides, list)  # noqa: S101 - of Hydra's schema
-        return cls([str(text) for text in overrides], choices, folders)
+        main = str(hydra_config.job.config_name or "train")
+        return cls([str(text) for text in overrides], choices, folders, main)
 
     def find(self, key: str) -> str | None:
         """Say where a value comes from.

@@ -14,17 +14,17 @@ from leyden.data.assembly import Batch
 from leyden.data.fields import Augmentors, FieldPreparation, Preprocessors
 from leyden.data.loader import BatchLoader
 from leyden.data.material import Material
-from leyden.data.order import check_whole, name_shuffle
+from leyden.data.order import check_whole
 from leyden.data.origin import BatchOrigin
 from leyden.data.parts import Part
 from leyden.data.plan import Begin, EpochPlan
+from leyden.data.planner import Planner, phase_of
 from leyden.data.preload import Preload, Preloader
-from leyden.data.schedule import Schedule
 from leyden.data.status import Status, make_status
 from leyden.data.weights import ClassWeights, RowWeights
 from leyden.data.windows import TimeWindows
 from leyden.data.workers import make_blocks
-from leyden.errors import ConfigError, ResumeError, suggest
+from leyden.errors import ConfigError, ResumeError
 from leyden.shards import Catalog, Inputs, Labels, LeadingAxis, OpenFile, discover, name_inputs
 from leyden.types import Phase
 
@@ -167,8 +167,9 @@ class AutoDataModule(LightningDataModule):
         check_whole("batch_size", batch_size, 1)
         check_whole("seed", seed, 0)
         self.batch_size, self.seed = batch_size, seed
-        self._shuffle, self._drop_last = name_shuffle(shuffle, batch_size), drop_last
-        self._schedules = {phase: Schedule() for phase in Phase}
+        self._planner = Planner(
+            self._material, batch_size=batch_size, shuffle=shuffle, drop_last=drop_last
+        )
         self._loaders: dict[Phase, BatchLoader] = {}
         self._plans: dict[Phase, EpochPlan] = {}  # of each phase, the one asked for last
         self._reload_every = 0  # epochs, as the trainer was told
@@ -203,7 +204,7 @@ class AutoDataModule(LightningDataModule):
             ConfigError: If there is no such phase.
             DataError: If the rows are shorter than a window.
         """
-        return self._material.num_windows(_phase(phase), epoch)
+        return self._material.num_windows(phase_of(phase), epoch)
 
     @property
     def label_shape(self) -> tuple[int, ...] | None:
@@ -219,7 +220,7 @@ class AutoDataModule(LightningDataModule):
 
     def has(self, phase: Phase | str) -> bool:
         """Say whether there is data for a phase."""
-        return _phase(phase) in self.catalogs
+        return phase_of(phase) in self.catalogs
 
     @override
     def setup(self, stage: str) -> None:
@@ -300,20 +301,15 @@ class AutoDataModule(LightningDataModule):
             ConfigError: If there is no such phase.
             DataError: If the phase has no data.
         """
-        phase = _phase(phase)
-        trains = phase is Phase.TRAIN
-        shuffles = trains and getattr(self.trainer, "overfit_batches", 0) == 0
-        return EpochPlan(
-            self._material.catalog(phase).lengths,
+        overfits = getattr(self.trainer, "overfit_batches", 0) != 0
+        return self._planner.plan(
+            phase_of(phase),
+            epoch,
             batch_size=self.batch_size,
-            shuffle=(shuffle or self._shuffle) if shuffles else "none",
             seed=self.seed,
-            epoch=epoch,
-            drop_last=self._drop_last and trains,
-            sets=self._schedules[phase].sets_of(epoch),
             ranks=self._ranks,
+            shuffle="none" if overfits else shuffle,
             begin=begin,
-            windows=self.num_windows(phase, epoch),
         )
 
     @property
@@ -337,17 +333,12 @@ class AutoDataModule(LightningDataModule):
             ConfigError: If there is no such phase, or no set to visit.
             DataError: If the phase has no data, or no such set.
         """
-        phase = _phase(phase)
-        catalog = self._material.catalog(phase)
-        if set_numbers is not None:
-            if not set_numbers:
-                problem = "Expected `set_numbers` to name a set at least, but got none."
-                raise ConfigError(f"{problem} Pass None to visit each set once.")
-            catalog.select(set_numbers)  # refuses what does not exist
+        phase = phase_of(phase)
+        self._planner.check_sets(phase, set_numbers)
         loader = self._loaders.get(phase)
         begun = loader is not None and loader.progress.num_batches > 0
         first_epoch = loader.plan.epoch + begun if loader is not None else 0
-        self._schedules[phase].add(first_epoch, set_numbers)
+        self._planner.schedule(phase, first_epoch, set_numbers)
         self._plans.pop(phase, None)
         if loader is not None:
             if not begun:
@@ -367,7 +358,7 @@ class AutoDataModule(LightningDataModule):
             DataError: If the phase has no data.
             IndexError: If the epoch has no such batch.
         """
-        phase = _phase(phase)
+        phase = phase_of(phase)
         loader = self._loaders.get(phase)
         plan = loader.plan if loader is not None else None
         # It may have gone on with an epoch that was begun with another batch size.
@@ -397,7 +388,7 @@ class AutoDataModule(LightningDataModule):
             ShardError: If a shard is missing or broken.
         """
         origin = self.origin(phase, epoch, batch_index)
-        return self._loader(_phase(phase)).fetch(origin)
+        return self._loader(phase_of(phase)).fetch(origin)
 
     @property
     def status(self) -> Status | None:
@@ -417,9 +408,7 @@ class AutoDataModule(LightningDataModule):
         state: dict[str, Any] = {"version": _STATE_VERSION}  # Lightning loads no empty state
         if self._material.preparation:
             state["preparation"] = self._material.fitted.state_dict()
-        if any(schedule.entries for schedule in self._schedules.values()):
-            named = self._schedules.items()
-            state["schedules"] = {str(phase): schedule.entries for phase, schedule in named}
+        state |= self._planner.state_dict()
         if loader is not None and loader.progress.num_batches not in (0, len(loader)):
             state["train"] = loader.state_dict()
         return state
@@ -440,8 +429,7 @@ class AutoDataModule(LightningDataModule):
             raise ResumeError(f"{problem} Pass the `preprocessors` that it was made with.")
         if self._material.preparation:
             self._material.fitted.load_state_dict(prepared)
-        for phase, entries in state_dict.get("schedules", {}).items():
-            self._schedules[_phase(phase)] = Schedule(entries)
+        self._planner.load_state_dict(state_dict)
         self._place = state_dict.get("train")
 
     def describe(self) -> str:
@@ -492,12 +480,3 @@ class _NoLoaders(CombinedLoader):
     @flattened.setter
     def flattened(self, flattened: list[Any]) -> None:
         assert not flattened  # noqa: S101 - Lightning puts back what it was given
-
-
-def _phase(name: Phase | str) -> Phase:
-    try:
-        return Phase(name)
-    except ValueError:
-        problem = f"Expected `phase` to be the name of a phase, but got {name!r}."
-        hint = suggest(str(name), [phase.value for phase in Phase])
-        raise ConfigError(f"{problem} {hint}") from None

@@ -21,7 +21,7 @@ from leyden.types import Array
 
 __all__ = ["ShardStore"]
 
-_MOMENT = 0.01  # seconds; a file that was there before is taken to be there still
+_MOMENT = 0.1  # seconds; a file that was there before is taken to be there still
 _AHEAD_AT_MOST = 1 << 30  # bytes: what is read much before its turn may be forgotten by then
 _MAPPED_AT_MOST = 128 << 20  # bytes that are mapped ahead: they count as memory at once
 _LABELS_AT_MOST = 16 << 20  # bytes of labels that stay in memory, once they are read
@@ -120,10 +120,9 @@ class ShardStore:
         for name, catalog in self._catalogs.items():
             array = self._inputs[name]
             new = [number for number in numbers if not array.has(number)]
+            self._ahead.ask([catalog.shard(number).data.path for number in new])
             if array.is_mapped and num_bytes <= _MAPPED_AT_MOST and can_map_ahead():
                 self._ahead.map_ahead([array.open_whole(number) for number in new])
-            else:
-                self._ahead.ask(catalog.shard(number).data.path for number in new)
 
     def inputs(self, picks: Picks) -> dict[str, Array]:
         """Read inputs.

@@ -56,9 +56,9 @@ class OpenSet:
         return cls(piece, rows, address_of(rows), rows.nbytes, is_preloaded=True)
 
     @property
-    def is_counted(self) -> bool:
-        """Whether all that it may take up of memory has been counted."""
-        return self.array is None or self.num_bytes >= self.array.nbytes
+    def can_stay(self) -> bool:
+        """Whether it takes up nothing once its memory is given back."""
+        return self.piece.is_mapped and not self.piece.has_descriptor
 
     def check(self) -> None:
         """Make sure that the file is still the one that was found, if rows are read from it.
@@ -87,14 +87,15 @@ class Shelf:
     def __init__(self, limit: int = _LIMIT) -> None:
         self.limit = limit
         self._open: OrderedDict[Hashable, OpenSet] = OrderedDict()
+        self._emptied: OrderedDict[Hashable, OpenSet] = OrderedDict()  # mapped, with no page of it
         self.num_bytes = 0
 
     def __len__(self) -> int:
-        """Count the open sets."""
+        """Count the sets that take up memory, or may at any moment."""
         return len(self._open)
 
     def __contains__(self, key: Hashable) -> bool:
-        """Say whether a set is open."""
+        """Say whether a set is among these."""
         return key in self._open
 
     def get(self, key: Hashable, opener: Opener, *, checks: bool = True) -> OpenSet:
@@ -108,14 +109,17 @@ class Shelf:
         Raises:
             ShardError: If its file is missing or broken, or has been written since it was found.
         """
-        found = self._open.get(key)
+        found = self._open.get(key) or self._emptied.get(key)
         if found is None:
             found = self._open[key] = OpenSet.of(opener())
             self.num_bytes += found.num_bytes
-        else:
+            return found
+        if checks:
+            found.piece.check()
+        if self._emptied.pop(key, None) is None:
             self._open.move_to_end(key)
-            if checks:
-                found.piece.check()
+        else:
+            self._open[key] = found
         return found
 
     def count(self, opened: OpenSet, num_rows: int) -> None:
@@ -133,8 +137,17 @@ class Shelf:
             self.num_bytes += more
 
     def tidy(self) -> None:
-        """Close what does not fit; the set that was used last stays."""
+        """Give back what does not fit; the set that was used last stays.
+
+        A map costs next to nothing once its pages are given back, and much to make anew, so that it
+        stays, unless it holds a descriptor.
+        """
         while len(self._open) > 1 and (self.num_bytes > self.limit or len(self._open) > _MOST_SETS):
-            _, closed = self._open.popitem(last=False)
-            self.num_bytes -= closed.num_bytes
-            closed.piece.unload()
+            key, one = self._open.popitem(last=False)
+            self.num_bytes -= one.num_bytes
+            one.piece.unload()
+            if one.can_stay:
+                one.num_bytes = 0
+                self._emptied[key] = one
+        while len(self._open) + len(self._emptied) > _MOST_SETS:
+            self._emptied.popitem(last=False)

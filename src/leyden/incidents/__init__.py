@@ -3,14 +3,8 @@
 from leyden.incidents.examination import Examination, examine
 from leyden.incidents.kept_batch import keep_batch, kept_batch
 from leyden.incidents.records import Incident, IncidentFolder, read_incident
-from leyden.incidents.replays import (
-    MadeStep,
-    Replay,
-    Source,
-    quiet_lightning,
-    replay,
-    replay_incident,
-)
+from leyden.incidents.replaying import Source, quiet_lightning, replay, replay_incident
+from leyden.incidents.replays import MadeStep, Replay
 from leyden.incidents.rows import BadRow, find_bad_rows
 from leyden.incidents.step_start import StepStart, carries_gradients, restore_start
 from leyden.incidents.true_loss import gradient_scaler, true_loss

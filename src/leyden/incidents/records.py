@@ -14,9 +14,8 @@ from torch import Tensor
 from leyden.errors import DataError, MissingPathError
 from leyden.files import replacing
 from leyden.incidents.kept_batch import kept_batch
-from leyden.resume import load
-from leyden.resume.checkpoint_file import save, sync_folder
-from leyden.resume.plain import as_plain
+from leyden.resume import as_plain, load
+from leyden.resume.checkpoints import save, sync_folder
 
 __all__ = ["FACTS", "Incident", "IncidentFolder", "read_incident", "real_number"]
 

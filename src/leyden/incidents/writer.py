@@ -15,8 +15,7 @@ from leyden.incidents.kept_batch import keep_batch
 from leyden.incidents.records import IncidentFolder, read_incident
 from leyden.incidents.rows import find_bad_rows
 from leyden.introspect import NonFinite, stored_gradients, weights
-from leyden.resume import gathered
-from leyden.resume.plain import as_plain
+from leyden.resume import as_plain, gathered
 from leyden.runs import versions
 
 __all__ = ["IncidentWriter", "Sighting"]

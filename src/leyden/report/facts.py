@@ -78,11 +78,19 @@ def describe_run(facts: Mapping[str, Any]) -> str:
         "objective": facts.get("objective"),
         "seeds": _pairs(facts.get("seeds", {})),
         "configuration": facts.get("config_digest"),
+        "debug": facts.get("debug"),
+        "code": _pairs(_known(facts.get("code") or {})),
         "parents": "\n".join(_pairs(parent) for parent in facts.get("parents", [])),
         "error": _pairs(facts.get("error") or {}),
     }
     known = {name: value for name, value in rows.items() if value not in (None, "")}
     return _table(known.items()) + _results(facts) + _starts(facts.get("starts", []))
+
+
+def _known(code: Mapping[str, Any]) -> dict[str, Any]:
+    """Which code it was, without what is not known of it."""
+    shown = {name: code.get(name) for name in ("folder", "commit", "branch", "is_changed")}
+    return {name: value for name, value in shown.items() if value is not None}
 
 
 def describe_environment(facts: Mapping[str, Any]) -> str:

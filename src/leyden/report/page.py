@@ -18,7 +18,7 @@ from leyden.report.facts import (
     read_incidents,
     status_of,
 )
-from leyden.runs import RunDir, read_manifest
+from leyden.runs import RunDir, read_run
 from leyden.tracking import History, epoch_ends, read_ledger, read_metrics
 
 __all__ = ["write_page"]
@@ -55,7 +55,7 @@ def write_page(run_dir: str | Path, path: str | Path | None = None) -> Path:
 
 
 def _render(run: RunDir) -> str:
-    facts = read_manifest(run.manifest_path) if run.manifest_path.exists() else {}
+    facts = read_run(run) if run.manifest_path.exists() else {}
     history = read_metrics(run.metrics_path) if run.metrics_path.exists() else {}
     incidents = read_incidents(run.incidents_dir)
     curves = pack_curves({name: curve for name, curve in history.items() if name != "epoch"})

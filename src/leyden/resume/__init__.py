@@ -1,16 +1,29 @@
 """The whole state of a training run: how it is captured, kept and brought back."""
 
 from leyden.resume.attributes import Baseline
-from leyden.resume.best_files import files_of, overwrite_later_files
+from leyden.resume.checkpoints import (
+    CheckpointStore,
+    as_it_was,
+    as_plain,
+    files_of,
+    latest_checkpoint,
+    load,
+    overwrite_later_files,
+    verify,
+)
 from leyden.resume.continuation import STATE_VERSION, Continuation
 from leyden.resume.interrupts import Interrupted, Interrupts
-from leyden.resume.loaders import LoaderFollower, follow, follower_of
+from leyden.resume.loaders import (
+    FastForward,
+    LoaderFollower,
+    check_fast_forward,
+    follow,
+    follower_of,
+)
 from leyden.resume.loggers import continue_loggers, logger_states
 from leyden.resume.moments import Moment
-from leyden.resume.observer import observe
-from leyden.resume.plain import as_it_was, as_plain
+from leyden.resume.observation import observe
 from leyden.resume.rank_state import gathered, rank_state
-from leyden.resume.store import CheckpointStore, latest_checkpoint, load, verify
 from leyden.resume.trainer_internals import (
     LoopHooks,
     draws_ahead,
@@ -19,7 +32,6 @@ from leyden.resume.trainer_internals import (
     leave_quietly,
     loaders_of,
 )
-from leyden.resume.ways import FastForward, check_fast_forward
 
 __all__ = [
     "STATE_VERSION",

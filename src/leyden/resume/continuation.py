@@ -2,13 +2,16 @@
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import StochasticWeightAveraging
+from lightning.pytorch.callbacks import ModelCheckpoint, StochasticWeightAveraging
 
 from leyden.errors import ResumeError
+from leyden.resume.checkpoints import overwrite_later_files
 from leyden.resume.loaders import LoaderFollower
+from leyden.resume.loggers import continue_loggers
 from leyden.resume.moments import Moment
 from leyden.resume.rank_state import callbacks_of, restore_rank_state
 from leyden.resume.replaced import Replaced
@@ -61,6 +64,24 @@ class Continuation:
         self._loops = copy.deepcopy(self._loops)
         self._to_place = {phase: list(some) for phase, some in self._rank_state["loaders"].items()}
         self._replaced = Replaced()
+
+    def continue_loggers(self, trainer: Trainer) -> None:
+        """Have loggers write on where they were, and what follows their folders too.
+
+        Args:
+            trainer: The trainer.
+        """
+        moved = {}
+        if trainer.is_global_zero:  # the loggers of other ranks write nothing
+            moved = continue_loggers(trainer.loggers, self._state["loggers"])
+        moved = trainer.strategy.broadcast(moved)
+        for callback in trainer.checkpoint_callbacks:
+            if isinstance(callback, ModelCheckpoint) and callback.dirpath is not None:
+                for new, old in moved.items():
+                    if Path(callback.dirpath).is_relative_to(new):
+                        rest = Path(callback.dirpath).relative_to(new)
+                        callback.dirpath = str(Path(old, rest))
+        overwrite_later_files(trainer.checkpoint_callbacks, self._state["files"])
 
     def place(self, phase: str, follower: LoaderFollower) -> None:
         """Bring the next loader of a phase to its place.

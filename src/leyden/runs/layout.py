@@ -66,6 +66,11 @@ class RunDir:
         """What the flight recorder kept, a folder for each step."""
         return self.path / "incidents"
 
+    @property
+    def evaluation_dir(self) -> Path:
+        """What the model gave for rows of data: ``<time>/<step>/`` for each evaluation."""
+        return self.path / "evaluation"
+
 
 def claim_dir(parent: Path, name: str) -> Path:
     """Make a new folder that no other process gets, however many start at once.

@@ -12,6 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, SupportsFloat
 
+import psutil
+
 from leyden.errors import DataError, MissingPathError
 from leyden.files import replacing
 from leyden.runs.hardware import hardware_info, versions
@@ -45,6 +47,7 @@ class RunManifest:
         config_digest: Identity of the resolved configuration.
         seeds: Every seed by name.
         parents: What the run goes on from, besides what it went on from at earlier starts.
+        debug: Name of the way in which it is only a trial; ``None`` for a run that counts.
 
     Raises:
         DataError: On entering, if the folder has a ``run.json`` that cannot be read.
@@ -68,11 +71,12 @@ class RunManifest:
         config_digest: str | None = None,
         seeds: Mapping[str, int] | None = None,
         parents: Sequence[Mapping[str, Any]] = (),
+        debug: str | None = None,
     ) -> None:
         self._path = run.manifest_path
         self._command = list(sys.argv if command is None else command)
         self._config_digest, self._seeds = config_digest, dict(seeds or {})
-        self._parents = [dict(parent) for parent in parents]
+        self._parents, self._debug = [dict(parent) for parent in parents], debug
         self._facts: dict[str, Any] = {}
         self._clock = 0.0
 
@@ -124,6 +128,16 @@ class RunManifest:
         self._facts["objective"] = number if math.isfinite(number) else None
         self._write()
 
+    def set_code(self, facts: Mapping[str, Any]) -> None:
+        """Keep which code the run was started with.
+
+        Args:
+            facts: As `keep_code` returns them.
+        """
+        self._facts["code"] = dict(facts)
+        self._facts["starts"][-1] = self._this_start()
+        self._write()
+
     def _new_facts(self) -> dict[str, Any]:
         return {
             "version": _VERSION,
@@ -135,7 +149,10 @@ class RunManifest:
             "hardware": hardware_info(),
             "timings": {"start": time.time(), "end": None, "duration": None},
             "pid": os.getpid(),
+            "process_start": psutil.Process().create_time(),
             "host": platform.node(),
+            "debug": self._debug,
+            "code": None,
             "error": None,
             "results": {},
             "objective": None,
@@ -148,6 +165,7 @@ class RunManifest:
             "start": timings["start"],
             "end": timings["end"],
             "status": facts["status"],
+            "code": (facts["code"] or {}).get("folder"),
         }
 
     def _write(self) -> None:

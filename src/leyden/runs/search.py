@@ -1,5 +1,6 @@
 """Runs that are on disk already."""
 
+import logging
 import platform
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,7 +12,10 @@ from leyden.errors import DataError, MissingPathError
 from leyden.runs.layout import RunDir
 from leyden.runs.manifest import RunStatus, read_manifest
 
-__all__ = ["find_unfinished", "list_runs", "run_of", "standing"]
+__all__ = ["find_unfinished", "list_runs", "read_run", "run_of", "standing"]
+
+_log = logging.getLogger(__name__)
+_CLOCK_SLACK = 60.0  # seconds by which the clock may have been set; no pid comes around so soon
 
 
 def run_of(checkpoint: Path) -> RunDir | None:
@@ -55,7 +59,7 @@ def list_runs(parent: Path) -> list[tuple[RunDir, dict[str, Any]]]:
 
     Returns:
         Each run and what its ``run.json`` says; those started last come first. What cannot be read
-        is left out.
+        is left out, and named in the log.
     """
     found = list(_manifests(parent, "**/run.json"))
     return sorted(found, key=lambda item: float(item[1]["timings"]["start"]), reverse=True)
@@ -63,6 +67,8 @@ def list_runs(parent: Path) -> list[tuple[RunDir, dict[str, Any]]]:
 
 def standing(facts: Mapping[str, Any]) -> RunStatus:
     """Say how a run stands; one that was killed could not say so itself.
+
+    Of a run that began on another machine, nothing but what it says is known.
 
     Args:
         facts: What its ``run.json`` says.
@@ -73,16 +79,54 @@ def standing(facts: Mapping[str, Any]) -> RunStatus:
     """
     status = RunStatus(facts["status"])
     is_here = facts.get("host") == platform.node()
-    if status is RunStatus.RUNNING and is_here and not psutil.pid_exists(int(facts["pid"])):
+    if status is RunStatus.RUNNING and is_here and not _is_alive(facts):
         return RunStatus.INTERRUPTED
     return status
 
 
+def _is_alive(facts: Mapping[str, Any]) -> bool:
+    """Say whether the process of a run is there, and not another one with its number."""
+    try:
+        process = psutil.Process(int(facts["pid"]))
+        began, is_zombie = process.create_time(), process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+    noted = facts.get("process_start")
+    is_other = isinstance(noted, int | float) and abs(began - noted) > _CLOCK_SLACK
+    return not (is_zombie or is_other)
+
+
+def read_run(run: RunDir) -> dict[str, Any]:
+    """Read what is known about a run, and see that it is enough to tell how it stands.
+
+    Args:
+        run: The run.
+
+    Raises:
+        MissingPathError: If the folder is not that of a run.
+        DataError: If its ``run.json`` is broken.
+    """
+    if not run.manifest_path.exists():
+        is_there = "has no run.json" if run.path.is_dir() else "does not exist"
+        problem = f"Expected the folder of a run, but got {str(run.path)!r}"
+        raise MissingPathError(
+            f"{problem}, which {is_there}. `leyden runs` lists those below runs/."
+        )
+    facts = read_manifest(run.manifest_path)
+    timings, status = facts.get("timings"), facts.get("status")
+    began = timings.get("start") if isinstance(timings, dict) else None
+    if status not in set(RunStatus) or not isinstance(began, int | float):
+        problem = "Expected a run's status and the time when it began"
+        raise DataError(f"{problem}, but they are not in {run.manifest_path}. Remove the file.")
+    return facts
+
+
 def _manifests(parent: Path, pattern: str) -> Iterator[tuple[RunDir, dict[str, Any]]]:
     for path in parent.glob(pattern):
+        run = RunDir(path.parent)
         try:
-            facts = read_manifest(path)
-        except (DataError, MissingPathError):  # broken, or removed meanwhile
+            yield run, read_run(run)
+        except MissingPathError:  # removed meanwhile
             continue
-        if isinstance(facts.get("timings"), dict):
-            yield RunDir(path.parent), facts
+        except DataError as error:
+            _log.warning("Left out: %s", error)

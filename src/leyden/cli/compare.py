@@ -1,0 +1,165 @@
+"""``leyden compare``: two evaluations row by row."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from pyarrow import csv as arrow_csv
+from pyarrow import parquet
+from rich.console import Console
+from rich.table import Table
+
+from leyden.cli.command import Commands, add_command
+from leyden.cli.guard import guarded
+from leyden.errors import ConfigError, suggest
+from leyden.evaluation import Comparison, Evaluation, compare, find_evaluation
+from leyden.files import replacing
+
+__all__ = ["add_compare"]
+
+_DESCRIPTION = """Compare two evaluations row by row: how many rows got better, how many worse, by
+how much, in which sets, and which are the most different. Each is named by its folder, or by that
+of a run for its newest one. Neither model nor data is needed."""
+
+_EPILOG = """examples:
+  leyden compare RUN OTHER                      two runs
+  leyden compare RUN/evaluation/<time>/<step> RUN/evaluation/<time>/<step>
+  leyden compare RUN OTHER --by loss --rows 20  by a column of the records
+  leyden compare RUN OTHER --output rows.csv    every row, in a file
+"""
+_WRITERS = {
+    ".csv": arrow_csv.write_csv,
+    ".parquet": parquet.write_table,
+}
+
+
+def add_compare(commands: Commands) -> None:
+    """Add the sub-command to those of ``leyden``."""
+    parser = add_command(
+        commands,
+        "compare",
+        run_compare,
+        summary="compare two evaluations row by row",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+    )
+    parser.add_argument("before", type=Path, metavar="ONE", help="an evaluation, or a run")
+    parser.add_argument("after", type=Path, metavar="OTHER", help="likewise")
+    parser.add_argument(
+        "--by",
+        default="auto",
+        metavar="NAME",
+        help="confidence, log_loss, correct, absolute_error, squared_error, or a column",
+    )
+    parser.add_argument(
+        "--higher-is-better",
+        action=argparse.BooleanOptionalAction,
+        help="if the name does not tell",
+    )
+    parser.add_argument("--rows", type=int, default=5, metavar="N", help="shown of each kind (5)")
+    parser.add_argument("--sets", type=int, default=10, metavar="N", help="shown (10)")
+    parser.add_argument(
+        "--output", type=Path, metavar="FILE", help="every row, as .csv or .parquet"
+    )
+
+
+def run_compare(arguments: argparse.Namespace) -> int:
+    """Compare as the command line says.
+
+    Args:
+        arguments: What ``add_compare`` made of it.
+
+    Returns:
+        The exit code: 0, or 2 for a user's slip.
+    """
+    return guarded(lambda: _compare(arguments))
+
+
+def _compare(arguments: argparse.Namespace) -> None:
+    _check(arguments)
+    sides = find_evaluation(arguments.before), find_evaluation(arguments.after)
+    found = compare(*sides, by=arguments.by, higher_is_better=arguments.higher_is_better)
+    if arguments.output is not None:
+        with replacing(arguments.output) as temporary:
+            _WRITERS[arguments.output.suffix](found.rows, temporary)
+    console = Console(highlight=False)
+    console.print(_summary(sides, found))
+    console.print(_sets(found, arguments.sets))
+    for title, rows in (("got better", found.better), ("got worse", found.worse)):
+        if rows.num_rows and arguments.rows:
+            console.print(_rows(f"rows that {title} the most", rows.slice(0, arguments.rows)))
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    for name in ("rows", "sets"):
+        if getattr(arguments, name) < 0:
+            value = getattr(arguments, name)
+            raise ConfigError(f"Expected `--{name}` to be at least 0, but got {value}.")
+    output = arguments.output
+    if output is not None and output.suffix not in _WRITERS:
+        problem = f"Expected `--output` to end in .csv or .parquet, but got {output.name!r}."
+        raise ConfigError(f"{problem} {suggest(output.suffix, _WRITERS)}")
+
+
+def _summary(sides: tuple[Evaluation, Evaluation], found: Comparison) -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for title, side in zip(("before", "after"), sides, strict=True):
+        table.add_row(title, str(side.path))
+    way = "higher" if found.higher_is_better else "lower"
+    table.add_row("compared by", f"{found.by} ({way} is better)")
+    same = found.rows.num_rows - found.num_better - found.num_worse
+    counts = f"{found.num_better} better, {found.num_worse} worse, {same} the same"
+    table.add_row("rows", f"{counts}, of {found.rows.num_rows}")
+    if found.num_only_before or found.num_only_after:
+        only = f"{found.num_only_before} before, {found.num_only_after} after"
+        table.add_row("in one only", only)
+    table.add_row("better by", f"{found.mean_change:+.5g} on average")
+    for title, count in _turned(found).items():
+        table.add_row(title, str(count))
+    return table
+
+
+def _turned(found: Comparison) -> dict[str, int]:
+    """Count classes that were wrong and are right now, and the other way round."""
+    rows = found.rows
+    if not {"target", "before_prediction", "after_prediction"} <= set(rows.column_names):
+        return {}
+    target, before, after = (
+        rows[name].to_numpy() for name in ("target", "before_prediction", "after_prediction")
+    )
+    if before.dtype.kind not in "biu":
+        return {}
+    return {
+        "right now": int(((before != target) & (after == target)).sum()),
+        "wrong now": int(((before == target) & (after != target)).sum()),
+    }
+
+
+def _sets(found: Comparison, most: int) -> Table:
+    table = Table(title=f"sets, the worst change first ({found.sets.num_rows})")
+    for name in ("set", "rows", "better", "worse", "before", "after", "change"):
+        table.add_column(name, justify="right")
+    for row in found.sets.slice(0, most).to_pylist():
+        counts = (row["set_number"], row["num_rows"], row["num_better"], row["num_worse"])
+        numbers = f"{row['before']:.5g}", f"{row['after']:.5g}", f"{row['change']:+.5g}"
+        table.add_row(*map(str, counts), *numbers)
+    return table
+
+
+def _rows(title: str, rows: Any) -> Table:
+    table = Table(title=title)
+    names = {"set_number": "set", "before_prediction": "was", "after_prediction": "is"}
+    for name in rows.column_names:
+        table.add_column(names.get(name, name), justify="right")
+    for row in rows.to_pylist():
+        table.add_row(
+            *(
+                f"{value:{'+' if name == 'change' else ''}.5g}"
+                if isinstance(value, float)
+                else str(value)
+                for name, value in row.items()
+            )
+        )
+    return table

@@ -1,0 +1,138 @@
+"""``leyden new``: a project that imports leyden, ready to run."""
+
+import argparse
+import keyword
+import re
+import shlex
+import sys
+from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from leyden import __version__
+from leyden.cli.command import Commands, add_command
+from leyden.errors import ConfigError, LeydenError, MissingPathError
+
+__all__ = ["add_new", "make_project"]
+
+_DESCRIPTION = """Make a project of your own that trains with leyden: a package with a network and
+real data to begin with, its configuration, a script, a test, and a README that says what to change.
+Nothing has to be downloaded."""
+
+_EPILOG = """examples:
+  leyden new heart-beats
+  leyden new ~/projects/heart-beats     elsewhere
+
+Then, in its folder: python train.py, and pytest.
+"""
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*([-_][A-Za-z0-9]+)*")
+_TAKEN = ("conf", "data", "runs", "tests", "train")  # what else lies in the folder
+_PACKAGE, _PROJECT, _VERSION = "PACKAGE", "PROJECT", "LEYDEN_VERSION"
+_ENDING = ".txt"  # of templates, which are no code of leyden's
+
+
+def add_new(commands: Commands) -> None:
+    """Add the sub-command to those of ``leyden``."""
+    parser = add_command(
+        commands,
+        "new",
+        run_new,
+        summary="make a project that imports leyden, ready to run",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        exit_codes={0: "made", 2: "not made, and nothing was written; the line says why"},
+    )
+    parser.add_argument("path", type=Path, metavar="NAME", help="of the project, or its folder")
+
+
+def run_new(arguments: argparse.Namespace) -> int:
+    """Make the project that the command line names, and say how to go on.
+
+    Args:
+        arguments: What ``add_new`` made of it.
+
+    Returns:
+        The exit code: 0, or 2 for a user's slip.
+    """
+    try:
+        made = make_project(arguments.path.expanduser())
+    except (LeydenError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(f"Made {arguments.path}, with {len(made)} files. To go on:\n")
+    print(f"  cd {shlex.quote(str(arguments.path))}\n  python train.py\n  pytest")
+    return 0
+
+
+def make_project(folder: Path) -> list[Path]:
+    """Write a project, whole or not at all.
+
+    Args:
+        folder: Where; its name is that of the project, and with ``_`` for ``-``, of its package.
+
+    Returns:
+        The files.
+
+    Raises:
+        ConfigError: If the name cannot be that of a package, or the folder is not empty.
+        MissingPathError: If there is no folder to put it in.
+    """
+    folder = folder.absolute()
+    if not folder.parent.is_dir():
+        problem = f"Expected `NAME` to be in a folder, but {str(folder.parent)!r} is none"
+        raise MissingPathError(f"{problem}. Make it first.")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        problem = f"Expected `NAME` to be new, but {folder.name!r} exists and is not empty"
+        raise ConfigError(f"{problem}. Choose another one, or move it away.")
+    words = {_PACKAGE: _package_of(folder.name), _PROJECT: folder.name, _VERSION: __version__}
+    with TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as work:
+        made = Path(work, folder.name)
+        names = [_write(name, made, words) for name in _templates()]
+        made.replace(folder)
+    return [folder / name for name in names]
+
+
+def _package_of(name: str) -> str:
+    """Make the name of a package; importing it must give the package, and nothing else."""
+    package = name.lower().replace("-", "_")
+    problem = None
+    if not _NAME.fullmatch(name):
+        problem = "have letters, digits, and single dashes between them"
+    elif keyword.iskeyword(package) or keyword.issoftkeyword(package):
+        problem = "be no word of Python's"
+    elif package in sys.stdlib_module_names or _is_module(package):
+        problem = "be no module that exists, which the project would hide"
+    elif package in _TAKEN:
+        problem = "be none of the project's own files"
+    if problem is not None:
+        raise ConfigError(f"Expected `NAME` to {problem}, but got {name!r}. Try my-{_plain(name)}.")
+    return package
+
+
+def _is_module(package: str) -> bool:
+    """Say whether importing it would give something; a folder without code does not count."""
+    spec = find_spec(package)
+    return spec is not None and spec.origin is not None
+
+
+def _plain(name: str) -> str:
+    """Keep of a name what may be in one."""
+    return "-".join(re.findall(r"[A-Za-z0-9]+", name)) or "project"
+
+
+def _templates() -> list[str]:
+    top = Path(str(files("leyden.cli") / "template"))
+    return sorted(str(path.relative_to(top)) for path in top.rglob(f"*{_ENDING}"))
+
+
+def _write(name: str, folder: Path, words: dict[str, str]) -> str:
+    """Write a file of the project from its template, and give its name."""
+    text = (files("leyden.cli") / "template" / name).read_text(encoding="utf-8")
+    name = name.removesuffix(_ENDING)
+    for word, meant in words.items():
+        name, text = name.replace(word, meant), text.replace(word, meant)
+    target = folder / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(text, encoding="utf-8")
+    return name

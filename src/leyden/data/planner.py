@@ -1,0 +1,134 @@
+"""The batches of any epoch of any phase, worked out when they are asked for."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from leyden.data.material import Material
+from leyden.data.order import name_shuffle
+from leyden.data.plan import Begin, EpochPlan
+from leyden.data.schedule import Schedule
+from leyden.errors import ConfigError, suggest
+from leyden.types import Phase
+
+__all__ = ["Planner", "phase_of"]
+
+
+class Planner:
+    """Plans epochs, and keeps the orders of sets that were asked for.
+
+    Args:
+        material: The rows of every phase.
+        batch_size: Rows of a batch; decides the size of shuffled blocks that have none.
+        shuffle: Order of the training rows.
+        drop_last: Whether a shorter last training batch is left out.
+
+    Raises:
+        ConfigError: If there is no such shuffle.
+    """
+
+    def __init__(
+        self, material: Material, *, batch_size: int, shuffle: str, drop_last: bool
+    ) -> None:
+        self._material = material
+        self._shuffle, self._drop_last = name_shuffle(shuffle, batch_size), drop_last
+        self._schedules = {phase: Schedule() for phase in Phase}
+
+    def plan(
+        self,
+        phase: Phase,
+        epoch: int,
+        *,
+        batch_size: int,
+        seed: int,
+        ranks: tuple[int, int],
+        shuffle: str | None = None,
+        begin: Begin | None = None,
+    ) -> EpochPlan:
+        """Work out the batches of an epoch.
+
+        Args:
+            phase: Which; only training rows are shuffled.
+            epoch: Which epoch, from zero.
+            batch_size: Rows of a batch.
+            seed: Decides the order of training rows.
+            ranks: Which process this is, and how many there are.
+            shuffle: Another order of the training rows.
+            begin: Where the epoch goes on, if it was begun otherwise.
+
+        Raises:
+            DataError: If the phase has no data.
+        """
+        trains = phase is Phase.TRAIN
+        return EpochPlan(
+            self._material.catalog(phase).lengths,
+            batch_size=batch_size,
+            shuffle=(shuffle or self._shuffle) if trains else "none",
+            seed=seed,
+            epoch=epoch,
+            drop_last=self._drop_last and trains,
+            sets=self._schedules[phase].sets_of(epoch),
+            ranks=ranks,
+            begin=begin,
+            windows=self._material.num_windows(phase, epoch),
+        )
+
+    def check_sets(self, phase: Phase, set_numbers: Sequence[int] | None) -> None:
+        """Refuse sets that cannot be visited.
+
+        Args:
+            phase: Whose sets.
+            set_numbers: The sets to visit; ``None`` for each once.
+
+        Raises:
+            ConfigError: If there is no set to visit.
+            DataError: If the phase has no data, or no such set.
+        """
+        catalog = self._material.catalog(phase)
+        if set_numbers is not None:
+            if not set_numbers:
+                problem = "Expected `set_numbers` to name a set at least, but got none."
+                raise ConfigError(f"{problem} Pass None to visit each set once.")
+            catalog.select(set_numbers)  # refuses what does not exist
+
+    def schedule(self, phase: Phase, first_epoch: int, set_numbers: Sequence[int] | None) -> None:
+        """Replace the order of the sets of a phase from an epoch on.
+
+        Args:
+            phase: Whose sets.
+            first_epoch: The first epoch with the new order.
+            set_numbers: The sets to visit, in order; ``None`` for each once, as shuffled.
+        """
+        self._schedules[phase].add(first_epoch, set_numbers)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Write down the orders that were asked for; empty if there are none."""
+        if not any(schedule.entries for schedule in self._schedules.values()):
+            return {}
+        named = self._schedules.items()
+        return {"schedules": {str(phase): schedule.entries for phase, schedule in named}}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over the orders of sets.
+
+        Args:
+            state: What ``state_dict`` returned, perhaps among other things.
+        """
+        for phase, entries in state.get("schedules", {}).items():
+            self._schedules[phase_of(phase)] = Schedule(entries)
+
+
+def phase_of(name: Phase | str) -> Phase:
+    """Look up a phase.
+
+    Args:
+        name: ``"train"``, ``"val"``, ``"test"`` or ``"predict"``.
+
+    Raises:
+        ConfigError: If there is no such phase.
+    """
+    try:
+        return Phase(name)
+    except ValueError:
+        problem = f"Expected `phase` to be the name of a phase, but got {name!r}."
+        hint = suggest(str(name), [phase.value for phase in Phase])
+        raise ConfigError(f"{problem} {hint}") from None

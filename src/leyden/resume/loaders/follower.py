@@ -1,0 +1,280 @@
+"""Loaders that know how far they have come, and can be brought back there.
+
+A loader is *followed*: what Lightning gets is a look-alike that shares everything with the user's
+own loader, and notes, each time the loader is gone through (a *pass*), where the random generators
+stood before its first batch and how many batches were drawn. That is all it takes to go back: put
+the generators where they stood, begin again, and get past the batches that were drawn.
+"""
+
+import copy
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict
+from typing import Any, TypeAlias
+
+from lightning.fabric.utilities.data import sized_len
+
+from leyden.generators import (
+    Generator,
+    find_generators,
+    generator_states,
+    global_state,
+    restore_generators,
+    restore_global_state,
+)
+from leyden.resume.loaders.passes import Pass, without_last
+from leyden.resume.loaders.ways import ByIndex, ByReplay, ByState, FastForward, choose_way, is_plain
+from leyden.resume.loaders.workers import Report
+
+__all__ = ["LoaderFollower"]
+
+_SKIPPED = object()  # stands for a batch that is being passed over
+
+_Place: TypeAlias = tuple[Any, Any]
+"""What a loader says of its place, and where the generators stand; ``None`` for what is not so."""
+
+
+class LoaderFollower:
+    """Follows one loader through the passes of an epoch.
+
+    Args:
+        loader: What the user made.
+        fast_forward: How to get back to a place in it.
+        is_ahead: Tells whether batches are drawn before they are asked for, as Lightning has it
+            where the length of this loader, or of one beside it, is not known.
+
+    Raises:
+        ConfigError: If the loader cannot be fast-forwarded in that way.
+    """
+
+    def __init__(
+        self,
+        loader: Iterable[Any],
+        fast_forward: FastForward = "auto",
+        is_ahead: Callable[[], bool] | None = None,
+    ) -> None:
+        self.loader = loader
+        self._fast_forward = fast_forward
+        self._way = choose_way(loader, fast_forward)
+        self._is_ahead = is_ahead or (lambda: sized_len(loader) is None)
+        self._workers: dict[int, Any] = {}  # where the generators of each stand
+        self._passes: list[Pass] = []
+        self._to_repeat: list[Pass] = []
+        self._places: list[_Place] = []  # before the last two draws
+        self._rest: Any = None  # what the loader said of its place after a whole pass, at last
+        self._is_at_rest = False  # whether it was put back there
+        self._batches: Iterator[Any] = iter(())  # of the pass at hand
+
+    @property
+    def way(self) -> str:
+        """How the loader gets back to its place: ``state``, ``index`` or ``replay``."""
+        way = type(self._way).__name__.removeprefix("By").lower()
+        return "replay" if way == "index" and self._fast_forward == "replay" else way
+
+    @property
+    def problem(self) -> str | None:
+        """Why the loader cannot be brought back exactly, if it cannot, and what to do."""
+        if isinstance(self.loader, Iterator):
+            return (
+                "an iterator can be gone through once only; hand in the iterable that makes it, "
+                "or a DataLoader"
+            )
+        if getattr(self.loader, "num_workers", 0) and not getattr(self.loader, "in_order", True):
+            return (
+                "its workers hand in batches as they come; pass `in_order=True` to the DataLoader"
+            )
+        if getattr(self.loader, "persistent_workers", False) and not is_plain(self.loader):
+            return (
+                "its class goes through the batches in a way of its own, so that workers that "
+                "persist cannot be put back; pass `persistent_workers=False`"
+            )
+        return None
+
+    def begin(self) -> Iterator[Any]:
+        """Go through the loader; nothing is drawn before the first batch is asked for."""
+        if self._to_repeat:
+            return self._repeat(self._to_repeat.pop(0))
+        return self._go()
+
+    def forget(self) -> None:
+        """The epoch is over: there will be no going back to what was drawn so far."""
+        if self._passes:
+            self._rest = self._way_state() if self._is_whole(self._passes[-1]) else None
+        self._passes, self._to_repeat, self._places = [], [], []
+
+    def state_dict(self, ahead: int = 0) -> dict[str, Any]:
+        """Say how far the loader has come.
+
+        Args:
+            ahead: Batches that were drawn and that nobody has had yet.
+        """
+        passes = [copy.copy(one) for one in self._passes]
+        for _ in range(ahead):
+            passes = without_last(passes)
+        for one in passes[:-1]:  # which are over
+            one.start = {}
+        generators = generator_states(self._generators())
+        if passes:
+            passes[-1].new_generators = len(generators) > len(passes[-1].start["own"])
+            if not passes[-1].ended:
+                passes[-1].place, passes[-1].next = self._place(ahead)
+        return {
+            "passes": [asdict(one) for one in passes],
+            "rest": self._rest,
+            "generators": generators,
+            "workers": self._persistent_workers(),
+            "born": self._way.born,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Have the passes that follow repeat those of a state, and go on with the last.
+
+        Args:
+            state: What `state_dict` returned.
+        """
+        self._passes, self._places = [], []
+        self._to_repeat = [Pass(**one) for one in state["passes"]]
+        self._workers = dict(state["workers"])
+        self._way.born = state["born"]
+        self._rest = state["rest"]
+        if self._to_repeat:
+            self._go_to_place(self._to_repeat[-1])  # now, as its length may depend on it
+        elif isinstance(self._way, ByState) and self._rest is not None:
+            self._way.go_to(self._rest)
+            self._is_at_rest = True
+
+    def restore_generators(self, state: dict[str, Any]) -> None:
+        """Put the loader's own generators where they stood when the state was made.
+
+        Args:
+            state: What `state_dict` returned.
+
+        Raises:
+            ResumeError: If the loader has more or fewer of them than it had.
+        """
+        if not state["passes"]:  # what was begun since then, was begun too early
+            self.close()
+            self.load_state_dict(state)
+        restore_generators(self._generators(), state["generators"])
+
+    def close(self) -> None:
+        """End the worker processes that were started."""
+        self._keep(iter(()))
+        self._way.close()
+
+    def _is_whole(self, one: Pass) -> bool:
+        """Whether a pass came to its end; going on from the midst of one would not begin anew."""
+        return one.ended or one.drawn == sized_len(self.loader)
+
+    def _keep(self, batches: Iterator[Any]) -> None:
+        """End the pass before, which may not have come to its end, and its worker processes."""
+        before, self._batches = self._batches, batches
+        if before is not batches:  # as with workers that persist
+            for name in ("_shutdown_workers", "close"):  # an iterator of torch's, or a generator
+                getattr(before, name, lambda: None)()
+
+    def _go(self) -> Iterator[Any]:
+        one = Pass(
+            {
+                **self._standing(),
+                "workers": self._persistent_workers(),
+                "born": self._way.born,
+            }
+        )
+        self._passes.append(one)
+        yield from self._draw(one, self._open(one))
+
+    def _open(self, one: Pass, *skipped: int) -> Iterator[Any]:
+        self._way.born = one.start["born"]
+        return self._way.open(dict(one.start["workers"]), *skipped)
+
+    def _repeat(self, before: Pass) -> Iterator[Any]:
+        """The batches drawn before as placeholders, at no cost, then those that follow."""
+        one = Pass(before.start, ended=before.ended, random_workers=before.random_workers)
+        self._passes.append(one)
+        batches = self._reopen(before) if before.new_generators else None  # which makes them
+        while one.drawn < before.drawn:
+            one.drawn += 1
+            yield _SKIPPED
+        if not before.ended:
+            yield from self._draw(one, batches or self._reopen(before))
+
+    def _reopen(self, before: Pass) -> Iterator[Any]:
+        now = before.next or self._standing()
+        self._put(before.start)
+        if isinstance(self._way, ByState):
+            self._go_to_place(before)  # again, as the epoch may have been set meanwhile
+            batches = self._open(before)
+        elif isinstance(self._way, ByIndex) and not self._must_replay(before):
+            batches = self._open(before, before.drawn)
+        else:
+            batches = self._open(before)
+            for _ in range(before.drawn):
+                self._unwrap(next(batches), before)
+            now["own"] = generator_states(self._generators())  # where they belong
+        self._put(now)
+        return batches
+
+    def _go_to_place(self, before: Pass) -> None:
+        if isinstance(self._way, ByState) and before.drawn and not before.ended:
+            self._way.go_to(before.place)
+
+    def _standing(self) -> dict[str, Any]:
+        return {
+            "global": global_state(),
+            "own": generator_states(self._generators()),
+        }
+
+    def _generators(self) -> list[Generator]:
+        """Its own; one that says its state itself says theirs too."""
+        return [] if isinstance(self._way, ByState) else find_generators(self.loader)
+
+    def _put(self, standing: Mapping[str, Any]) -> None:
+        restore_global_state(standing["global"])
+        restore_generators(self._generators(), standing["own"])
+
+    def _must_replay(self, before: Pass) -> bool:
+        random = before.random_workers or before.new_generators
+        return self._fast_forward == "replay" or (self._fast_forward == "auto" and random)
+
+    def _draw(self, one: Pass, batches: Iterator[Any]) -> Iterator[Any]:
+        self._keep(batches)
+        while True:
+            self._note_place()
+            was_at_rest, self._is_at_rest = self._is_at_rest, False
+            try:
+                batch = next(batches)
+            except StopIteration:
+                if was_at_rest:  # this was what is left of the epoch before
+                    self._put(one.start)
+                    batches = self._open(one)
+                    self._keep(batches)
+                    continue
+                one.ended = True
+                return
+            one.drawn += 1
+            yield self._unwrap(batch, one)
+
+    def _unwrap(self, batch: Any, one: Pass) -> Any:
+        """Take a worker's report off a batch."""
+        if not isinstance(batch, Report):
+            return batch
+        if batch.state is not None:
+            one.random_workers = True
+            self._workers[batch.worker] = batch.state
+        return batch.batch
+
+    def _persistent_workers(self) -> list[Any]:
+        persist = getattr(self.loader, "persistent_workers", False)
+        return [list(item) for item in self._workers.items()] if persist else []
+
+    def _note_place(self) -> None:
+        """Where a batch is drawn ahead, note where all was before."""
+        if self._is_ahead():
+            standing = None if isinstance(self._way, ByReplay) else self._standing()
+            self._places = [*self._places[-1:], (self._way_state(), standing)]
+
+    def _place(self, ahead: int) -> _Place:
+        return self._places[-ahead] if ahead else (self._way_state(), None)
+
+    def _way_state(self) -> Any:
+        return self._way.loader.state_dict() if isinstance(self._way, ByState) else None
