@@ -15,7 +15,7 @@ class StopAt(Callback):
 
     The file is not part of the configuration, so a run that goes on has the configuration of that
     which was broken off. It holds ``run``, the beginning of the name of the run's folder, ``step``
-    and ``signal``, or ``error`` for an exception.
+    and ``signal``, or ``error`` for an exception; and perhaps ``rank``, the only process it is for.
     """
 
     def __init__(self, run_dir: str) -> None:
@@ -30,7 +30,9 @@ class StopAt(Callback):
         if not path.exists():
             return
         stop = json.loads(path.read_text())
-        if trainer.global_step == stop["step"] and self._name.startswith(stop["run"]):
+        is_meant = stop.get("rank", trainer.global_rank) == trainer.global_rank
+        is_meant &= trainer.global_step == stop["step"] and self._name.startswith(stop["run"])
+        if is_meant:
             if "error" in stop:
                 raise RuntimeError(stop["error"])
             os.kill(os.getpid(), signal.Signals[stop["signal"]])

@@ -3,6 +3,7 @@
 import csv
 import json
 import multiprocessing
+import os
 import signal
 import subprocess
 import sys
@@ -12,12 +13,13 @@ from typing import Any
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 
-from leyden.cli.sweep import open_sweep, take_open_sweep
+from leyden.cli.sweep import JobResult, differing, open_sweep, take_open_sweep
 from leyden.cli.train import main
 from leyden.errors import ConfigError, ResumeError
 from leyden.resume import latest_checkpoint, load
-from leyden.runs import RunDir, RunManifest, read_manifest
+from leyden.runs import RunDir, RunManifest, RunStatus, read_manifest
 
 TINY = [
     "model=mlp",
@@ -120,6 +122,18 @@ def test_a_sweep_ends_with_a_table_and_the_best_job(
     assert [row["overrides"].split()[-1] for row in rows] == ["seed=1", "seed=2", "seed=3"]
     best = objectives.index(min(objectives))
     assert f"best: job {best}, {min(objectives):.6g}, seed={best + 1}, {sweep}" in printed
+    assert f"picture: {sweep}/sweep.png" in printed
+    assert (sweep / "sweep.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_picture_has_an_axis_for_each_key_in_which_jobs_differ() -> None:
+    def job(number: int, *overrides: str) -> JobResult:
+        run = RunDir(Path(str(number)))
+        return JobResult(number, overrides, run, RunStatus.FINISHED, 0.5, 1.0)
+
+    jobs = [job(0, "model=cnn", "seed=1", "+a.b=x"), job(1, "model=cnn", "seed=2")]
+    assert differing(jobs) == [{"seed": "1", "a.b": "x"}, {"seed": "2", "a.b": "default"}]
+    assert differing(jobs[:1]) == [{}]
 
 
 def test_an_interrupted_sweep_begins_no_other_job(
@@ -153,7 +167,10 @@ def test_a_slip_in_a_job_is_a_line_and_a_failed_job(
     assert main(["-m", *TINY, "data.shuffle=rowz,rows"]) == 1
     (sweep,) = sweeps()
     assert [row["status"] for row in rows_of(sweep)] == ["failed", "finished"]
-    assert "job 0 failed: Expected `shuffle` to be the name of a shuffle" in capsys.readouterr().err
+    assert (
+        "job 0 failed: Expected `data.shuffle` to be the name of a shuffle"
+        in capsys.readouterr().err
+    )
 
 
 def test_another_command_is_another_sweep(workplace: Path) -> None:
@@ -211,6 +228,42 @@ def test_jobs_in_processes_of_their_own_go_on_bit_for_bit(
     assert run(*jobs, "resume=never") == 0
     (_, whole) = sweeps()
     assert_same_sweep(cut, whole)
+
+
+@pytest.mark.slow
+def test_jobs_of_submitit_go_on_bit_for_bit(
+    workplace: Path, stop: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
+    known = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, known)))
+    jobs = [*TINY, "sweep=submitit", "seed=1,2"]
+    stop("1-", step=5, error="out of luck")
+    assert main(jobs) == 1
+    (cut,) = sweeps()
+    assert [row["status"] for row in rows_of(cut)] == ["finished", "failed"]
+    assert len(list((cut / "submitit").glob("*/*_log.out"))) == 2  # each in a process of its own
+    stop(None)
+    assert main(jobs) == 0
+    assert num_starts(cut) == [1, 2]
+    assert main([*jobs, "resume=never"]) == 0
+    (_, whole) = sweeps()
+    assert_same_sweep(cut, whole)
+    assert (cut / "sweep.png").is_file()
+
+
+@pytest.mark.slow
+def test_a_search_sees_the_objective_that_train_returns(command: Command) -> None:
+    pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
+    assert command("train", *SEARCH) == 0
+    (sweep,) = sweeps()
+    best = OmegaConf.load(sweep / "optimization_results.yaml")
+    objectives = [float(row["objective"]) for row in rows_of(sweep)]
+    assert len(objectives) == 4
+    assert best.best_value == min(objectives)
+    (row,) = [row for row in rows_of(sweep) if float(row["objective"]) == best.best_value]
+    assert f"optimizer.lr={best.best_params['optimizer.lr']}" in row["overrides"]
+    assert (sweep / "sweep.png").is_file()
 
 
 def test_a_job_has_the_folder_of_its_configuration(workplace: Path) -> None:

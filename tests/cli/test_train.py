@@ -197,11 +197,20 @@ SLIPS = {
     "data.batch_size==3": "Expected an override key=value, but got 'data.batch_size==3'.",
     "data.path=nowhere": "Expected `path` to exist, but got 'nowhere'. Did you mean 'nowhere_'?",
     "data.path=nowhere_": "Expected numbered files in nowhere_, such as sample__1.npy",
-    "data.batch_size=0": "Expected `batch_size` to be a whole number from 1, but got 0.",
+    "data.batch_size=0": "Expected `data.batch_size` to be a whole number from 1, but got 0.",
+    "data.batch_size=-3": "but got -3. It comes from the override data.batch_size=-3",
+    "trainer.max_epochs=abc": "Expected `trainer.max_epochs` to be a whole number or null, but got",
+    "optimizer.lr=fast": "Expected `optimizer.lr` to be a number, but got 'fast'. It comes from t",
+    "optimizer.lr=-1": "Invalid learning rate: -1",
+    "seed=abc": "Expected `seed` to be a whole number, but got 'abc'. It comes from the override",
+    "trainer.precision=16-mixde": "but got '16-mixde'. Did you mean '16-mixed'? It comes from the",
+    "model.threshold=high": "Expected `model.threshold` to be a number, but got 'high'.",
+    "callbacks.resume.keep=all": "Expected `callbacks.resume.keep` to be a whole number, but got",
     "data.shuffle=row": "but got 'row'. Did you mean 'rows'?",
     "seed=-1": "Expected `seed` to be a whole number from 0, but got -1.",
-    "+data.foo=1": "Expected arguments that fit in `data`, but got:",
+    "+data.foo=1": "to have arguments of leyden.data.AutoDataModule, but got 'foo'.",
     "trainer.accelerator=gpuu": "Expected arguments that fit in `trainer`, but got:",
+    "model.network.filters=many": "Expected `model.network.filters` to be a list, but got 'many'.",
     "~model": "Expected `model` to be a section of the configuration",
 }
 
@@ -216,6 +225,8 @@ def test_a_slip_is_one_line_and_exit_code_2_and_leaves_nothing(
     assert SLIPS[slip] in printed.err
     assert len(printed.err.splitlines()) == 1
     assert runs_in(workplace) == []
+    if "It comes from" in printed.err:  # it was refused before there was anything
+        assert [path.name for path in workplace.iterdir()] == ["nowhere_"]
     files = [path for path in workplace.rglob("*") if path.is_file()]
     assert [path for path in files if "digits" not in str(path)] == []
 
@@ -231,8 +242,8 @@ def test_the_full_traceback_is_had_on_request(
 def test_a_late_slip_ends_the_run_as_failed(
     workplace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([*QUIET, "optimizer.lr=-1"]) == 2
-    assert "Invalid learning rate" in capsys.readouterr().err
+    assert main([*QUIET, "model=lstm"]) == 2
+    assert "Expected" in capsys.readouterr().err
     (run,) = runs_in(workplace)
     assert read_manifest(run.manifest_path)["status"] == "failed"
 

@@ -17,7 +17,12 @@ FILES = sorted(conf_dir().rglob("*.yaml"))
 OPTIONS = [f"{path.parent.name}={path.stem}" for path in FILES if path.parent != conf_dir()]
 
 
-PLUGINS = {"sweep=joblib": "hydra_joblib_launcher", "sweep=optuna": "hydra_optuna_sweeper"}
+PLUGINS = {
+    "sweep=joblib": "hydra_joblib_launcher",
+    "sweep=optuna": "hydra_optuna_sweeper",
+    "sweep=slurm": "hydra_submitit_launcher",
+    "sweep=submitit": "hydra_submitit_launcher",
+}
 
 
 def composed(*overrides: str) -> dict[str, Any]:
@@ -93,3 +98,21 @@ def name_of(*overrides: str) -> str:
         config = compose("train", told, return_hydra_config=True)
     HydraConfig.instance().set_config(config)
     return str(config.hydra.sweep.subdir).removeprefix("0-")
+
+
+@pytest.mark.parametrize("name", ["cpu", "gpu", "ddp", "ddp_cpu", "fsdp"])
+def test_each_trainer_is_told_how_many_processes_there_are(name: str) -> None:
+    trainer = composed(f"trainer={name}")["trainer"]
+    devices = {"cpu": 1, "gpu": 1, "ddp_cpu": 2}.get(name, "auto")
+    assert (trainer["devices"], trainer["max_epochs"]) == (devices, 12)
+    assert trainer["accelerator"] == ("cpu" if "cpu" in name else "gpu")
+    strategies = {"ddp": "ddp", "ddp_cpu": "ddp", "fsdp": "fsdp"}
+    assert trainer.get("strategy") == strategies.get(name)
+
+
+def test_an_experiment_wins_over_the_main_file_and_the_command_line_over_it() -> None:
+    config = composed("experiment=diabetes_mlp", "optimizer.lr=0.5")
+    assert (config["name"], config["data"]["default"]) == ("diabetes_mlp", "diabetes")
+    assert config["model"]["_target_"] == "leyden.modules.RegressorModule"
+    assert config["model"]["optimizer"]["lr"] == config["optimizer"]["lr"] == 0.5
+    assert composed("experiment=digits_cnn", "debug=limit")["trainer"]["max_epochs"] == 3

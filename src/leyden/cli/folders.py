@@ -13,7 +13,15 @@ from typing_extensions import override
 
 from leyden.cli.start import Origin, find_origin, is_done, newest_checkpoint
 from leyden.cli.sweep import open_sweep
-from leyden.config import RUN_DIR, config_digest, differences, load_saved_config, plain_config
+from leyden.config import (
+    RUN_DIR,
+    Sources,
+    check_config,
+    config_digest,
+    differences,
+    load_saved_config,
+    plain_config,
+)
 from leyden.errors import ConfigError, ResumeError
 from leyden.runs import RunDir, find_unfinished
 
@@ -44,6 +52,7 @@ class RunFolders(Callback):
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         try:
             with read_write(config), open_dict(config):
+                check_config(_plain(config), Sources.of(config.hydra))
                 _choose_run_dir(config)
         except Exception as error:
             raise HandedOn(error) from error

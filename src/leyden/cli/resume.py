@@ -14,11 +14,11 @@ from leyden.cli import training
 from leyden.cli.command import Commands, add_command
 from leyden.cli.folders import leave_if_done
 from leyden.cli.start import Origin, find_origin
-from leyden.cli.train import exit_code, prepare_process
+from leyden.cli.train import answer, exit_code, prepare_process
 from leyden.config import (
-    conf_dir,
+    Sources,
+    check_config,
     dotted_keys,
-    explain,
     explain_unknown_key,
     load_saved_config,
     plain_config,
@@ -83,11 +83,10 @@ def run_resume(arguments: argparse.Namespace) -> int:
     except (KeyboardInterrupt, SystemExit) as exit_:
         return exit_code(exit_)
     except Exception as error:
-        line = explain(error, conf_dir(), "train")
-        if line is None or os.environ.get("HYDRA_FULL_ERROR") == "1":
+        code = None if os.environ.get("HYDRA_FULL_ERROR") == "1" else answer(error)
+        if code is None:
             raise
-        print(line, file=sys.stderr)
-        return 2
+        return code
     return 0
 
 
@@ -125,4 +124,5 @@ def _configure(origin: Origin, run: RunDir, overrides: Sequence[str]) -> DictCon
     assert isinstance(merged, DictConfig)  # noqa: S101 - of two of them
     OmegaConf.update(merged, "resume", str(origin.checkpoint))
     OmegaConf.update(merged, "retrain", value=False)
+    check_config(plain_config(merged), Sources(overrides))
     return merged

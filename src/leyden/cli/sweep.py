@@ -17,10 +17,11 @@ from rich.table import Table
 
 from leyden.errors import ConfigError, DataError, MissingPathError, ResumeError
 from leyden.files import replacing
+from leyden.report import draw_parallel, save_figure
 from leyden.resume.checkpoints import FolderLock
 from leyden.runs import RunDir, RunStatus, claim_dir, read_manifest
 
-__all__ = ["JobResult", "Sweep", "open_sweep", "take_open_sweep"]
+__all__ = ["JobResult", "Sweep", "differing", "open_sweep", "take_open_sweep"]
 
 _VERSION = 1
 _FILE = "sweep.json"
@@ -105,7 +106,11 @@ class Sweep:
         return [self._result(int(key), jobs[key]) for key in sorted(jobs, key=int)]
 
     def conclude(self) -> list[JobResult]:
-        """Show all jobs and the best, and write them to ``sweep.csv``."""
+        """Show all jobs and the best, write them to ``sweep.csv``, and draw them.
+
+        The picture is ``sweep.png``: an axis for each override in which jobs differ, and one for
+        the objective. There is none if they differ in nothing, or fewer than two have an objective.
+        """
         results = self.results()
         _write_csv(self.path / "sweep.csv", results)
         console = Console()
@@ -118,7 +123,24 @@ class Sweep:
                 highlight=False,
                 soft_wrap=True,
             )
+        picture = self._draw(results, best)
+        if picture is not None:
+            console.print(f"picture: {_relative(picture)}", highlight=False, soft_wrap=True)
         return results
+
+    def _draw(self, results: Sequence[JobResult], best: JobResult | None) -> Path | None:
+        ended = [one for one in results if one.objective is not None]
+        choices = differing(ended)
+        if len(ended) < 2 or not any(choices):
+            return None
+        figure = draw_parallel(
+            choices,
+            [one.objective for one in ended if one.objective is not None],
+            best=None if best is None else ended.index(best),
+        )
+        path = self.path / "sweep.png"
+        save_figure(figure, path)
+        return path
 
     def _best(self, results: Sequence[JobResult]) -> JobResult | None:
         ended = [one for one in results if one.objective is not None]
@@ -288,6 +310,27 @@ def _table(results: Sequence[JobResult]) -> Table:
         status = one.status.value
         table.add_row(str(one.number), _show(one, results), status, objective, f"{one.seconds:.1f}")
     return table
+
+
+def differing(results: Sequence[JobResult]) -> list[dict[str, str]]:
+    """Say for each job what was chosen for it, where that is not the same for all.
+
+    Args:
+        results: The jobs.
+
+    Returns:
+        For each, values as text by key; ``default`` where a job has no such override.
+    """
+    chosen = [dict(_split(text) for text in one.overrides) for one in results]
+    keys = dict.fromkeys(key for choice in chosen for key in choice)
+    found = {key: [choice.get(key, "default") for choice in chosen] for key in keys}
+    swept = {key: values for key, values in found.items() if len({*values}) > 1}
+    return [{key: values[index] for key, values in swept.items()} for index in range(len(chosen))]
+
+
+def _split(override: str) -> tuple[str, str]:
+    key, _, value = override.partition("=")
+    return key.lstrip("+~"), value
 
 
 def _show(one: JobResult, results: Sequence[JobResult]) -> str:

@@ -18,12 +18,13 @@ from omegaconf import DictConfig, open_dict
 from leyden.cli import training
 from leyden.cli.folders import NEVER, HandedOn, typed_overrides
 from leyden.cli.options import Typed, read_options
+from leyden.cli.ranks import RanksFailedError
 from leyden.cli.start import Origin, find_origin, newest_checkpoint
 from leyden.cli.sweep import Sweep, take_open_sweep
 from leyden.config import conf_dir, config_digest, explain, plain_config, register_resolvers
 from leyden.runs import RunDir, RunStatus, read_manifest, run_of
 
-__all__ = ["exit_code", "hydra_hands_errors_on", "main", "prepare_process"]
+__all__ = ["answer", "exit_code", "hydra_hands_errors_on", "main", "prepare_process"]
 
 _CONFIG = "train"
 _FULL_ERROR = "HYDRA_FULL_ERROR"
@@ -37,8 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Hydra overrides and options; those of the process if ``None``.
 
     Returns:
-        The exit code: 0, 1 if a job of a sweep failed, 2 for a user's slip, 130 after Ctrl-C, 143
-        after SIGTERM.
+        The exit code: 0, 1 if a job of a sweep or a process of a run failed, 2 for a user's slip,
+        130 after Ctrl-C, 143 after SIGTERM.
     """
     prepare_process()
     command = list(sys.argv)
@@ -52,11 +53,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, SystemExit) as exit_:
         return exit_code(exit_)
     except Exception as error:
-        line = explain(error, conf_dir(), typed.name, typed.folder)
-        if wants_traceback or line is None:
+        code = None if wants_traceback else answer(error, typed)
+        if code is None:
             raise
+        return code
+
+
+def answer(error: Exception, typed: Typed | None = None) -> int | None:
+    """Tell a user in a line what went wrong.
+
+    Args:
+        error: What ended a run.
+        typed: The command line, where it names files of a user's own.
+
+    Returns:
+        The exit code, 2 for a slip; ``None`` if the error is a bug of which nothing was told.
+    """
+    line = _explain(error, typed)
+    if line is not None:
         print(line, file=sys.stderr)
-        return 2
+        return 1 if isinstance(error, RanksFailedError) else 2
+    return None
+
+
+def _explain(error: Exception, typed: Typed | None = None) -> str | None:
+    if isinstance(error, RanksFailedError):
+        return str(error)
+    name, folder = (_CONFIG, None) if typed is None else (typed.name, typed.folder)
+    return explain(error, conf_dir(), name, folder)
 
 
 def prepare_process() -> None:
@@ -64,6 +88,8 @@ def prepare_process() -> None:
     register_resolvers()
     # Lightning reads a torch class that torch has deprecated; nothing for a user to change.
     warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)`", FutureWarning)
+    # Lightning calls what torch has deprecated; likewise.
+    warnings.filterwarnings("ignore", r"torch\.distributed\.nn\.functional\.all_gather is")
     # The folder of checkpoints is shared with `ExactResume`, on purpose.
     warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
 
@@ -201,7 +227,7 @@ def _train_job(config: DictConfig, command: Sequence[str]) -> float | None:
             return facts.get("objective")
         return training.train(config, command, origin=_origin_of_job(config, run), is_job=True)
     except Exception as error:  # noqa: BLE001 - the other jobs go on
-        line = explain(error, conf_dir(), _CONFIG)
+        line = _explain(error)
         if line is None:
             _log.exception("job %s failed", number)
         else:

@@ -4,23 +4,29 @@ import logging
 import shlex
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import torch
+from hydra.core.hydra_config import HydraConfig
 from lightning import LightningDataModule, LightningModule, Trainer, seed_everything
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.text import Text
 
+from leyden.cli.ranks import RankTask, given_ranks, num_ranks, run_ranks
 from leyden.cli.start import Origin, Relocation, WarmStart
 from leyden.config import (
+    Sources,
     build,
     build_data,
     build_group,
+    check_config,
     config_digest,
     plain_config,
     save_config,
@@ -30,7 +36,15 @@ from leyden.resume.checkpoints import FolderLock, num_steps
 from leyden.runs import RunDir, RunManifest, RunStatus, keep_code, read_manifest
 from leyden.types import Phase
 
-__all__ = ["Training", "prepare", "say_how_to_go_on", "summarize", "train"]
+__all__ = [
+    "Outcome",
+    "Training",
+    "fit_and_test",
+    "prepare",
+    "say_how_to_go_on",
+    "summarize",
+    "train",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -40,22 +54,33 @@ class Training:
     """Everything that a run is made of.
 
     Args:
-        run_dir: Its folder.
         config: Its resolved configuration, in plain containers.
-        config_path: Where that is kept.
         data: Its data module.
         model: Its module.
         trainer: What trains it.
         checkpoint: What it goes on from, if anything.
     """
 
-    run_dir: RunDir
     config: Mapping[str, Any]
-    config_path: Path
     data: LightningDataModule
     model: LightningModule
     trainer: Trainer
     checkpoint: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run came to.
+
+    Args:
+        results: The last value of every metric; test metrics are those of the best checkpoint.
+        objective: The best value of the monitored metric; ``None`` if there is none.
+        best: The best checkpoint; empty if there is none.
+    """
+
+    results: dict[str, float]
+    objective: float | None
+    best: str
 
 
 def train(
@@ -90,21 +115,35 @@ def train(
     with _alone_in(run_dir), ExitStack() as stack:
         if is_job:
             stack.enter_context(manifest)
+            check_config(plain, Sources.of(HydraConfig.get()))
         training = prepare(config, origin)
+        stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
+        path = save_config(config, run_dir.config_dir / f"{stamp}.yaml")
         if not is_job:
             stack.enter_context(manifest)
-        _keep_code(training, manifest)
-        results, objective = _run(training, manifest)
-    summarize(training, results, time.perf_counter() - began)
-    return objective
+        done = 0 if training.checkpoint is None else num_steps(training.checkpoint)
+        manifest.note_start(config=path.name, step=done)
+        _keep_code(run_dir, training.config, manifest)
+        mode = getattr(training.trainer.checkpoint_callback, "mode", "min")
+
+        def keep(outcome: Outcome) -> None:
+            manifest.add_results(outcome.results)
+            manifest.set_objective(outcome.objective, higher_is_better=mode == "max")
+
+        if num_ranks(training.trainer) > 1:
+            outcome = _train_on_ranks(training.config, origin, num_ranks(training.trainer), keep)
+        else:
+            outcome = fit_and_test(training, keep)
+    summarize(run_dir, outcome, time.perf_counter() - began)
+    return outcome.objective
 
 
-def _keep_code(training: Training, manifest: RunManifest) -> None:
+def _keep_code(run_dir: RunDir, config: Mapping[str, Any], manifest: RunManifest) -> None:
     """Keep the code of the run; what cannot be kept is told, and no reason to stop."""
-    project, runs = training.config.get("code_dir"), training.config.get("runs_dir", "runs")
+    project, runs = config.get("code_dir"), config.get("runs_dir", "runs")
     if project is None:
         return
-    facts, problems = keep_code(training.run_dir, Path(project), exclude=[Path(runs)])
+    facts, problems = keep_code(run_dir, Path(project), exclude=[Path(runs)])
     manifest.set_code(facts)
     if problems:
         _log.warning(" ".join(problems))
@@ -161,12 +200,11 @@ def prepare(config: DictConfig, origin: Origin | None = None) -> Training:
         "trainer",
         callbacks=[*_starting(origin, run_dir, is_warm=is_warm), *callbacks.values()],
         logger=list(build_group(config, "tracking").values()),
+        **given_ranks(config),
     )
     model = build(config, "model")
-    stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
-    path = save_config(config, run_dir.config_dir / f"{stamp}.yaml")
     checkpoint = None if origin is None or is_warm else origin.checkpoint
-    return Training(run_dir, plain_config(config), path, data, model, trainer, checkpoint)
+    return Training(plain_config(config), data, model, trainer, checkpoint)
 
 
 def _starting(origin: Origin | None, run_dir: RunDir, *, is_warm: bool) -> list[Callback]:
@@ -175,29 +213,51 @@ def _starting(origin: Origin | None, run_dir: RunDir, *, is_warm: bool) -> list[
     return [WarmStart(origin.checkpoint) if is_warm else Relocation(origin, run_dir)]
 
 
-def _run(training: Training, manifest: RunManifest) -> tuple[dict[str, float], float | None]:
-    """Train, validate and test; give the last value of every metric, and the objective.
+def fit_and_test(training: Training, keep: Callable[[Outcome], Any]) -> Outcome:
+    """Train, validate and test.
 
-    Test metrics are those of the best checkpoint.
+    Args:
+        training: Everything that the run is made of.
+        keep: Told what came out of the training, and again after the test.
     """
-    trainer = training.trainer
-    done = 0 if training.checkpoint is None else num_steps(training.checkpoint)
-    manifest.note_start(config=training.config_path.name, step=done)
-    trainer.fit(training.model, datamodule=training.data, ckpt_path=training.checkpoint)
-    results = {name: value.item() for name, value in trainer.callback_metrics.items()}
-    objective = _best_score(trainer)
-    manifest.add_results(results)
-    mode = getattr(trainer.checkpoint_callback, "mode", "min")
-    manifest.set_objective(objective, higher_is_better=mode == "max")
-    if training.config["test"] and _has(training.data, "test"):
-        best = "best" if _best_path(trainer) else None
-        # Fast runs keep no checkpoint; the test is of the weights as they are.
-        (tested,) = trainer.test(
-            training.model, datamodule=training.data, ckpt_path=best, verbose=False
-        )
-        results |= tested
-        manifest.add_results(tested)
-    return results, objective
+    trainer, had_group = training.trainer, _has_group()
+    try:
+        trainer.fit(training.model, datamodule=training.data, ckpt_path=training.checkpoint)
+        results = {name: value.item() for name, value in trainer.callback_metrics.items()}
+        outcome = Outcome(results, _best_score(trainer), _best_path(trainer))
+        keep(outcome)
+        if training.config["test"] and _has(training.data, "test"):
+            best = "best" if outcome.best else None
+            # Fast runs keep no checkpoint; the test is of the weights as they are.
+            (tested,) = trainer.test(
+                training.model, datamodule=training.data, ckpt_path=best, verbose=False
+            )
+            results |= tested
+            keep(outcome)
+        return outcome
+    finally:
+        if _has_group() and not had_group:  # the next job of a sweep has one of its own
+            torch.distributed.destroy_process_group()
+
+
+def _has_group() -> bool:
+    return torch.distributed.is_available() and torch.distributed.is_initialized()
+
+
+def _train_on_ranks(
+    config: Mapping[str, Any], origin: Origin | None, count: int, keep: Callable[[Outcome], Any]
+) -> Outcome:
+    """Have processes of their own train together; what came out before one fell is kept too."""
+    with TemporaryDirectory(prefix="leyden-ranks-") as folder:
+        task = RankTask(Path(folder))
+        task.write(config, origin)
+        try:
+            run_ranks(task, count)
+        finally:
+            found = task.read_outcome()
+            if found:
+                keep(Outcome(**found))
+        return Outcome(**found)
 
 
 def say_how_to_go_on(run_dir: RunDir) -> None:
@@ -209,9 +269,15 @@ def say_how_to_go_on(run_dir: RunDir) -> None:
         print(f"Interrupted. To go on: leyden resume {path}", file=sys.stderr)
 
 
-def summarize(training: Training, results: Mapping[str, float], seconds: float) -> None:
-    """Print what came out, how long it took and where things are."""
-    run_dir = training.run_dir
+def summarize(run_dir: RunDir, outcome: Outcome, seconds: float) -> None:
+    """Print what came out, how long it took and where things are.
+
+    Args:
+        run_dir: The folder of the run.
+        outcome: What came out.
+        seconds: How long it took.
+    """
+    results = outcome.results
     lines = [
         (name, f"{results[name]:.4f}{'' if phase is Phase.TEST else ' (last epoch)'}")
         for phase in (Phase.TEST, Phase.VAL)
@@ -220,7 +286,7 @@ def summarize(training: Training, results: Mapping[str, float], seconds: float) 
     lines.append(("seconds", f"{seconds:.1f}"))
     places = {
         "run folder": run_dir.path,
-        "best checkpoint": Path(_best_path(training.trainer)),
+        "best checkpoint": Path(outcome.best),
         "metrics": run_dir.metrics_path,
         "history": run_dir.history_path,
         "batches": run_dir.ledger_path,

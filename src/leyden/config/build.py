@@ -12,10 +12,13 @@ from leyden.data import AutoDataModule
 from leyden.errors import ConfigError, suggest
 from leyden.shards.digits import pack_digits
 from leyden.shards.series import pack_series
+from leyden.shards.tables import pack_breast_cancer, pack_diabetes
 
 __all__ = ["DEFAULT_DATA", "build", "build_data", "build_group", "plain_config", "save_config"]
 
 DEFAULT_DATA: Mapping[str, Callable[[Path], Path]] = {
+    "breast_cancer": pack_breast_cancer,
+    "diabetes": pack_diabetes,
     "digits": pack_digits,
     "timeseries": pack_series,
 }

@@ -6,6 +6,7 @@ from leyden.report.figures import save_figure
 from leyden.report.history import draw_history
 from leyden.report.layers import draw_heat_map, draw_histograms
 from leyden.report.page import write_page
+from leyden.report.parallel import draw_parallel
 from leyden.report.predictions import (
     draw_batch_predictions,
     draw_calibration,
@@ -22,6 +23,7 @@ __all__ = [
     "draw_heat_map",
     "draw_histograms",
     "draw_history",
+    "draw_parallel",
     "draw_reconstructions",
     "draw_roc",
     "draw_threshold",

@@ -1,0 +1,52 @@
+"""A process of a run: ``python -m leyden.cli.ranks TASK``, as ``run_ranks`` starts it."""
+
+import logging
+import os
+import signal
+import sys
+import threading
+from dataclasses import asdict
+from pathlib import Path
+
+from leyden.cli import training
+from leyden.cli.ranks.task import RankTask
+from leyden.cli.train import exit_code, prepare_process
+
+
+def main() -> int:
+    """Train along with the others.
+
+    Returns:
+        The exit code: 0, 1 after an error that the task now holds, 130 after Ctrl-C, 143 after
+        SIGTERM.
+    """
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    prepare_process()
+    for name in ("lightning.pytorch", "lightning.fabric"):  # as the configuration of Hydra has it
+        logging.getLogger(name).setLevel(logging.WARNING)
+    task, rank = RankTask(Path(sys.argv[1])), int(os.environ["LOCAL_RANK"])
+
+    def tell(outcome: training.Outcome) -> None:
+        if rank == 0:
+            task.write_outcome(asdict(outcome))
+
+    try:
+        config, origin = task.read()
+        training.fit_and_test(training.prepare(config, origin), tell)
+    except (KeyboardInterrupt, SystemExit) as exit_:
+        return exit_code(exit_)
+    except Exception as error:  # noqa: BLE001 - told to the process that started this one
+        task.write_error(rank, error)
+        return 1
+    return 0
+
+
+def _end_with_parent() -> None:
+    """Wait until whoever started this process ends, however it does, and end with it."""
+    while os.read(sys.stdin.fileno(), 1):  # not through a buffer, whose lock would be kept
+        pass
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
