@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from leyden.cli.start import Origin, Relocation, WarmStart
+from leyden.cli.tracking import ParameterLog, concluded
 from leyden.config import (
     build,
     build_data,
@@ -28,6 +29,7 @@ from leyden.config import (
 from leyden.errors import ConfigError
 from leyden.resume.checkpoints import FolderLock
 from leyden.runs import RunDir, RunManifest, RunStatus, keep_code, read_manifest
+from leyden.tracking import tolerate
 from leyden.types import Phase
 
 __all__ = ["Training", "prepare", "say_how_to_go_on", "summarize", "train"]
@@ -85,10 +87,11 @@ def train(
         parents=_parents(config, run_dir, origin),
         debug=plain.get("debug"),
     )
-    with _alone_in(run_dir), ExitStack() as stack:
+    with _alone_in(run_dir), ExitStack() as tracking, ExitStack() as stack:
         if is_job:
             stack.enter_context(manifest)
         training = prepare(config, origin)
+        tracking.enter_context(concluded(run_dir, training.trainer))
         if not is_job:
             stack.enter_context(manifest)
         _keep_code(training, manifest)
@@ -157,8 +160,12 @@ def prepare(config: DictConfig, origin: Origin | None = None) -> Training:
     trainer = build(
         config,
         "trainer",
-        callbacks=[*_starting(origin, run_dir, is_warm=is_warm), *callbacks.values()],
-        logger=list(build_group(config, "tracking").values()),
+        callbacks=[
+            *_starting(origin, run_dir, is_warm=is_warm),
+            ParameterLog(plain_config(config)),
+            *callbacks.values(),
+        ],
+        logger=[tolerate(tracker) for tracker in build_group(config, "tracking").values()],
     )
     model = build(config, "model")
     stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
