@@ -1,13 +1,13 @@
 """Interfaces and names that more than one room needs."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Array", "Key", "Phase", "Reader", "Rows"]
+__all__ = ["Array", "Key", "Phase", "Reader", "Rows", "Tolerant"]
 
 Array: TypeAlias = NDArray[Any]
 """An array of any dtype."""
@@ -52,5 +52,22 @@ class Reader(Protocol):
 
         Returns:
             The rows in that order, ``(n, ...)``, in memory of their own.
+        """
+        ...
+
+
+@runtime_checkable
+class Tolerant(Protocol):
+    """Something that may fail without anybody else's failing, such as a tracker."""
+
+    def attempt(self, call: Callable[[], Any], *, anyway: bool = False) -> Any:
+        """Do something with it, unless it has failed before.
+
+        Args:
+            call: What is to be done.
+            anyway: Whether to do it even so.
+
+        Returns:
+            What that gave; ``None`` if it has failed, now or before.
         """
         ...

@@ -1,5 +1,6 @@
 import csv
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -69,9 +70,10 @@ def test_tensorboard_is_written(tmp_path: Path) -> None:
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize(("fails", "status"), [(False, "FINISHED"), (True, "FAILED")])
 def test_mlflow_is_written_to_sqlite(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: bool, status: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mlflow_db: Path, fails: bool, status: str
 ) -> None:
     mlflow = pytest.importorskip("mlflow")
+    shutil.copy(mlflow_db, tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     tracker = {"type": "mlflow", "experiment_name": "some"}
     tracking = Tracking("one", {"who": "me"}, trackers=[tracker], tracking_dir=tmp_path)

@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from leyden.report import draw_history, save_figure
 from leyden.runs import RunDir
-from leyden.tracking import FileLogger, epoch_ends, read_metrics
+from leyden.tracking import FileLogger, epoch_ends, log_figure, read_metrics
 
 __all__ = ["HistoryFigure"]
 
@@ -19,8 +19,9 @@ class HistoryFigure(Callback):
 
     It is drawn from the file of the ``FileLogger`` among the trainer's loggers: at ends of train
     epochs, at the end of training and testing, and when the run is broken off. Lightning logs the
-    averages of a train epoch after that epoch's end, so the next drawing shows them. A development
-    run (``fast_dev_run``) leaves no figure.
+    averages of a train epoch after that epoch's end, so the next drawing shows them. Those at the
+    end of training and testing are handed to loggers that take figures, as ``history``. A
+    development run (``fast_dev_run``) leaves no figure.
 
     Args:
         path: The PNG file; ``history.png`` in the folder of the run if ``None``.
@@ -64,11 +65,11 @@ class HistoryFigure(Callback):
 
     @override
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._draw()
+        self._draw(last_of=trainer)
 
     @override
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._draw()
+        self._draw(last_of=trainer)
 
     @override
     def on_exception(
@@ -76,10 +77,12 @@ class HistoryFigure(Callback):
     ) -> None:
         self._draw()
 
-    def _draw(self) -> None:
+    def _draw(self, *, last_of: Trainer | None = None) -> None:
         if self._metrics_path is None:
             return
         history = read_metrics(self._metrics_path) if self._metrics_path.exists() else {}
         figure = draw_history(history, epoch_ends=epoch_ends(history))
         save_figure(figure, self._path or RunDir(self._metrics_path.parent).history_path)
+        if last_of is not None:
+            log_figure(last_of.loggers, "history", figure, last_of.global_step)
         self._drawn_at = time.monotonic()

@@ -5,9 +5,9 @@ from typing import Any
 
 from leyden.callbacks.array_log import stage_path
 from leyden.callbacks.layer_arrays import LayerArrays, Patterns
-from leyden.callbacks.media import log_figure
 from leyden.lifecycle import RunView
 from leyden.report import draw_histograms, save_figure
+from leyden.tracking import log_figure
 
 __all__ = ["LayerHistograms"]
 

@@ -11,10 +11,10 @@ from torch import Tensor
 from typing_extensions import override
 
 from leyden.callbacks.canvas import batch_to_canvas, save_image, to_colours
-from leyden.callbacks.media import log_figure, log_image
 from leyden.errors import DataError, suggest
 from leyden.lifecycle import Hook, Results
 from leyden.report import save_figure
+from leyden.tracking import log_figure, log_image
 from leyden.types import Array
 
 __all__ = ["LoggingHook"]

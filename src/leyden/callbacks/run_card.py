@@ -14,7 +14,7 @@ from typing_extensions import override
 from leyden.callbacks.run_facts import data_state, hyper_parameters, last_metrics, train_state
 from leyden.errors import ResumeError
 from leyden.report import draw_card, save_figure
-from leyden.tracking import FileLogger, History, epoch_ends, read_metrics
+from leyden.tracking import FileLogger, History, epoch_ends, log_figure, read_metrics
 from leyden.types import Phase
 
 __all__ = ["RunCard"]
@@ -30,7 +30,8 @@ class RunCard(Callback):
     epochs, at the end of training and testing, and when the run is broken off. The history is that
     of the ``FileLogger`` among the trainer's loggers; without one, the card keeps what it sees at
     these moments. Lightning averages the metrics of a train epoch after that epoch's end, so the
-    next drawing shows them. A development run (``fast_dev_run``) leaves no card.
+    next drawing shows them. Those at the end of training and testing are handed to loggers that
+    take figures, as ``card``. A development run (``fast_dev_run``) leaves no card.
 
     Args:
         path: The PNG file; ``card.png`` in the folder of the run if ``None``.
@@ -120,12 +121,12 @@ class RunCard(Callback):
     @override
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._note(trainer)
-        self._draw(trainer, pl_module)
+        self._draw(trainer, pl_module, is_last=True)
 
     @override
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._note(trainer)
-        self._draw(trainer, pl_module)
+        self._draw(trainer, pl_module, is_last=True)
 
     @override
     def on_exception(
@@ -148,7 +149,7 @@ class RunCard(Callback):
         if time.monotonic() - self._drawn_at >= self._every_seconds:
             self._draw(trainer, module)
 
-    def _draw(self, trainer: Trainer, module: LightningModule) -> None:
+    def _draw(self, trainer: Trainer, module: LightningModule, *, is_last: bool = False) -> None:
         if self._target is None:
             return
         history = self._history()
@@ -164,6 +165,8 @@ class RunCard(Callback):
                     f"The card of the run could not be written, and will be tried again: {error}",
                     stacklevel=2,
                 )
+        if is_last:
+            log_figure(trainer.loggers, "card", figure, trainer.global_step)
         self._drawn_at = time.monotonic()
 
     def _history(self) -> History:

@@ -11,7 +11,6 @@ from lightning import LightningModule
 from matplotlib.figure import Figure
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from leyden.callbacks.media import log_figure
 from leyden.cli.trained import Trained, check_run, find_checkpoint, load_trained
 from leyden.config import build_data, build_group, load_saved_config
 from leyden.data import AutoDataModule
@@ -22,6 +21,7 @@ from leyden.evaluation.functions import choose_metrics
 from leyden.incidents import quiet_lightning
 from leyden.modules import SupervisedModule
 from leyden.runs import RunDir, RunStatus, read_manifest, standing
+from leyden.tracking import ending, log_figure
 from leyden.types import Phase
 
 __all__ = ["Request", "evaluate_run", "find_or_make"]
@@ -244,12 +244,12 @@ def _log(
     prefix, step = f"evaluation/{done.facts['split']}", int(done.facts["global_step"])
     for logger in build_group(load_saved_config(run), "tracking").values():
         try:
-            if numbers:
-                named = {f"{prefix}/{name}": number for name, number in numbers.items()}
-                logger.log_metrics(named, step)
-            for name, figure in figures.items():
-                log_figure([logger], f"{prefix}/{name}", figure, step)
-            logger.finalize("success")
+            with ending([logger]):
+                if numbers:
+                    named = {f"{prefix}/{name}": number for name, number in numbers.items()}
+                    logger.log_metrics(named, step)
+                for name, figure in figures.items():
+                    log_figure([logger], f"{prefix}/{name}", figure, step)
         except Exception as error:  # noqa: BLE001 - whatever a tracker does, nothing is lost
             kind, reason = type(logger).__name__, " ".join(str(error).split())
             print(f"{kind} did not take the metrics: {reason}", file=sys.stderr)

@@ -21,6 +21,7 @@ from rich.text import Text
 
 from leyden.cli.ranks import RankTask, given_ranks, num_ranks, run_ranks
 from leyden.cli.start import Origin, Relocation, WarmStart
+from leyden.cli.tracking import ParameterLog, concluded
 from leyden.config import (
     Sources,
     build,
@@ -34,6 +35,7 @@ from leyden.config import (
 from leyden.errors import ConfigError
 from leyden.resume.checkpoints import FolderLock, num_steps
 from leyden.runs import RunDir, RunManifest, RunStatus, keep_code, read_manifest
+from leyden.tracking import tolerate
 from leyden.types import Phase
 
 __all__ = [
@@ -112,11 +114,14 @@ def train(
         parents=_parents(config, run_dir, origin),
         debug=plain.get("debug"),
     )
-    with _alone_in(run_dir), ExitStack() as stack:
+    with _alone_in(run_dir), ExitStack() as tracking, ExitStack() as stack:
         if is_job:
             stack.enter_context(manifest)
             check_config(plain, Sources.of(HydraConfig.get()))
         training = prepare(config, origin)
+        ranks = num_ranks(training.trainer)
+        if ranks == 1:  # else it is the first of the processes that tells them
+            tracking.enter_context(concluded(run_dir, training.trainer))
         stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
         path = save_config(config, run_dir.config_dir / f"{stamp}.yaml")
         if not is_job:
@@ -130,8 +135,8 @@ def train(
             manifest.add_results(outcome.results)
             manifest.set_objective(outcome.objective, higher_is_better=mode == "max")
 
-        if num_ranks(training.trainer) > 1:
-            outcome = _train_on_ranks(training.config, origin, num_ranks(training.trainer), keep)
+        if ranks > 1:
+            outcome = _train_on_ranks(training.config, origin, ranks, keep)
         else:
             outcome = fit_and_test(training, keep)
     summarize(run_dir, outcome, time.perf_counter() - began)
@@ -198,8 +203,12 @@ def prepare(config: DictConfig, origin: Origin | None = None) -> Training:
     trainer = build(
         config,
         "trainer",
-        callbacks=[*_starting(origin, run_dir, is_warm=is_warm), *callbacks.values()],
-        logger=list(build_group(config, "tracking").values()),
+        callbacks=[
+            *_starting(origin, run_dir, is_warm=is_warm),
+            ParameterLog(plain_config(config)),
+            *callbacks.values(),
+        ],
+        logger=[tolerate(tracker) for tracker in build_group(config, "tracking").values()],
         **given_ranks(config),
     )
     model = build(config, "model")

@@ -1,27 +1,32 @@
 """Lightning loggers by name, and what they are told of a run."""
 
 import json
-import os
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 from uuid import uuid4
 
-from lightning.pytorch.loggers import Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
+from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 from typing_extensions import override
 
-from leyden._extras import require
 from leyden.errors import ConfigError
 from leyden.experiment.specs import Tracking
 from leyden.files import replacing
 from leyden.recipes import build
 from leyden.runs import RunDir
-from leyden.tracking import FileLogger
+from leyden.tracking import (
+    FileLogger,
+    MLflowTracker,
+    TensorBoardTracker,
+    WandbTracker,
+    ending,
+    tolerate,
+)
 
 __all__ = ["TRACKERS", "FileTracker", "Place", "tracking_run"]
 
@@ -66,39 +71,18 @@ def _csv(place: Place) -> Logger:
 
 
 def _tensorboard(place: Place, **settings: Any) -> Logger:
-    require("tensorboard", extra="tensorboard", needed_for="the tracker 'tensorboard'")
-    known: dict[str, Any] = {
-        "name": "tensorboard",
-        "version": place.run_id,
-        "default_hp_metric": False,
-    }
-    return TensorBoardLogger(place.tracking_dir, **(known | settings))
+    return TensorBoardTracker(place.tracking_dir, **({"version": place.run_id} | settings))
 
 
-def _mlflow(place: Place, *, experiment_name: str = "leyden", **settings: Any) -> Logger:
-    require("mlflow", extra="mlflow", needed_for="the tracker 'mlflow'")
-    folder = place.tracking_dir.absolute()
-    uri = os.environ.get("MLFLOW_TRACKING_URI")
-    known: dict[str, Any] = {"run_name": place.run_id, "tags": dict(place.tags)}
-    known["tracking_uri"] = uri or f"sqlite:///{folder / 'mlflow.db'}"
-    if known["tracking_uri"] != uri and "tracking_uri" not in settings:
-        folder.mkdir(parents=True, exist_ok=True)
-        known["artifact_location"] = (folder / "mlflow").as_uri()
-    return MLFlowLogger(experiment_name, **(known | settings))
+def _mlflow(place: Place, **settings: Any) -> Logger:
+    known: dict[str, Any] = {"folder": place.tracking_dir, "tags": dict(place.tags)}
+    return MLflowTracker(place.tracking_dir / place.run_id, **(known | settings))
 
 
-def _wandb(place: Place, *, offline: bool = False, **settings: Any) -> Logger:
-    require("wandb", extra="all", needed_for="the tracker 'wandb'")
-    place.tracking_dir.mkdir(parents=True, exist_ok=True)
-    known: dict[str, Any] = {
-        "name": place.run_id,
-        "project": "leyden",
-        "save_dir": place.tracking_dir,
-        "tags": [f"{name}={value}" for name, value in place.tags.items()],
-    }
-    if offline:
-        known["mode"] = "offline"  # Lightning's own `offline` would set it for the whole process
-    return WandbLogger(**(known | settings))
+def _wandb(place: Place, **settings: Any) -> Logger:
+    tags = [f"{name}={value}" for name, value in place.tags.items()]
+    known: dict[str, Any] = {"save_dir": place.tracking_dir, "tags": tags}
+    return WandbTracker(place.tracking_dir / place.run_id, **(known | settings))
 
 
 TRACKERS: Mapping[str, Callable[..., Logger]] = MappingProxyType(
@@ -111,7 +95,7 @@ TRACKERS: Mapping[str, Callable[..., Logger]] = MappingProxyType(
 def tracking_run(
     tracking: Tracking, *, model_params: Mapping[str, Any], training_params: Mapping[str, Any]
 ) -> Iterator[list[Logger]]:
-    """Tell trackers of a run, from its parameters to its end.
+    """Tell trackers of a run, from its parameters to its end; one that fails is left alone.
 
     Args:
         tracking: Which trackers, and what they are told.
@@ -132,28 +116,22 @@ def tracking_run(
     params |= {"tags": dict(tracking.tags)} if tracking.tags else {}
     for logger in loggers if params else ():
         logger.log_hyperparams(params)
-    status: Literal["success", "failed"] = "failed"
-    try:
+    ours = [
+        logger
+        for tracker, logger in zip(tracking.trackers, loggers, strict=True)
+        if tracker is not logger
+    ]
+    with ending(loggers, ours=ours):
         yield loggers if tracking.log_metrics else []
-        status = "success"
-    finally:
-        for tracker, logger in zip(tracking.trackers, loggers, strict=True):
-            _end(logger, status, is_ours=tracker is not logger)
 
 
 def _make(tracker: Any, place: Place) -> Logger:
     if isinstance(tracker, Logger):
-        return tracker
+        return tolerate(tracker)
     name = tracker.get("type") if isinstance(tracker, Mapping) else tracker
     arguments = [place] if name in TRACKERS else []
     made = build(tracker, TRACKERS, *arguments, what="trackers")
     if not isinstance(made, Logger):
         problem = "Expected `trackers` to be Lightning loggers"
         raise ConfigError(f"{problem}, but got {type(made).__qualname__} of {tracker!r}.")
-    return made
-
-
-def _end(logger: Logger, status: str, *, is_ours: bool) -> None:
-    logger.finalize(status)
-    if is_ours and isinstance(logger, WandbLogger):
-        logger.experiment.finish(0 if status == "success" else 1)
+    return tolerate(made)

@@ -1,4 +1,4 @@
-"""Metrics in a file of the run's folder, and back."""
+"""Metrics in a file of the run's folder."""
 
 import csv
 import io
@@ -6,29 +6,18 @@ from argparse import Namespace
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
-import numpy as np
-import pyarrow as pa
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
-from numpy.typing import NDArray
-from pyarrow import csv as arrow_csv
 from typing_extensions import override
 
-from leyden.errors import DataError, MissingPathError, ResumeError
+from leyden.errors import DataError, ResumeError
 from leyden.files import replacing
 from leyden.runs import RunDir
+from leyden.tracking.history import KEYS, read_header, whole_lines
 
-__all__ = ["FileLogger", "History", "epoch_ends", "read_metrics"]
-
-# While it reads, Arrow would take Ctrl-C and SIGTERM away from whoever trains.
-pa.enable_signal_handlers(False)
-
-History: TypeAlias = dict[str, tuple[NDArray[np.int64], NDArray[np.float64]]]
-"""Steps and values, ``(rows,)`` each, by metric."""
-
-_KEYS = ("epoch", "step")
+__all__ = ["FileLogger"]
 
 
 class FileLogger(Logger):
@@ -162,8 +151,8 @@ class FileLogger(Logger):
         if not path.exists() or not path.stat().st_size:
             return
         content = path.read_bytes()
-        self._columns = _read_header(path, content)
-        whole = _whole_lines(content)
+        self._columns = read_header(path, content)
+        whole = whole_lines(content)
         if len(whole) < len(content):
             with path.open("rb+") as file:
                 file.truncate(len(whole))
@@ -172,60 +161,13 @@ class FileLogger(Logger):
     def _widen(self, names: Iterable[str]) -> None:
         """Give the file a column for every name, sorted; its rows stay."""
         path = self.metrics_path
-        columns = [*_KEYS, *sorted({*self._columns, *names} - {*_KEYS})]
+        columns = [*KEYS, *sorted({*self._columns, *names} - {*KEYS})]
         text = path.read_text(encoding="utf-8") if self._columns else ""
         rows = csv.DictReader(io.StringIO(text, newline=""))
         cells = ([row.get(column, "") for column in columns] for row in rows)
         with replacing(path) as temporary:
             temporary.write_bytes(_to_csv([columns, *cells]))
         self._columns = columns
-
-
-def read_metrics(path: Path) -> History:
-    """Read what a ``FileLogger`` wrote, of a run that has ended or still runs.
-
-    Args:
-        path: A ``metrics.csv``; a last line that is not whole is left out.
-
-    Returns:
-        For each metric, ``epoch`` included, the steps and the values of the rows that have it.
-
-    Raises:
-        MissingPathError: If there is no such file.
-        DataError: If it does not hold metrics.
-    """
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise MissingPathError(
-            f"Expected `path` to be a file of metrics, but got {str(path)!r}, which does not exist."
-        ) from None
-    names = [name for name in _read_header(path, content) if name != "step"]
-    table = _read_table(path, _whole_lines(content), names)
-    steps, history = table["step"].to_numpy(), {}
-    for name in names:
-        present = table[name].is_valid().to_numpy()
-        history[name] = (steps[present], table[name].to_numpy()[present])
-    return history
-
-
-def epoch_ends(history: History) -> list[int]:
-    """Find where epochs end.
-
-    Args:
-        history: Metrics with ``epoch`` among them.
-
-    Returns:
-        The last logged step of every epoch that another one follows.
-
-    Example:
-        >>> epoch_ends({"epoch": (np.array([1, 2, 3, 4]), np.array([0.0, 0.0, 1.0, 2.0]))})
-        [2, 3]
-    """
-    if "epoch" not in history:
-        return []
-    steps, epochs = history["epoch"]
-    return [int(steps[epochs == epoch].max()) for epoch in np.unique(epochs)[:-1]]
 
 
 def _to_number(name: str, value: Any) -> int | float:
@@ -246,34 +188,6 @@ def _to_csv(rows: Iterable[Sequence[object]]) -> bytes:
 
 def _read_rows(path: Path, columns: Sequence[str], num_rows: int) -> list[list[str]]:
     """Read the first rows of a file, in these columns; it may hold more of both."""
-    text = _whole_lines(path.read_bytes()).decode()
+    text = whole_lines(path.read_bytes()).decode()
     rows = islice(csv.DictReader(io.StringIO(text, newline="")), num_rows)
     return [[row.get(column, "") for column in columns] for row in rows]
-
-
-def _whole_lines(content: bytes) -> bytes:
-    """Leave out a last line that its writer had no time to end."""
-    return content[: content.rfind(b"\n") + 1]
-
-
-def _read_header(path: Path, content: bytes) -> list[str]:
-    line = content[: content.find(b"\n") + 1].decode("utf-8", errors="replace")
-    columns = next(csv.reader([line]), [])
-    if tuple(columns[: len(_KEYS)]) != _KEYS or len(set(columns)) < len(columns):
-        raise DataError(
-            f"Expected `header` to begin with epoch,step and name every metric once, "
-            f"but got {line.strip()!r} in {path}."
-        )
-    return columns
-
-
-def _read_table(path: Path, content: bytes, names: Iterable[str]) -> Any:
-    types = {"step": pa.int64()} | dict.fromkeys(names, pa.float64())
-    convert = arrow_csv.ConvertOptions(column_types=types, null_values=[""])
-    read = arrow_csv.ReadOptions(use_threads=False)  # errors then name the row
-    try:
-        return arrow_csv.read_csv(pa.BufferReader(content), read, convert_options=convert)
-    except pa.ArrowInvalid as error:
-        raise DataError(
-            f"Expected `metrics` to be rows of numbers, but got '{error}' in {path}."
-        ) from error

@@ -1,11 +1,11 @@
 """Loggers go on where a checkpoint was written, after their process has been killed."""
 
 import json
+import math
 import os
 import re
 import shutil
 import signal
-import struct
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -15,8 +15,8 @@ from typing import Any, TypeAlias
 import pytest
 from lightning.pytorch.loggers import CSVLogger, Logger, MLFlowLogger, TensorBoardLogger
 from lightning.pytorch.loggers.logger import DummyLogger
+from read_back import mlflow_metrics, tensorboard_scalars, wandb_rows
 from typing_extensions import override
-from wandb.proto import wandb_internal_pb2
 
 from leyden.resume.loggers import continue_loggers, logger_states
 from leyden.tracking import FileLogger
@@ -177,16 +177,6 @@ def test_file_logger_of_a_killed_run_ends_as_uninterrupted(process: Process, new
     assert metrics_of("cut") == metrics_of("whole")
 
 
-def scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
-    """Read the curves of a folder as TensorBoard does."""
-    event_accumulator = pytest.importorskip(
-        "tensorboard.backend.event_processing.event_accumulator"
-    )
-    events = event_accumulator.EventAccumulator(str(folder)).Reload()
-    tags = events.Tags()["scalars"]
-    return {tag: [(each.step, each.value) for each in events.Scalars(tag)] for tag in tags}
-
-
 @pytest.mark.parametrize("name", CSV_OPTIONS)
 def test_tensorboard_of_a_killed_run_has_every_step_once(process: Process, name: str) -> None:
     pytest.importorskip("tensorboard")
@@ -200,7 +190,7 @@ def test_tensorboard_of_a_killed_run_has_every_step_once(process: Process, name:
     (whole,) = {path.parent for path in Path("whole/logs").rglob("events.*")}
     (cut,) = {path.parent for path in Path("cut/logs").rglob("events.*")}
     assert cut.name == whole.name
-    assert scalars(cut) == scalars(whole)
+    assert tensorboard_scalars(cut) == tensorboard_scalars(whole)
 
 
 def test_tensorboard_that_is_watched_forgets_what_is_logged_again(process: Process) -> None:
@@ -215,7 +205,7 @@ def test_tensorboard_that_is_watched_forgets_what_is_logged_again(process: Proce
     assert watching.Scalars("train/loss")[-1].step > 15
     assert process("cut", **job, load="15.json") == 0
     found = [(each.step, each.value) for each in watching.Reload().Scalars("train/loss")]
-    assert found == scalars(Path("whole", folder))["train/loss"]
+    assert found == tensorboard_scalars(Path("whole", folder))["train/loss"]
 
 
 def test_tensorboard_that_is_not_found_goes_on_where_it_is(workplace: Path) -> None:
@@ -231,36 +221,7 @@ def test_tensorboard_that_is_not_found_goes_on_where_it_is(workplace: Path) -> N
         assert continue_loggers([new], states) == {}
     new.log_metrics({"loss": 1.0}, step=1)
     new.finalize("success")
-    assert scalars(Path("other/lightning_logs/version_0")) == {"loss": [(1, 1.0)]}
-
-
-def wandb_records(content: bytes) -> Iterator[bytes]:
-    """Take apart a ``.wandb`` file: seven bytes, then LevelDB's log of blocks of 32 KiB."""
-    at, whole = 7, b""
-    while at + 7 <= len(content):
-        if (room := -at % 32768) < 7:
-            at += room
-            continue
-        _, size, part = struct.unpack_from("<IHB", content, at)
-        whole += content[at + 7 : at + 7 + size]
-        at += 7 + size
-        if part in (1, 4):  # a whole record, or the last part of one
-            yield whole
-            whole = b""
-
-
-def wandb_rows(folder: Path) -> list[dict[str, Any]]:
-    """Read the rows of an offline run."""
-    (path,) = folder.glob("*.wandb")
-    rows = []
-    for data in wandb_records(path.read_bytes()):
-        record = wandb_internal_pb2.Record.FromString(data)  # type: ignore[attr-defined]  # generated
-        if record.WhichOneof("record_type") == "history":
-            items = record.history.item
-            names = [item.key or "/".join(item.nested_key) for item in items]
-            values = [json.loads(item.value_json) for item in items]
-            rows.append(dict(zip(names, values, strict=True)))
-    return rows
+    assert tensorboard_scalars(Path("other/lightning_logs/version_0")) == {"loss": [(1, 1.0)]}
 
 
 @pytest.mark.slow
@@ -279,25 +240,62 @@ def test_wandb_run_keeps_its_id_and_its_steps(process: Process) -> None:
     assert re.fullmatch(r"\./demo/\w+", new)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's own, of its database
-def test_mlflow_run_keeps_its_id(process: Process) -> None:
-    mlflow = pytest.importorskip("mlflow")
+def test_mlflow_run_keeps_its_id_and_has_every_row_once(
+    process: Process, mlflow_db: Path, workplace: Path
+) -> None:
+    for folder in ("whole", "cut"):
+        (workplace / folder).mkdir()
+        shutil.copy(mlflow_db, workplace / folder / "runs.db")
     options = {"tracking_uri": "sqlite:///runs.db", "experiment_name": "demo"}
-    job = {"kind": "mlflow", "options": options}
-    assert process("cut", **job, boundaries=[15], die_at=28) == KILLED
+    job = {"kind": "mlflow", "options": options, "new_at": 22}
+    assert process("whole", **job) == 0
+    assert process("cut", **job, boundaries=[11], die_at=20) == KILLED
+    # Call 11 is the end of a validation, at the step of the batch before it.
+    assert process("cut", **job, load="11.json", boundaries=[15], die_at=28) == KILLED
+    assert process("cut", **job, load="11.json", die_at=25) == KILLED
     assert process("cut", **job, load="15.json") == 0
-    client = mlflow.MlflowClient("sqlite:///cut/runs.db")
-    (run,) = client.search_runs([client.get_experiment_by_name("demo").experiment_id])
-    old = json.loads(Path("cut/15.json").read_text())["states"][0]["state"]["run_id"]
-    assert (run.info.run_id, run.info.status) == (old, "FINISHED")
-    steps = {metric.step for metric in client.get_metric_history(old, "train/loss")}
-    assert steps == set(range(30))
+    (old,), whole = mlflow_runs(workplace / "cut"), mlflow_runs(workplace / "whole")
+    saved = json.loads(Path("cut/11.json").read_text())["states"][0]["state"]["run_id"]
+    assert old == (saved, "FINISHED", whole[0][2])
+
+
+def mlflow_runs(folder: Path) -> list[tuple[str, str, str]]:
+    """Tell of every run its identity, its status and its rows, of which some are not a number."""
+    client = pytest.importorskip("mlflow").MlflowClient(f"sqlite:///{folder}/runs.db")
+    found = client.search_runs([client.get_experiment_by_name("demo").experiment_id])
+    rows = [mlflow_metrics(client, run.info.run_id) for run in found]
+    texts = [repr({name: sorted(one[name], key=repr) for name in sorted(one)}) for one in rows]
+    ids = [(run.info.run_id, run.info.status) for run in found]
+    return [(*one, text) for one, text in zip(ids, texts, strict=True)]
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # as above
-def test_mlflow_run_that_is_gone_is_told(workplace: Path) -> None:
-    pytest.importorskip("mlflow")
-    new = MLFlowLogger("demo", tracking_uri="sqlite:///runs.db")
+def test_mlflow_rows_are_not_logged_twice(workplace: Path, mlflow_db: Path) -> None:
+    shutil.copy(mlflow_db, "runs.db")
+    states: list[Any] = []
+    # As (first call, call of the checkpoint, last call) of processes that are killed or end.
+    for begins, saves, ends in [(0, 4, 9), (4, 6, 11), (4, 5, 8), (6, 20, 13)]:
+        logger = MLFlowLogger("demo", tracking_uri=f"sqlite:///{workplace}/runs.db", prefix="net")
+        if states:
+            continue_loggers([logger], json.loads(dict(states)[begins]))
+        for call in range(begins, ends):
+            if call == saves:
+                states.append((call, json.dumps(logger_states([logger]))))
+            values = {"a": math.inf if call == 7 else math.nan, "b/c": 1 / (call + 3)}
+            logger.log_metrics(values, step=call // 2)
+    ((_, _, rows),) = mlflow_runs(workplace)
+    for call in range(13):
+        assert rows.count(f"({call // 2}, {1 / (call + 3)!r})") == 1
+    assert rows.count("nan)") == 12
+    assert rows.count(f"(3, {sys.float_info.max!r})") == 1
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # as above
+def test_mlflow_run_that_is_gone_is_told(workplace: Path, mlflow_db: Path) -> None:
+    shutil.copy(mlflow_db, "runs.db")
+    new = MLFlowLogger("demo", tracking_uri=f"sqlite:///{workplace}/runs.db")
     states = logger_states([new])
     states[0]["state"]["run_id"] = "0" * 32
     before = new.run_id

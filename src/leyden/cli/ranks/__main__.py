@@ -10,7 +10,9 @@ from pathlib import Path
 
 from leyden.cli import training
 from leyden.cli.ranks.task import RankTask
+from leyden.cli.tracking import concluded
 from leyden.cli.train import exit_code, prepare_process
+from leyden.runs import RunDir
 
 
 def main() -> int:
@@ -32,7 +34,9 @@ def main() -> int:
 
     try:
         config, origin = task.read()
-        training.fit_and_test(training.prepare(config, origin), tell)
+        made = training.prepare(config, origin)
+        with concluded(RunDir(Path(config.run_dir)), made.trainer):
+            training.fit_and_test(made, tell)
     except (KeyboardInterrupt, SystemExit) as exit_:
         return exit_code(exit_)
     except Exception as error:  # noqa: BLE001 - told to the process that started this one

@@ -10,12 +10,12 @@ name, so that nothing is imported for a logger that is not used.
 
 import os
 import shutil
-import sys
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from lightning.pytorch.loggers import Logger
 
@@ -26,7 +26,9 @@ from leyden.resume.loggers.folders import (
     csv_state,
     tensorboard_state,
 )
-from leyden.resume.loggers.internals import adopt_mlflow_run, adopt_wandb_run
+from leyden.resume.loggers.internals import adopt_wandb_run
+from leyden.resume.loggers.mlflow import continue_mlflow, mlflow_state
+from leyden.types import Tolerant
 
 __all__ = ["continue_loggers", "logger_states"]
 
@@ -38,6 +40,9 @@ class _Way:
     state: Callable[[Any], dict[str, Any]]
     go_on: Callable[[Any, dict[str, Any]], None]
     has_place: bool = True  # Lightning derives the folder of checkpoints from it
+
+
+_LAST: WeakKeyDictionary[Logger, dict[str, Any]] = WeakKeyDictionary()  # of those that may fail
 
 
 def logger_states(loggers: Iterable[Logger]) -> list[dict[str, Any]]:
@@ -101,10 +106,25 @@ def continue_loggers(loggers: Iterable[Logger], states: list[dict[str, Any]]) ->
 
 def _state(logger: Logger) -> dict[str, Any]:
     kind, way = _kind(logger)
-    return {"class": kind} if way is None else {"class": kind, "state": way.state(logger)}
+    if way is None:
+        return {"class": kind}
+    if not isinstance(logger, Tolerant):
+        return {"class": kind, "state": way.state(logger)}
+    state = logger.attempt(lambda: way.state(logger))
+    if state is not None:
+        _LAST[logger] = state
+    # One that has failed stands where it stood last, for a later start in which it works.
+    return {"class": kind, "state": _LAST[logger]} if logger in _LAST else {"class": kind}
 
 
 def _continue(logger: Logger, way: _Way, state: dict[str, Any]) -> dict[str, str]:
+    if not isinstance(logger, Tolerant):
+        return _go_on(logger, way, state)
+    _LAST[logger] = state
+    return logger.attempt(lambda: _go_on(logger, way, state)) or {}
+
+
+def _go_on(logger: Logger, way: _Way, state: dict[str, Any]) -> dict[str, str]:
     before = _place(logger) if way.has_place else ""
     try:
         way.go_on(logger, state)
@@ -159,30 +179,6 @@ def _continue_wandb(logger: Any, state: dict[str, Any]) -> None:
         logger.experiment.log({}, step=state["step"])
 
 
-def _mlflow_state(logger: Any) -> dict[str, Any]:
-    return {"run_id": logger.run_id, "experiment_id": logger.experiment_id}
-
-
-def _continue_mlflow(logger: Any, state: dict[str, Any]) -> None:
-    """Go on in the old run; rows that it holds of the time after stay, for nothing removes them.
-
-    Raises:
-        ResumeError: If the old run is not there.
-    """
-    client, new, old = logger.experiment, logger.run_id, state["run_id"]
-    if new != old:
-        try:
-            stage = client.get_run(old).info.lifecycle_stage
-        except sys.modules["mlflow"].exceptions.MlflowException:
-            stage = "missing"
-        if stage != "active":
-            raise ResumeError(f"Expected the MLflow run {old!r} to be active, but got {stage!r}.")
-        if not client.get_run(new).data.metrics:
-            client.delete_run(new)
-        adopt_mlflow_run(logger, old)
-    client.update_run(old, status="RUNNING")
-
-
 _OWN_WAY = _Way(
     lambda logger: logger.state_dict(),
     lambda logger, state: logger.load_state_dict(state),
@@ -190,7 +186,7 @@ _OWN_WAY = _Way(
 )
 _WAYS = {
     "lightning.pytorch.loggers.csv_logs.CSVLogger": _Way(csv_state, continue_csv),
-    "lightning.pytorch.loggers.mlflow.MLFlowLogger": _Way(_mlflow_state, _continue_mlflow),
+    "lightning.pytorch.loggers.mlflow.MLFlowLogger": _Way(mlflow_state, continue_mlflow),
     "lightning.pytorch.loggers.tensorboard.TensorBoardLogger": _Way(
         tensorboard_state, continue_tensorboard
     ),
