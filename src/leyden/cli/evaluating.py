@@ -8,9 +8,11 @@ from typing import Any
 
 from hydra.utils import get_class
 from lightning import LightningModule
+from lightning.pytorch.loggers import Logger
 from matplotlib.figure import Figure
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from leyden.cli.start import newest_checkpoint
 from leyden.cli.trained import Trained, check_run, find_checkpoint, load_trained
 from leyden.config import build_data, build_group, load_saved_config
 from leyden.data import AutoDataModule
@@ -20,6 +22,7 @@ from leyden.evaluation import list_evaluations as list_stored
 from leyden.evaluation.functions import choose_metrics
 from leyden.incidents import quiet_lightning
 from leyden.modules import SupervisedModule
+from leyden.resume import continue_loggers, load
 from leyden.runs import RunDir, RunStatus, read_manifest, standing
 from leyden.tracking import ending, log_figure
 from leyden.types import Phase
@@ -33,6 +36,8 @@ _PLAIN: Mapping[str, Any] = {  # so that training rows come as they are, in thei
     "window_weights": None,
     "drop_last": False,
 }
+_STATE = "leyden.resume"  # what ExactResume puts into a checkpoint
+_NAMES = ("run_id", "experiment_id", "id", "name", "project", "step")  # of a run of MLflow or W&B
 _PARTS = {"train": None, "val": None, "test": None, "predict": None}
 
 
@@ -242,7 +247,7 @@ def _log(
         print("The run is going on: its loggers are left to it.", file=sys.stderr)
         return
     prefix, step = f"evaluation/{done.facts['split']}", int(done.facts["global_step"])
-    for logger in build_group(load_saved_config(run), "tracking").values():
+    for logger in _loggers(run):
         try:
             with ending([logger]):
                 if numbers:
@@ -253,3 +258,19 @@ def _log(
         except Exception as error:  # noqa: BLE001 - whatever a tracker does, nothing is lost
             kind, reason = type(logger).__name__, " ".join(str(error).split())
             print(f"{kind} did not take the metrics: {reason}", file=sys.stderr)
+
+
+def _loggers(run: RunDir) -> list[Logger]:
+    """Make the loggers of a run; trackers of runs of their own go on in the one they have begun."""
+    loggers: list[Logger] = list(build_group(load_saved_config(run), "tracking").values())
+    newest, _ = newest_checkpoint(run)
+    exact = {} if newest is None else load(newest).get(_STATE, {})
+    if "loggers" in exact:
+        continue_loggers(loggers, [_whose_run(state) for state in exact["loggers"]])
+    return loggers
+
+
+def _whose_run(state: dict[str, Any]) -> dict[str, Any]:
+    """Keep of a logger's state what names its run; rows that came later are to stay."""
+    kept = {name: state["state"][name] for name in _NAMES if name in state.get("state", {})}
+    return {"class": state["class"], **({"state": kept} if kept else {})}

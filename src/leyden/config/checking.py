@@ -22,7 +22,7 @@ from leyden.modules.scheduling import SCHEDULERS
 __all__ = ["check_config"]
 
 _OWN: Mapping[str, Any] = {
-    "name": str,
+    "name": str | None,
     "seed": int,
     "test": bool,
     "run_dir": str,

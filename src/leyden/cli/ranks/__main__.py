@@ -14,6 +14,8 @@ from leyden.cli.tracking import concluded
 from leyden.cli.train import exit_code, prepare_process
 from leyden.runs import RunDir
 
+__all__ = ["main"]
+
 
 def main() -> int:
     """Train along with the others.
