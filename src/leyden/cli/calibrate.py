@@ -10,6 +10,7 @@ from rich.table import Table
 
 from leyden.cli.calibrating import Found, Wishes, calibrate_run
 from leyden.cli.command import Commands, add_command
+from leyden.cli.facts import print_facts
 from leyden.cli.train import prepare_process
 from leyden.config import conf_dir, explain
 
@@ -115,14 +116,8 @@ def _show(found: Found) -> None:
     if found.subset is not None:
         sets = ", ".join(map(str, found.subset.sets))
         table.add_row(f"sets {sets}", *_numbers(found.subset.threshold, found.subset.metric), "")
-    console = Console(highlight=False)
-    console.print(table)
-    places = Table.grid(padding=(0, 2))
-    places.add_column(style="bold")
-    places.add_column(overflow="fold")
-    for topic, path in found.places.items():
-        places.add_row(topic, str(path))
-    console.print(places)
+    Console(highlight=False).print(table)
+    print_facts(found.places.items())
 
 
 def _numbers(*values: float | None) -> list[str]:

@@ -1,6 +1,7 @@
 """``leyden compare``: two evaluations row by row."""
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from leyden.cli.command import Commands, add_command
+from leyden.cli.facts import print_facts
 from leyden.cli.guard import guarded
 from leyden.errors import ConfigError, suggest
 from leyden.evaluation import Comparison, Evaluation, compare, find_evaluation
@@ -83,7 +85,7 @@ def _compare(arguments: argparse.Namespace) -> None:
         with replacing(arguments.output) as temporary:
             _WRITERS[arguments.output.suffix](found.rows, temporary)
     console = Console(highlight=False)
-    console.print(_summary(sides, found))
+    print_facts(_summary(sides, found))
     console.print(_sets(found, arguments.sets))
     for title, rows in (("got better", found.better), ("got worse", found.worse)):
         if rows.num_rows and arguments.rows:
@@ -101,24 +103,21 @@ def _check(arguments: argparse.Namespace) -> None:
         raise ConfigError(f"{problem} {suggest(output.suffix, _WRITERS)}")
 
 
-def _summary(sides: tuple[Evaluation, Evaluation], found: Comparison) -> Table:
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="bold")
-    table.add_column(overflow="fold")
+def _summary(
+    sides: tuple[Evaluation, Evaluation], found: Comparison
+) -> Iterator[tuple[str, object]]:
     for title, side in zip(("before", "after"), sides, strict=True):
-        table.add_row(title, str(side.path))
+        yield title, side.path
     way = "higher" if found.higher_is_better else "lower"
-    table.add_row("compared by", f"{found.by} ({way} is better)")
+    yield "compared by", f"{found.by} ({way} is better)"
     same = found.rows.num_rows - found.num_better - found.num_worse
     counts = f"{found.num_better} better, {found.num_worse} worse, {same} the same"
-    table.add_row("rows", f"{counts}, of {found.rows.num_rows}")
+    yield "rows", f"{counts}, of {found.rows.num_rows}"
     if found.num_only_before or found.num_only_after:
         only = f"{found.num_only_before} before, {found.num_only_after} after"
-        table.add_row("in one only", only)
-    table.add_row("better by", f"{found.mean_change:+.5g} on average")
-    for title, count in _turned(found).items():
-        table.add_row(title, str(count))
-    return table
+        yield "in one only", only
+    yield "better by", f"{found.mean_change:+.5g} on average"
+    yield from _turned(found).items()
 
 
 def _turned(found: Comparison) -> dict[str, int]:

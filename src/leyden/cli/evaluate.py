@@ -2,17 +2,16 @@
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
 import hydra
 from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
-from rich.table import Table
 
 from leyden.cli.command import Commands, add_command
 from leyden.cli.evaluating import Request, evaluate_run
+from leyden.cli.facts import print_facts
 from leyden.cli.guard import guarded
 from leyden.cli.train import hydra_hands_errors_on
 from leyden.config import conf_dir
@@ -113,19 +112,19 @@ def _evaluate(request: Request) -> None:
 
 
 def _show(done: Evaluation, *, was_run: bool) -> None:
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="bold")
-    table.add_column(overflow="fold")
+    print_facts(_lines(done, was_run=was_run))
+
+
+def _lines(done: Evaluation, *, was_run: bool) -> Iterator[tuple[str, object]]:
     for name, number in done.metrics.items():
-        table.add_row(name, "not a number" if number is None else f"{number:.5g}")
+        yield name, "not a number" if number is None else f"{number:.5g}"
     for name, file in done.figures.items():
-        table.add_row(name, str(done.path / file))
+        yield name, done.path / file
     facts = done.facts
     rows = f"{facts['num_rows']} of {facts['split']}"
-    table.add_row("rows", rows if was_run else f"{rows}, stored before")
-    table.add_row("checkpoint", f"{facts.get('checkpoint')} (step {facts['global_step']})")
-    table.add_row("records", str(done.records.path))
-    Console(highlight=False).print(table)
+    yield "rows", rows if was_run else f"{rows}, stored before"
+    yield "checkpoint", f"{facts.get('checkpoint')} (step {facts['global_step']})"
+    yield "records", done.records.path
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

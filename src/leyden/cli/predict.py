@@ -4,10 +4,8 @@ import argparse
 import warnings
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
 from leyden.cli.command import Commands, add_command
+from leyden.cli.facts import print_facts
 from leyden.cli.guard import guarded
 from leyden.cli.predicting import find_predictor, predict_file
 
@@ -88,11 +86,5 @@ def _predict(arguments: argparse.Namespace) -> None:
         found = predict_file(
             predictor, arguments.input, target, label_column=arguments.label_column
         )
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="bold")
-    table.add_column(overflow="fold")
-    table.add_row("predictions", str(target))
-    table.add_row("rows", str(found.rows))
-    for name, count in sorted(found.classes.items()):
-        table.add_row(f"class {name}", str(count))
-    Console(highlight=False).print(table)
+    classes = [(f"class {name}", count) for name, count in sorted(found.classes.items())]
+    print_facts([("predictions", target), ("rows", found.rows), *classes])

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import get_args
 
 from rich.console import Console
-from rich.table import Table
 
 from leyden.cli.command import Commands, add_command
+from leyden.cli.facts import print_facts
 from leyden.cli.train import prepare_process
 from leyden.config import conf_dir, explain
 from leyden.incidents import MadeStep, Replay, Source, replay
@@ -85,17 +85,12 @@ def run_replay(arguments: argparse.Namespace) -> int:
 
 
 def _show(found: Replay, made: list[MadeStep], *, show_steps: bool) -> None:
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="bold")
-    table.add_column(overflow="fold")
-    for topic, text in _lines(found):
-        table.add_row(topic, text)
-    console = Console(highlight=False)
     if show_steps:
+        console = Console(highlight=False)
         for one in made:
             place = f"step {one.step} (epoch {one.epoch}, batch {one.batch})"
             console.print(f"{place}: {_compare(one.loss, one.recorded, one.is_equal)}")
-    console.print(table)
+    print_facts(_lines(found))
 
 
 def _lines(found: Replay) -> Iterator[tuple[str, str]]:

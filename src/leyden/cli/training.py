@@ -16,9 +16,8 @@ from hydra.core.hydra_config import HydraConfig
 from lightning import LightningDataModule, LightningModule, Trainer, seed_everything
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from omegaconf import DictConfig
-from rich.console import Console
-from rich.text import Text
 
+from leyden.cli.facts import print_facts
 from leyden.cli.ranks import RankTask, given_ranks, num_ranks, run_ranks
 from leyden.cli.start import Origin, Relocation, WarmStart
 from leyden.cli.tracking import ParameterLog, concluded
@@ -303,9 +302,7 @@ def summarize(run_dir: RunDir, outcome: Outcome, seconds: float) -> None:
     lines += [
         (topic, _relative(path)) for topic, path in places.items() if path.name and path.exists()
     ]
-    width, console = max(len(topic) for topic, _ in lines) + 2, Console()
-    for topic, text in lines:  # paths stay in one piece, to be copied
-        console.print(Text.assemble((topic.ljust(width), "bold"), text), soft_wrap=True)
+    print_facts(lines)
 
 
 def _main_metrics(results: Mapping[str, float], phase: Phase) -> list[str]:
