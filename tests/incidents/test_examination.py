@@ -66,9 +66,15 @@ def test_sound_step_has_no_findings_and_leaves_no_trace(batch: Tensor, is_automa
     assert all(one.grad is None and one.requires_grad for one in module.parameters())
 
 
-def test_bad_input_is_found_before_what_it_spoils(batch: Tensor) -> None:
-    batch[2, 1] = torch.inf
-    found = look(Module(), batch)
+@pytest.mark.parametrize("signs", [(1.0, -1.0, 1.0), (-1.0, -1.0, -1.0)])
+def test_bad_input_is_found_before_what_it_spoils(
+    batch: Tensor, signs: tuple[float, float, float]
+) -> None:
+    batch[2, 1] = torch.inf  # of which the first layer makes +Inf and -Inf, or -Inf only
+    module = Module()
+    with torch.no_grad():
+        module.net[0].weight[:, 1] = torch.tensor(signs)  # type: ignore[operator] # a tensor
+    found = look(module, batch)
     assert [(one.where, one.name) for one in found.findings] == [("batch", ""), ("output", "net.0")]
     assert found.rows == (2,)
     assert found.activations["net.0"]["num_nonfinite"] == 3

@@ -1,6 +1,7 @@
 """An evaluation of a run: made with its model, or looked up and given more metrics."""
 
 import sys
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -265,8 +266,9 @@ def _loggers(run: RunDir) -> list[Logger]:
     loggers: list[Logger] = list(build_group(load_saved_config(run), "tracking").values())
     newest, _ = newest_checkpoint(run)
     exact = {} if newest is None else load(newest).get(_STATE, {})
-    if "loggers" in exact:
-        continue_loggers(loggers, [_whose_run(state) for state in exact["loggers"]])
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Expected the loggers to be those of the checkpoint")
+        continue_loggers(loggers, [_whose_run(state) for state in exact.get("loggers", ())])
     return loggers
 
 

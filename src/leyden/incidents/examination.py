@@ -17,6 +17,7 @@ from leyden.introspect import (
     find_layers,
     find_nonfinite,
     find_nonfinite_tensor,
+    is_mask,
     untouched,
 )
 
@@ -162,6 +163,7 @@ class _Seen:
         self.loss: Tensor | None = None
         self.rows: list[int] = []
         self.outputs: list[NonFinite] = []  # the first one that is not finite
+        self._suspect: tuple[list[NonFinite], list[int]] | None = None
         self._numbers: dict[str, Tensor] = {}
 
     @contextmanager
@@ -187,9 +189,19 @@ class _Seen:
         for _, tensor in tensors_of(output):
             if tensor.is_floating_point() and tensor.numel():
                 self._numbers[name] = _numbers(tensor)
-                found = find_nonfinite_tensor("output", {name: tensor}, with_masks=True)
-                if not self.outputs and found is not None:
-                    self.outputs, self.rows = [found], bad_rows_of(tensor)
+                if not self.outputs:
+                    self._look_for_the_first(name, tensor)
+
+    def _look_for_the_first(self, name: str, tensor: Tensor) -> None:
+        """Keep the first output that is broken, or -Inf of which something later breaks."""
+        found = find_nonfinite_tensor("output", {name: tensor})
+        here = None if found is None else ([found], bad_rows_of(tensor))
+        if find_nonfinite_tensor("output", {name: tensor}, with_masks=True) is not None:
+            self.outputs, self.rows = self._suspect or here or ([], [])
+        elif here is None:
+            self._suspect = None  # what was -Inf before it did no harm
+        elif not is_mask(tensor):
+            self._suspect = self._suspect or here
 
 
 class _ReachedError(Exception):
