@@ -96,10 +96,14 @@ def test_mapping_ahead_changes_no_batch(
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The files that are asked for, or mapped and brought in."""
+    """The files that are asked for; those that are mapped and brought in are asked for before."""
     names: list[str] = []
+
+    def check(_: ReadAhead, arrays: list[Any]) -> None:
+        assert names[-len(arrays) :] == names_of(arrays)
+
     monkeypatch.setattr(ReadAhead, "ask", lambda _, paths: names.extend(p.stem for p in paths))
-    monkeypatch.setattr(ReadAhead, "map_ahead", lambda _, arrays: names.extend(names_of(arrays)))
+    monkeypatch.setattr(ReadAhead, "map_ahead", check)
     return names
 
 

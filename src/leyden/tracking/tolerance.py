@@ -5,8 +5,8 @@ from collections.abc import Callable
 from functools import cache, wraps
 from typing import Any, TypeVar
 
-from lightning.fabric.loggers.logger import _DummyExperiment as DummyExperiment
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.loggers.logger import DummyLogger
 from typing_extensions import override
 
 from leyden.tracking.files import FileLogger
@@ -123,7 +123,7 @@ def _experiment_of(cls: type[Any]) -> Callable[[TolerantLogger], Any]:
             except Exception as error:  # noqa: BLE001 - as above
                 self._has_experiment = False
                 self._give_up(error)
-        return DummyExperiment()
+        return DummyLogger().experiment
 
     return experiment
 
