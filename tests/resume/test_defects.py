@@ -76,6 +76,7 @@ class Pausing(BoringModel):
 
 
 # D27: an interrupted validation after the last epoch was never finished by training on.
+@pytest.mark.filterwarnings("ignore:.* in eval mode at the start of training:UserWarning")
 def test_last_validation_is_finished_when_the_run_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -134,7 +135,9 @@ class Filling(ModelCheckpoint):
 
 # D34: the best checkpoint was deleted before a better one was written.
 def test_best_checkpoint_stays_until_a_better_one_is_written(tmp_path: Path) -> None:
-    best = Filling(tmp_path / "best", monitor="val/loss", filename="{epoch}", save_top_k=1)
+    best = Filling(
+        tmp_path / "best", monitor="val/loss", filename="{epoch}", save_on_train_epoch_end=False
+    )
     trainer = trainer_with(tmp_path, ExactResume(tmp_path / "c"), best, enable_checkpointing=True)
     with pytest.raises(OSError, match="File too large"):
         trainer.fit(Better())
