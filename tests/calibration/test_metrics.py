@@ -102,6 +102,28 @@ def test_metrics_have_the_names_that_users_know(name: str, value: float) -> None
     assert compute_metric(scores, TARGETS, name) == pytest.approx(value, abs=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("name", "of_shares"),
+    [
+        ("accuracy_score", False),
+        ("balanced_accuracy_score", False),
+        ("cohen_kappa_score", False),
+        ("sklearn.metrics.matthews_corrcoef", False),
+        ("log_loss", True),
+        ("top_k_accuracy_score", True),
+    ],
+)
+def test_metrics_of_several_classes_are_given_what_was_predicted(
+    name: str, *, of_shares: bool
+) -> None:
+    numbers = np.random.default_rng(0)
+    shares, classes = numbers.dirichlet(np.ones(4), 30), numbers.integers(4, size=30)
+    predicted = shares if of_shares else shares.argmax(1)
+    expected = getattr(by_sklearn, name.rpartition(".")[2])(classes, predicted)
+    found = compute_metric(predicted, classes, name, threshold=None)
+    assert found == pytest.approx(expected, abs=1e-9)
+
+
 def test_a_function_is_given_decisions_or_scores() -> None:
     def mean(predictions: torch.Tensor, targets: torch.Tensor) -> float:
         return predictions.double().mean().item()

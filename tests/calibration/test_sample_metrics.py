@@ -106,6 +106,65 @@ def test_it_is_that_of_sklearn_but_for_the_sum_of_weights(
     assert found == pytest.approx(weighted, abs=1e-6)
 
 
+# Scores, targets, weights of the two samples, and the loss without and with them, as they are
+# printed in the documentation of Keras.
+GUESSES, TRUTH = [[0.6, 0.4], [0.4, 0.6]], [[0.0, 1.0], [0.0, 0.0]]
+OFTEN_ONE = [[1.0, 1.0], [1.0, 0.0]]
+SOME_ONE = [[1.0, 1.0], [0.0, 0.0]]
+THREE_SHARES = [[0.05, 0.95, 0.0], [0.1, 0.8, 0.1]]
+PRINTED: dict[str, tuple[Any, Any, list[float], float, float]] = {
+    "binary_crossentropy": (GUESSES, TRUTH, [1, 0], 0.815, 0.458),
+    "categorical_crossentropy": (THREE_SHARES, [[0, 1, 0], [0, 0, 1]], [0.3, 0.7], 1.177, 0.814),
+    "sparse_categorical_crossentropy": (THREE_SHARES, [1, 2], [0.3, 0.7], 1.177, 0.814),
+    "hinge": (GUESSES, TRUTH, [1, 0], 1.3, 0.55),
+    "squared_hinge": (GUESSES, TRUTH, [1, 0], 1.86, 0.73),
+    "categorical_hinge": (GUESSES, TRUTH, [1, 0], 1.4, 0.6),
+    "kullback_leibler_divergence": (GUESSES, TRUTH, [0.8, 0.2], 0.458, 0.366),
+    "logcosh": (SOME_ONE, TRUTH, [0.8, 0.2], 0.108, 0.087),
+    "poisson": (SOME_ONE, TRUTH, [0.8, 0.2], 0.5, 0.4),
+    "mean_squared_error": (OFTEN_ONE, TRUTH, [0.7, 0.3], 0.5, 0.25),
+    "mean_absolute_error": (OFTEN_ONE, TRUTH, [0.7, 0.3], 0.5, 0.25),
+    "mean_squared_logarithmic_error": (OFTEN_ONE, TRUTH, [0.7, 0.3], 0.240, 0.120),
+    "mean_absolute_percentage_error": (OFTEN_ONE, [[2, 1], [2, 3]], [0.7, 0.3], 50.0, 20.0),
+    "cosine_similarity": ([[1, 0], [1, 1]], [[0, 1], [1, 1]], [0.8, 0.2], -0.5, -0.1),
+}
+
+
+def test_every_loss_has_a_printed_value() -> None:
+    losses = {name for name in SAMPLE_METRICS if not choose_goal(name).higher_is_better}
+    assert PRINTED.keys() == losses
+
+
+@pytest.mark.parametrize("name", PRINTED)
+def test_losses_are_those_that_keras_prints(name: str) -> None:
+    scores, targets, weights, plain, weighted = PRINTED[name]
+    assert compute_metric(scores, targets, name) == pytest.approx(plain, abs=1e-3)
+    found = compute_metric(scores, targets, name, weights=weights)
+    assert found == pytest.approx(weighted, abs=1e-3)
+
+
+@pytest.mark.parametrize("name", EXPECTED.keys() - {"cosine_similarity"})
+def test_metric_of_all_rows_is_the_mean_of_those_of_equal_batches(name: str) -> None:
+    scores, targets, _ = EXPECTED[name]
+    batches = zip(np.split(scores, 5), np.split(targets, 5), np.split(WEIGHTS, 5), strict=True)
+    found = [compute_metric(s, t, name, weights=w) for s, t, w in batches]
+    assert np.mean(found) == pytest.approx(compute_metric(scores, targets, name, weights=WEIGHTS))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["mse", "mae", "logcosh", "poisson", "categorical_crossentropy", "categorical_accuracy"],
+)
+def test_time_windows_of_a_sample_are_averaged(name: str) -> None:
+    known = choose_goal(name).name
+    scores, targets, of_rows = EXPECTED[known]  # thirty rows: ten samples of three windows each
+    shape = (10, 3, scores.shape[1])
+    weights = WEIGHTS[:10]
+    found = compute_metric(scores.reshape(shape), targets.reshape(shape), name, weights=weights)
+    by_hand = (of_rows.reshape(10, 3).mean(1) * weights).mean()
+    assert found == pytest.approx(by_hand, abs=1e-6)
+
+
 def test_a_certain_mistake_costs_a_finite_amount() -> None:
     expected = -np.log(1e-7)
     assert compute_metric([0.0], [1.0], "binary_crossentropy") == pytest.approx(expected)

@@ -102,6 +102,12 @@ def test_which_way_is_better_may_be_told(store: Store) -> None:
     assert compare(one, other, by="cost", higher_is_better=False).num_worse == 4
 
 
+@pytest.mark.parametrize("name", ["mae", "loss", "cross_entropy", "squared_error_of_mine"])
+def test_less_of_an_error_is_better(store: Store, name: str) -> None:
+    one, other = store({**ROWS, name: [1.0] * 4}), store({**ROWS, name: [2.0] * 4})
+    assert compare(one, other, by=name).num_worse == 4
+
+
 def test_rows_are_matched_whatever_their_order(store: Store) -> None:
     before = store({"set_number": [1, 1, 2], "row": [0, 5, 0], "loss": [0.1, 0.2, 0.3]})
     after = store({"set_number": [3, 2, 1], "row": [0, 0, 5], "loss": [9.0, 0.1, 0.4]})

@@ -9,6 +9,7 @@ import pytest
 import torch
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
+from sklearn import metrics as by_sklearn
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from typing_extensions import override
@@ -191,6 +192,47 @@ def test_every_row_is_counted_once_by_the_prediction_of_its_batch(
     assert by_name["accuracy"] == pytest.approx(2 / 3)
     losses = -np.log([0.2, 0.9, 0.1, 0.4, 1 - 0.6, 1 - 0.1])
     assert by_name["loss"] == pytest.approx(losses.mean())
+
+
+def test_metrics_of_several_classes_are_those_of_all_rows_at_once(
+    tmp_path: Path, make_trainer: MakeTrainer
+) -> None:
+    numbers = np.random.default_rng(1)
+    rows = {number: numbers.dirichlet(np.ones(3), (7, 2)) for number in range(5)}
+    labels = {number: numbers.integers(3, size=7) for number in range(5)}
+    inputs: Any = {number: np.log(part).astype(np.float32) for number, part in rows.items()}
+    write_shards(tmp_path / "d", inputs, labels=labels)
+    data = AutoDataModule(
+        tmp_path / "d", val=[1], test=[2, 3, 4], batch_size=4, windows={"size": 1}
+    )
+    macro = {name: {"type": name, "average": "macro"} for name in ("f1", "precision", "recall")}
+    module = ClassifierModule(
+        AsTheyAre(),
+        input_shape=(1,),
+        num_classes=3,
+        metrics={"accuracy": "accuracy", "auroc": "auroc", "kappa": "cohen_kappa", **macro},
+        prediction_weights=(0.5, 1.5),
+        class_weights={2: 5.0},
+    )
+    (found,) = make_trainer().test(module, data, verbose=False)
+    of_windows = np.concatenate([rows[number] for number in (2, 3, 4)])
+    true = np.concatenate([labels[number] for number in (2, 3, 4)])
+    shares = (0.5 * of_windows[:, 0] + 1.5 * of_windows[:, 1]) / 2
+    classes = shares.argmax(1)
+    expected = {
+        "accuracy": by_sklearn.accuracy_score(true, classes),
+        "auroc": by_sklearn.roc_auc_score(true, shares, multi_class="ovr"),
+        "kappa": by_sklearn.cohen_kappa_score(true, classes),
+        "f1": by_sklearn.f1_score(true, classes, average="macro"),
+        "precision": by_sklearn.precision_score(true, classes, average="macro"),
+        "recall": by_sklearn.recall_score(true, classes, average="macro"),
+        "loss": (
+            -np.log(of_windows[np.arange(21), :, true]) * (1 + 4 * (true == 2))[:, None]
+        ).mean(),
+    }
+    assert {name.split("/")[1]: value for name, value in found.items()} == pytest.approx(
+        expected, abs=1e-6
+    )
 
 
 class SavingAndLoading(Callback):

@@ -1,9 +1,29 @@
 """Defects of an older system in its pictures; none of them is here."""
 
 import numpy as np
+import pytest
 
-from leyden.report import draw_batch_predictions, draw_histograms, draw_history
+from leyden.report import describe, draw_batch_predictions, draw_histograms, draw_history
 from leyden.report.card import draw_card
+
+
+# D19: of errors such as mae and mse the highest value was the best.
+@pytest.mark.parametrize(
+    ("name", "best"),
+    [
+        ("loss", 0.5),
+        ("mae", 0.5),
+        ("mean_squared_error", 0.5),
+        ("binary_crossentropy", 0.5),
+        ("cross_entropy", 0.5),
+        ("kl_divergence", 0.5),
+        ("f1", 2.0),
+    ],
+)
+def test_best_value_of_an_error_is_the_lowest(name: str, best: float) -> None:
+    curve = (np.arange(3), np.array([1.0, 0.5, 2.0]))
+    (ax,) = draw_history({f"val/{name}": curve}).axes
+    assert ax.get_lines()[-1].get_ydata() == best
 
 
 # D41: whatever was no list was missing from the summary of a run.
@@ -37,3 +57,13 @@ def test_history_without_legend_or_best_value_is_drawn() -> None:
     assert np.array_equal(ax.get_lines()[0].get_ydata(), curve[1])
     (ax,) = draw_history({"val/loss": (curve[0], np.full(3, np.nan))}).axes
     assert len(ax.get_lines()) == 1
+
+
+# D52: a value of 42069 meant that it was to be left out.
+def test_no_value_means_that_it_is_left_out() -> None:
+    held = {"seed": 42069, "nested": {"list": [1, 42069, (42069,)], "zero": 0, "empty": {}}}
+    assert describe(held) == {
+        "nested": {"list": [1, 42069, [42069]], "zero": 0, "empty": {}},
+        "seed": 42069,
+    }
+    assert held["nested"] == {"list": [1, 42069, (42069,)], "zero": 0, "empty": {}}

@@ -95,6 +95,14 @@ def test_a_short_last_shard_is_filled_up_with_rows_that_there_are(tmp_path: Path
     np.testing.assert_array_equal(labels[95:], CLASSES[originals])
 
 
+@pytest.mark.parametrize(("oversample", "last"), [(True, 32), (False, 1)])
+def test_no_row_is_lost_where_rows_do_not_fill_the_shards(
+    tmp_path: Path, *, oversample: bool, last: int
+) -> None:
+    catalog = pack(np.arange(161), tmp_path / "d", rows_per_shard=32, oversample_last=oversample)
+    assert catalog.lengths == {1: 32, 2: 32, 3: 32, 4: 32, 5: 32, 6: last}
+
+
 def test_a_shard_longer_than_all_rows_repeats_them(tmp_path: Path) -> None:
     catalog = pack(INPUTS[:2], tmp_path / "d", rows_per_shard=7, oversample_last=True)
     assert catalog.lengths == {1: 7}

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from leyden.calibration.names import is_error
 from leyden.errors import ConfigError, DataError, suggest
 from leyden.evaluation.metrics import classes_in, has_predictions, probabilities_in, targets_in
 from leyden.evaluation.records import Records
@@ -166,8 +167,8 @@ def compare(
             column with a number in each row, such as ``"loss"``; or a function of ``Records`` that
             returns ``(rows,)``. ``"auto"`` takes the first of confidence, correct and absolute
             error that both have what is needed for.
-        higher_is_better: Which way is better; ``None`` to know by the name, where ``loss`` and
-            ``error`` at its end mean that lower is.
+        higher_is_better: Which way is better; ``None`` to know by the name, where one of an
+            error, such as ``loss``, ``mae`` or ``cross_entropy``, means that lower is.
 
     Returns:
         The rows of both, and what became of them.
@@ -181,7 +182,7 @@ def compare(
     values = [_measure(records, name if isinstance(by, str) else by) for records in sides]
     if higher_is_better is None:
         known = _MEASURES.get(name)
-        higher_is_better = known[1] if known else not name.endswith(("loss", "error"))
+        higher_is_better = known[1] if known else not is_error(name)
     places = _match(*sides)
     table: dict[str, Array] = {key: sides[0][key][places[0]] for key in _KEYS}
     table |= _facts(sides, places)

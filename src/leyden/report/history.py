@@ -11,6 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from leyden.calibration.names import is_error
 from leyden.report.figures import INK, PALETTE
 from leyden.types import Phase
 
@@ -30,7 +31,8 @@ def draw_history(
 ) -> Figure:
     """Draw every metric, its phases together in one pane, with the best validation value marked.
 
-    Best is lowest for a metric with ``loss`` or ``error`` in its name, highest for others.
+    Best is lowest for a metric whose name is that of an error, such as ``loss``, ``mae`` or
+    ``cross_entropy``, and highest for others.
 
     Args:
         history: Steps and values, ``(rows,)`` each, by ``phase/name``; what has no phase gets a
@@ -69,7 +71,7 @@ def _group(history: Mapping[str, _Curve]) -> dict[str, dict[str, _Curve]]:
             panes[phase][name] = curve
         else:
             panes[key][""] = curve
-    order = sorted(panes, key=lambda name: (not _is_low_good(name), name))
+    order = sorted(panes, key=lambda name: (not is_error(name), name))
     return {name: panes[name] for name in order}
 
 
@@ -124,7 +126,7 @@ def _mark_best(ax: Axes, name: str, steps: NDArray[Any], values: NDArray[Any]) -
     finite = np.flatnonzero(np.isfinite(values))
     if not finite.size:
         return
-    choose = np.argmin if _is_low_good(name) else np.argmax
+    choose = np.argmin if is_error(name) else np.argmax
     best = finite[choose(values[finite])]
     ax.plot(
         steps[best],
@@ -136,12 +138,3 @@ def _mark_best(ax: Axes, name: str, steps: NDArray[Any], values: NDArray[Any]) -
         label=f"best {values[best]:.4g} at {steps[best]}",
         zorder=5,
     )
-
-
-_ERRORS = {"mae", "mape", "mse", "msle", "rmse"}  # short names
-
-
-def _is_low_good(name: str) -> bool:
-    lowered = name.lower()
-    words = set(lowered.replace("-", "_").replace("/", "_").split("_"))
-    return any(word in lowered for word in ("loss", "error")) or not words.isdisjoint(_ERRORS)
