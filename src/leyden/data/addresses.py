@@ -28,7 +28,6 @@ _END = 1 << 47  # above any array, unless an address has more bits than most sys
 _UNITS = {1: np.uint8, 2: np.int16, 4: np.int32, 8: np.int64, 16: np.complex128}
 _COUNTABLE = 1 << 62  # bytes that the overlapping rows of an array may have
 _STEP = 1 << 36  # stretches of the memory begin at multiples of this, lest each batch has its own
-_SERIAL = 1 << 15  # elements that torch gathers without asking other threads to help
 
 
 def address_of(array: Array) -> int:
@@ -109,11 +108,7 @@ class RowGather:
         """
         if self._memory is None:
             return self._take_one_by_one(begin, end)
-        index = self._index[begin:end]
-        if torch.get_num_threads() == 1 or len(index) * self._units <= _SERIAL:
-            taken = self._memory.index_select(0, index)
-        else:
-            taken = _take_alone(self._memory, index)
+        taken = self._memory.index_select(0, self._index[begin:end])
         result: Array = taken.numpy().view(self._dtype).reshape(end - begin, *self._shape)
         return result
 
@@ -141,16 +136,6 @@ def _check_rows(lengths: list[int], places: NDArray[np.intp], rows: Rows) -> Non
     in_all = highest < min(lengths)
     if rows.min() < 0 or not (in_all or np.all(rows < np.array(lengths)[places])):
         raise IndexError(f"Expected rows that the arrays have, but got some up to {highest}.")
-
-
-def _take_alone(memory: Tensor, index: Tensor) -> Tensor:
-    """Gather in pieces small enough that no other thread helps: they may be busy elsewhere."""
-    shape = (len(index), *memory.shape[1:])
-    taken = torch.empty(shape, dtype=memory.dtype, device="cpu")
-    at_once = max(1, _SERIAL // taken[:1].numel())
-    for part, into in zip(torch.split(index, at_once), torch.split(taken, at_once), strict=True):
-        torch.index_select(memory, 0, part, out=into)
-    return taken
 
 
 class _Memory:
