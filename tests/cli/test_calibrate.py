@@ -230,7 +230,10 @@ def test_figure_has_the_curve_and_the_scores(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["none"], "Expected `RUN` to be the folder of a run, but got 'none'"),
+        (
+            ["none"],
+            "`RUN` to be the folder of a run, but got 'none', which does not exist.",
+        ),
         (["run", "--metric", "f2"], "Expected `metric` to be a known name"),
         (["run", "--metric", "loss"], "Expected `--subset-size`, and no `--apply`"),
         (["run", "--metric", "auroc", "--apply"], "Expected `--metric` to compare decisions"),

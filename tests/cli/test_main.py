@@ -66,3 +66,11 @@ def test_train_is_handed_to_hydra(
 ) -> None:
     assert call(monkeypatch, "train", "model=cnnn") == 2
     assert "Did you mean 'cnn'?" in capsys.readouterr().err
+
+
+def test_a_misspelt_command_is_answered_with_the_nearest(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(monkeypatch, "trian") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("leyden: expected a command, but got 'trian'. Did you mean 'train'?")

@@ -43,14 +43,22 @@ def test_a_table_is_packed(call: Call) -> None:
     write_table()
     command = ["pack", "t.csv", "d", "--label-column", "kind", "--rows-per-shard", "4"]
     expected = "d: 10 rows in 3 shards, float64 (1,), 2 classes: even, odd\n"
-    assert call(*command) == (0, expected, "")
-    assert call(*command) == (0, expected, "")  # nothing is left to do
+    hint = "Whole shards are held out, so 10 at least are better: --rows-per-shard 1, and another"
+    code, out, err = call(*command)
+    assert (code, out) == (0, expected)
+    assert err.startswith(hint)
+    assert call(*command) == (code, out, err)  # nothing is left to do
     command = [*command, "--base", "row_", "--shuffle-seed", "0", "--oversample-last"]
     assert call(*command)[0] == 2
     Path("d").rename("old")
-    assert call(*command) == (0, expected.replace("10", "12"), "")
+    assert call(*command)[:2] == (0, expected.replace("10", "12"))
     assert discover("d").lengths == {1: 4, 2: 4, 3: 4}
     assert Path("d/row_1.npy").is_file()
+
+
+def test_enough_shards_need_no_advice(call: Call) -> None:
+    np.save("x.npy", np.zeros((20, 2)))
+    assert call("pack", "x.npy", "d", "--rows-per-shard", "2")[2] == ""
 
 
 def test_images_are_packed(call: Call) -> None:

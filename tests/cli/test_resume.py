@@ -119,6 +119,19 @@ def test_a_run_that_is_broken_off_goes_on_bit_for_bit(
     assert len(list(Path("cut/config").iterdir())) == 2
 
 
+def test_it_is_told_from_where_a_run_goes_on(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = train("here")
+    newest = latest_checkpoint(run / "checkpoints")
+    assert newest is not None
+    monkeypatch.setattr(sys, "argv", ["leyden", "resume", str(run), "trainer.max_epochs=3"])
+    with pytest.raises(SystemExit) as ended:
+        leyden()
+    assert ended.value.code == 0
+    assert f"going on with here from step 10, {newest.name}\n" in capsys.readouterr().err
+
+
 def test_the_script_ends_with_the_exit_code_and_says_how_to_go_on(
     workplace: Path, stop: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:

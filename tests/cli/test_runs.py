@@ -152,6 +152,15 @@ def test_runs_of_one_configuration_say_so(show: Show) -> None:
     assert "The configurations are the same." in show("one", "other")[1]
 
 
+def test_what_goes_into_a_file_is_not_folded(show: Show, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    name = "a-name-of-a-run-that-is-longer-than-the-terminal-is-wide"
+    make(f"runs/day/{name}", {"loss": 2.0})
+    assert [row[0] for row in rows(show()[1])] == [f"day/{name}"]
+    monkeypatch.setenv("FORCE_COLOR", "1")  # a terminal is as wide as it is
+    assert name not in show()[1]
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [

@@ -231,6 +231,17 @@ def test_a_slip_is_one_line_and_exit_code_2_and_leaves_nothing(
     assert [path for path in files if "digits" not in str(path)] == []
 
 
+def test_a_monitor_that_nobody_logs_is_one_line_and_exit_code_2(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = ["model=mlp", "model.network.hidden=[8]", "trainer.max_epochs=1", "test=false"]
+    assert main([*QUIET, *small, "callbacks.checkpoint.monitor=val/acuracy"]) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert "`ModelCheckpoint(monitor='val/acuracy')` could not find the monitored key" in last
+    (run,) = runs_in(workplace)
+    assert read_manifest(run.manifest_path)["status"] == "failed"
+
+
 def test_the_full_traceback_is_had_on_request(
     workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

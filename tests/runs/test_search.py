@@ -109,3 +109,12 @@ def test_a_trial_and_its_code_are_marked(workplace: Path) -> None:
         pass
     assert read_run(run)["debug"] is None
     assert read_run(run)["code"] is None
+
+
+@pytest.mark.parametrize("copy", ["mlflow/3f95/artifacts", "day/one/wandb/offline-run-1/files"])
+def test_what_trackers_keep_of_a_run_is_no_run(workplace: Path, copy: str) -> None:
+    for folder in ("day/one", copy):
+        Path(folder).mkdir(parents=True)
+        with RunManifest(RunDir(Path(folder)), command=["train.py"]):
+            pass
+    assert [str(run.path) for run, _ in list_runs(Path())] == ["day/one"]

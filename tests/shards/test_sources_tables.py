@@ -140,11 +140,13 @@ def test_labels_of_a_parquet_file(
 
 def test_all_columns_that_are_no_numbers_are_told_at_once(write: Write) -> None:
     columns = {"a": [1], "city": ["Ulm"], "name": ["x"], "born": [date(2000, 1, 1)]}
-    message = r"text in 'city', 'name' and date32\[day\] in 'born'. Encode or drop them, or pass"
+    message = r"text in 'city', 'name' and date32\[day\] in 'born'. Encode or drop them first, or"
     with pytest.raises(DataError, match=message):
         Table(write(columns, "t.parquet")).check()
     with pytest.raises(DataError, match="but got text in 'b'"):
         Table(write("a,b\n1,x\n2,3\n")).check()
+    with pytest.raises(DataError, match=r"but got text in 'b'\. Encode or drop them first\.$"):
+        Table(write("a,b,c\n1,x,0\n2,y,1\n"), label_column="c").check()
 
 
 def test_all_gaps_are_told_at_once(write: Write) -> None:

@@ -30,7 +30,8 @@ from leyden.cli.stored_predictions import (
     find_records,
     threshold_of,
 )
-from leyden.errors import ConfigError, DataError, MissingPathError
+from leyden.cli.trained import check_run
+from leyden.errors import ConfigError, DataError
 from leyden.files import replacing
 from leyden.report import draw_calibration, save_figure
 from leyden.runs import RunDir
@@ -109,12 +110,7 @@ def calibrate_run(path: Path, wishes: Wishes) -> Found:
         MissingPathError: If there is no such run, or nothing in it to go by.
         LeydenError: If a wish is wrong, or the predictions do not suit the metric.
     """
-    run = RunDir(path)
-    if not run.manifest_path.is_file():
-        raise MissingPathError(
-            f"Expected `RUN` to be the folder of a run, but got {str(path)!r}, which has no "
-            f"{run.manifest_path.name}."
-        )
+    run = check_run(path)
     found = _by_history(run, wishes) if wishes.metric == "loss" else _by_predictions(run, wishes)
     _keep(run, found)
     return found

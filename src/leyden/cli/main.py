@@ -77,6 +77,10 @@ _ADDING = (
 def main() -> None:
     """Run a sub-command, and end the process with its exit code."""
     parser, commands = make_parser()
+    word = next(iter(sys.argv[1:]), "-")
+    if not word.startswith("-") and word not in commands.choices:
+        known = suggest(word, commands.choices)
+        parser.error(f"expected a command, but got {word!r}. {known[:-1]}")
     arguments, rest = parser.parse_known_args()
     sys.path.insert(0, str(Path.cwd()))  # so that a `type` can name the user's own modules
     if arguments.command == "train":

@@ -30,6 +30,7 @@ examples:
   leyden inspect shards --verify          is it still what was packed?
 """
 _SHOWN = 5  # names of classes in the summary
+_ENOUGH = 10  # shards of which some can be held out
 
 
 def add_pack(commands: Commands) -> None:
@@ -93,6 +94,13 @@ def run_pack(arguments: argparse.Namespace) -> int:
         print(error, file=sys.stderr)
         return 2
     print(_summary(catalog))
+    if len(catalog.shards) < _ENOUGH <= catalog.num_samples:
+        rows = catalog.num_samples // _ENOUGH
+        print(
+            f"Whole shards are held out, so {_ENOUGH} at least are better: "
+            f"--rows-per-shard {rows}, and another DIR.",
+            file=sys.stderr,
+        )
     return 0
 
 

@@ -24,6 +24,7 @@ from leyden.config import (
     plain_config,
 )
 from leyden.errors import ConfigError, ResumeError
+from leyden.resume.checkpoints import num_steps
 from leyden.runs import RunDir
 
 __all__ = ["add_resume"]
@@ -98,6 +99,8 @@ def _run_of(origin: Origin) -> RunDir:
 
 
 def _go_on(config: DictConfig, origin: Origin, run: RunDir) -> None:
+    step = num_steps(origin.checkpoint)
+    print(f"going on with {run.path} from step {step}, {origin.checkpoint.name}", file=sys.stderr)
     try:
         training.train(config, sys.argv, origin=origin)
     except (KeyboardInterrupt, SystemExit):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -30,6 +31,7 @@ _EPILOG = """examples:
   leyden runs RUN OTHER --diff                  with the lines of code that differ
 """
 _Run: TypeAlias = tuple[RunDir, dict[str, Any]]
+_WIDEST = 10_000  # characters of a line that is not shown on a terminal
 _METRICS = 3  # columns of results, if nobody asks for others
 
 
@@ -77,6 +79,9 @@ def run_runs(arguments: argparse.Namespace) -> int:
         return 2
     console = Console()
     for one in shown:
+        if not console.is_terminal:  # lines in a file or a pipe have no end, so names stay whole
+            widest = console.options.update(max_width=_WIDEST)
+            console.width = max(console.width, Measurement.get(console, widest, one).maximum)
         console.print(one)
     return 0
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import DictConfig, open_dict
 
@@ -79,6 +80,8 @@ def answer(error: Exception, typed: Typed | None = None) -> int | None:
 def _explain(error: Exception, typed: Typed | None = None) -> str | None:
     if isinstance(error, RanksFailedError):
         return str(error)
+    if isinstance(error, MisconfigurationException):  # such as a metric that nobody logs
+        return " ".join(str(error).split())
     name, folder = (_CONFIG, None) if typed is None else (typed.name, typed.folder)
     return explain(error, conf_dir(), name, folder)
 
@@ -122,6 +125,7 @@ def _compose_and_train(command: Sequence[str]) -> int:
 
     def job(config: DictConfig) -> float | None:
         if HydraConfig.get().mode is RunMode.MULTIRUN:
+            prepare_process()  # a launcher may have made this process for the job
             return _train_job(config, command)
         try:
             return _train(config, command)

@@ -15,6 +15,7 @@ from leyden.runs.manifest import RunStatus, read_manifest
 __all__ = ["find_unfinished", "list_runs", "read_run", "run_of", "standing"]
 
 _log = logging.getLogger(__name__)
+_COPIES = {"mlflow", "wandb"}  # folders in which trackers keep what a run has handed them
 _CLOCK_SLACK = 60.0  # seconds by which the clock may have been set; no pid comes around so soon
 
 
@@ -123,6 +124,8 @@ def read_run(run: RunDir) -> dict[str, Any]:
 
 def _manifests(parent: Path, pattern: str) -> Iterator[tuple[RunDir, dict[str, Any]]]:
     for path in parent.glob(pattern):
+        if _COPIES & set(path.relative_to(parent).parts):
+            continue
         run = RunDir(path.parent)
         try:
             yield run, read_run(run)

@@ -167,6 +167,11 @@ def test_names_that_cannot_be_used_are_refused(metrics: Any, problem: str) -> No
         name_metrics(metrics)
 
 
+def test_private_classes_of_torchmetrics_are_not_suggested() -> None:
+    with pytest.raises(ConfigError, match=r"Known: [a-z]"):
+        make_metric("acuracy", TWO)
+
+
 @pytest.mark.parametrize(
     ("metric", "problem"),
     [

@@ -91,6 +91,8 @@ def test_text_is_refused_with_the_name_of_its_column(tmp_path: Path) -> None:
     path = table(tmp_path / "a.csv", "name,age\nAda,36\n")
     with pytest.raises(ShardError, match=r"in column 'name', but got string\. Encode them first"):
         CsvReader(path)
+    with pytest.raises(ShardError, match="`leyden pack TABLE DIR --label-column name` does it"):
+        CsvReader(path)
     assert rows_of(CsvReader(path, "age")) == [36]
 
 

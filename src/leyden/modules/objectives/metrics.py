@@ -139,7 +139,8 @@ def _find(name: str) -> Callable[..., Any]:
     problem = f"Expected `metrics` to be of a known type or an import path, but got {name!r}."
     if "." not in name:
         names = {_snake(kind.__name__) for kind in known.values()} | _SHORT.keys()
-        raise ConfigError(f"{problem} {suggest(name, names)}")
+        shown = [name for name in names if not name.startswith("_")]  # its own are no suggestion
+        raise ConfigError(f"{problem} {suggest(name, shown)}")
     try:
         found = resolve_name(name)
     except (ImportError, AttributeError, ValueError) as error:

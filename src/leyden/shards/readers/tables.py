@@ -2,6 +2,7 @@
 
 import csv
 import re
+import shlex
 from collections.abc import Sequence
 from functools import lru_cache, partial
 from pathlib import Path
@@ -178,6 +179,9 @@ def _check_column(schema: pa.Schema, name: str, path: Path) -> None:
         raise ShardError(f"Expected numbers in column {name!r}, but got none.", path=path)
     if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
         problem = f"Expected numbers in column {name!r}, but got {kind}. Encode them first."
+        if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+            hint = f"`leyden pack TABLE DIR --label-column {shlex.quote(name)}`"
+            problem = f"{problem} For classes of one table, {hint} does it."
         raise ShardError(problem, path=path)
 
 

@@ -142,9 +142,11 @@ class Table(Source):
                 wrong[columns[name].kind].append(repr(name))
         if wrong:
             found = " and ".join(f"{kind} in {', '.join(names)}" for kind, names in wrong.items())
-            remedy = "Encode or drop them, or pass `label_column` if one of them has the labels."
+            remedy = "Encode or drop them first"
+            if self._label is None:
+                remedy += ", or pass `label_column` (--label-column) if one of them has the labels"
             problem = f"Expected numbers in every column of {self.path} but that of the labels"
-            raise DataError(f"{problem}, but got {found}. {remedy}")
+            raise DataError(f"{problem}, but got {found}. {remedy}.")
         if gaps := {name: column.gaps for name, column in columns.items() if column.gaps}:
             found = ", ".join(f"{count} in {name!r}" for name, count in gaps.items())
             problem = f"Expected a value in every cell of {self.path}, but there are gaps"
