@@ -15,12 +15,14 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any
 
 import torch
 from benchmarks.measuring import medians, rounded, take_turns
 from benchmarks.targets import Target
 from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers.logger import Logger
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -28,9 +30,14 @@ from typing_extensions import override
 
 from leyden.callbacks import (
     ActivationMonitor,
+    BatchMonitor,
+    ExactResume,
+    FlightRecorder,
     GradientMonitor,
     HealthMonitor,
+    HistoryFigure,
     NaNGuard,
+    RunCard,
     WeightMonitor,
 )
 from leyden.lifecycle import Every
@@ -48,6 +55,7 @@ _ALWAYS = Every(batches=1)
 NOT_DUE = Target(1.01, 1.005, is_limit=True)  # time of a step beside that without
 EVERY_STEP = Target(1.05, 1.03, is_limit=True)  # likewise
 GUARD = Target(1.03, 1.02, is_limit=True)  # likewise, of a step of 5 milliseconds
+DEFAULTS = Target(1.03, 1.02, is_limit=True)  # likewise
 SCALARS = Target(0.1, 0.02, is_limit=True)  # additional time beside that of as many calls of log
 
 
@@ -151,10 +159,24 @@ def measure_large(rounds: int, num_steps: int) -> dict[str, Any]:
         "health, not due": lambda: [HealthMonitor(_NEVER)],
         "gradients and weights": lambda: [GradientMonitor(_ALWAYS), WeightMonitor(_ALWAYS)],
         "guard": lambda: [NaNGuard()],
+        "all defaults": lambda: default_callbacks(Path(mkdtemp(dir=folder))),
     }
     targets = dict.fromkeys(watched, NOT_DUE)
-    targets |= {"gradients and weights": EVERY_STEP, "guard": EVERY_STEP}
-    return _race(_LARGE, watched, targets, rounds, num_steps)
+    targets |= {"gradients and weights": EVERY_STEP, "guard": EVERY_STEP, "all defaults": DEFAULTS}
+    with TemporaryDirectory() as folder:
+        return _race(_LARGE, watched, targets, rounds, num_steps)
+
+
+def default_callbacks(folder: Path) -> list[Callback]:
+    """Make those of ``callbacks=default``, with their settings there."""
+    return [
+        ExactResume(folder),
+        ModelCheckpoint(folder, "best", monitor=None, save_last=True),
+        BatchMonitor(folder / "batches.parquet"),
+        FlightRecorder(folder / "incidents"),
+        HistoryFigure(folder / "history.png"),
+        RunCard(folder / "card.png"),
+    ]
 
 
 def measure_medium(rounds: int, num_steps: int) -> dict[str, Any]:
