@@ -129,7 +129,7 @@ def test_it_is_told_from_where_a_run_goes_on(
     with pytest.raises(SystemExit) as ended:
         leyden()
     assert ended.value.code == 0
-    assert f"going on with here from step 10, {newest.name}\n" in capsys.readouterr().err
+    assert f"going on with here from step 10, {newest.name}\n" in capsys.readouterr().out
 
 
 def test_the_script_ends_with_the_exit_code_and_says_how_to_go_on(

@@ -100,7 +100,7 @@ def _run_of(origin: Origin) -> RunDir:
 
 def _go_on(config: DictConfig, origin: Origin, run: RunDir) -> None:
     step = num_steps(origin.checkpoint)
-    print(f"going on with {run.path} from step {step}, {origin.checkpoint.name}", file=sys.stderr)
+    print(f"going on with {run.path} from step {step}, {origin.checkpoint.name}")
     try:
         training.train(config, sys.argv, origin=origin)
     except (KeyboardInterrupt, SystemExit):
