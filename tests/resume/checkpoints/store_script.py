@@ -131,6 +131,7 @@ def serve(link: socket.socket) -> None:
         if pid == 0:
             os.setsid()
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # however this was started
             os.dup2(outs[0], sys.stdout.fileno())
         os.close(outs[0])
         if pid == 0:
