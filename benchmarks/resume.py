@@ -126,7 +126,7 @@ class Writings(ExactResume):
 
 
 def _fit(model: Net, steps: int, callbacks: list[Any]) -> None:
-    trainer(callbacks, max_steps=steps).fit(model, rows(32 * steps))
+    trainer(callbacks, max_steps=steps).fit(model, rows(ROWS))
 
 
 def _difference(less: Callable[[], None], more: Callable[[], None], rounds: int) -> list[float]:
