@@ -25,10 +25,15 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(autouse=True)
 def leave_the_process_as_it_was() -> Iterator[None]:
-    """Undo what a Hydra application does to its process: its singletons and its log handlers."""
-    root = logging.getLogger()
+    """Undo what an application does to its process: singletons, log handlers, loggers, SIGINT."""
+    root, on_interrupt = logging.getLogger(), signal.getsignal(signal.SIGINT)
     handlers, level = list(root.handlers), root.level
     yield
+    signal.signal(signal.SIGINT, on_interrupt)
+    for name, logger in logging.Logger.manager.loggerDict.items():
+        if name.split(".")[0] == "leyden" and isinstance(logger, logging.Logger):
+            logger.disabled, logger.propagate = False, True
+            logger.setLevel(logging.NOTSET)
     GlobalHydra.instance().clear()
     for handler in set(root.handlers) - set(handlers):
         root.removeHandler(handler)
