@@ -103,7 +103,7 @@ def test_a_run_that_was_killed_and_moved_goes_on_where_it_is(
 
 
 def configs(run: str) -> list[Path]:
-    return sorted(RunDir(Path(run)).config_dir.iterdir())
+    return sorted(RunDir(Path(run)).config_dir.iterdir(), key=lambda path: path.stat().st_mtime_ns)
 
 
 def test_a_run_is_gone_on_with_from_a_file_and_retrained_elsewhere(
