@@ -403,8 +403,10 @@ def test_a_worker_that_is_killed_ends_the_run(tmp_path: Path, start: Start, work
     run = start(write_shards(tmp_path / "d", ".npy", 6), data=WORKERS[workers])
     run.until(lambda line: line == "train 3")
     first, _ = run.workers
+    began = time.monotonic()
     first.kill()
     assert run.end() == 1
+    assert time.monotonic() - began < SOON
     assert re.search(rf"RuntimeError: DataLoader worker \(pid.* {first.pid}\)", run.errors)
 
 
@@ -413,8 +415,10 @@ def test_ctrl_c_ends_the_run_and_its_workers(tmp_path: Path, start: Start, worke
     run = start(write_shards(tmp_path / "d", ".npy", 6), data=WORKERS[workers])
     run.until(lambda line: line == "train 3")
     assert len(run.workers) == 2
+    began = time.monotonic()
     os.killpg(run.pid, signal.SIGINT)
     assert run.end() == 1  # as Lightning has it
+    assert time.monotonic() - began < SOON
     assert "Detected KeyboardInterrupt, attempting graceful shutdown" in run.errors
     assert "Error" not in run.errors
 
