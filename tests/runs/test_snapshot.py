@@ -147,6 +147,19 @@ def test_a_folder_of_a_repository_keeps_its_own_files_and_all_that_differs(proje
 
 
 @needs_git
+def test_a_change_as_new_as_the_last_commit_is_kept(project: Path) -> None:
+    os.utime(project / "train.py", (1_000, 1_000))
+    commit_all(project)
+    git(project, "config", "core.trustctime", "false")
+    write(project, "train.py", text="two = 2\n")  # as long as it was
+    for path in (project / "train.py", project / ".git/index"):
+        os.utime(path, (1_000, 1_000))
+    run, facts, _ = keep(project)
+    assert facts["is_changed"]
+    assert "+two = 2" in (run.path / "code/changes.diff").read_text()
+
+
+@needs_git
 def test_submodules_and_repositories_within_are_kept_too(project: Path) -> None:
     other = write(project.parent / "other", "inner/tool.py", "ignored.py")
     write(other, ".gitignore", text="ignored.py\n")

@@ -100,7 +100,7 @@ class Repository:
         objects.mkdir()
         source = self._git_path("index")
         if source.is_file():
-            shutil.copyfile(source, copy)
+            shutil.copy2(source, copy)  # its time too: git doubts files as new as the index
         return {
             "GIT_INDEX_FILE": str(copy),
             "GIT_OBJECT_DIRECTORY": str(objects),
