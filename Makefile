@@ -7,6 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ARGS ?=
+JOBS ?= 2
 ENVIRONMENT := pyproject.toml constraints.txt
 
 help: ## list the targets
@@ -39,8 +40,8 @@ check: $(READY) ## style, types, import contracts, spelling
 	$(BIN)/lint-imports
 	$(BIN)/codespell
 
-test: $(READY) ## the default tests; ARGS="-k plan" to choose
-	$(BIN)/python -m pytest $(ARGS)
+test: $(READY) ## the default tests, by JOBS=2 processes; ARGS="-k plan" to choose
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 test-all: $(READY) ## the default and the slow tests, with coverage
 	$(BIN)/python -m pytest -m "not gpu and not network" --cov --cov-report=term $(ARGS)

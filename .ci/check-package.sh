@@ -24,6 +24,6 @@ cd "$work"
 venv/bin/leyden --version
 venv/bin/leyden train model=cnn data=auto trainer.max_epochs=2 trainer.enable_progress_bar=false
 venv/bin/leyden inspect data/digits
-venv/bin/python -m pytest -q tests -o testpaths=tests
+OMP_NUM_THREADS=1 venv/bin/python -m pytest -q -n 2 --dist loadfile tests -o testpaths=tests
 cd "$top"
 echo "package: dist/ is good"

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 from hydra.core.global_hydra import GlobalHydra
+from lightning_utilities.core.inheritance import get_all_subclasses as subclasses
+from torch.utils.data import BatchSampler, DataLoader
 
 collect_ignore_glob = ["*_script.py"]  # which tests run as processes, with arguments
 
@@ -25,7 +27,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(autouse=True)
 def leave_the_process_as_it_was() -> Iterator[None]:
-    """Undo what an application does to its process: singletons, log handlers, loggers, SIGINT."""
+    """Undo what an application, or a Lightning that met an error, does to its process."""
     root, on_interrupt = logging.getLogger(), signal.getsignal(signal.SIGINT)
     handlers, level = list(root.handlers), root.level
     yield
@@ -39,6 +41,16 @@ def leave_the_process_as_it_was() -> Iterator[None]:
         root.removeHandler(handler)
         handler.close()
     root.setLevel(level)
+    give_back_constructors()
+
+
+def give_back_constructors() -> None:
+    """Undo what Lightning leaves on loaders' classes when a hook that makes a loader raises."""
+    for cls in (kind for base in (DataLoader, BatchSampler) for kind in (base, *subclasses(base))):
+        for name in ("__init__", "__setattr__", "__delattr__"):
+            if f"__old{name}" in vars(cls):
+                setattr(cls, name, vars(cls)[f"__old{name}"])
+                delattr(cls, f"__old{name}")
 
 
 @pytest.fixture(scope="session")
