@@ -29,7 +29,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def leave_the_process_as_it_was() -> Iterator[None]:
     """Undo what an application, or a Lightning that met an error, does to its process."""
     root, on_interrupt = logging.getLogger(), signal.getsignal(signal.SIGINT)
-    handlers, level = list(root.handlers), root.level
+    handlers, level, made_by = list(root.handlers), root.level, constructors()
     yield
     signal.signal(signal.SIGINT, on_interrupt)
     for name, logger in logging.Logger.manager.loggerDict.items():
@@ -41,16 +41,18 @@ def leave_the_process_as_it_was() -> Iterator[None]:
         root.removeHandler(handler)
         handler.close()
     root.setLevel(level)
-    give_back_constructors()
+    for (cls, name), original in made_by.items():
+        if original is not None:
+            setattr(cls, name, original)
+        elif name in vars(cls):
+            delattr(cls, name)
 
 
-def give_back_constructors() -> None:
-    """Undo what Lightning leaves on loaders' classes when a hook that makes a loader raises."""
-    for cls in (kind for base in (DataLoader, BatchSampler) for kind in (base, *subclasses(base))):
-        for name in ("__init__", "__setattr__", "__delattr__"):
-            if f"__old{name}" in vars(cls):
-                setattr(cls, name, vars(cls)[f"__old{name}"])
-                delattr(cls, f"__old{name}")
+def constructors() -> dict[tuple[type, str], object | None]:
+    """What Lightning replaces on loaders' classes, and leaves so when a hook that makes one raises."""
+    classes = {kind for base in (DataLoader, BatchSampler) for kind in (base, *subclasses(base))}
+    names = ("__init__", "__setattr__", "__delattr__")
+    return {(cls, name): vars(cls).get(name) for cls in classes for name in names}
 
 
 @pytest.fixture(scope="session")
