@@ -49,7 +49,7 @@ def leave_the_process_as_it_was() -> Iterator[None]:
 
 
 def constructors() -> dict[tuple[type, str], object | None]:
-    """What Lightning replaces on loaders' classes, and leaves so when a hook that makes one raises."""
+    """What Lightning replaces on loaders' classes, and leaves so if a hook for one raises."""
     classes = {kind for base in (DataLoader, BatchSampler) for kind in (base, *subclasses(base))}
     names = ("__init__", "__setattr__", "__delattr__")
     return {(cls, name): vars(cls).get(name) for cls in classes for name in names}
