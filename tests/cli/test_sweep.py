@@ -90,6 +90,7 @@ def assert_same_sweep(one: Path, other: Path) -> None:
         assert facts_of(one / name)["results"] == facts_of(other / name)["results"]
 
 
+@pytest.mark.slow
 def test_a_sweep_killed_in_a_job_goes_on_bit_for_bit(
     command: Command, stop: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:

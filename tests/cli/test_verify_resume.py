@@ -116,6 +116,7 @@ def test_a_start_that_is_not_seeded_is_noted(verify: Verify) -> None:
     assert len(verify.written["notes"]) == 1
 
 
+@pytest.mark.slow
 def test_an_order_drawn_anew_is_named_with_its_line(verify: Verify) -> None:
     assert verify(BROKEN, "order", options="--steps 10 --interruptions 1 --seed 5") == 1
     assert "Differs, first at batch 0: batch" in verify.out

@@ -31,7 +31,10 @@ def facts() -> dict[str, Any]:
     return read_run(RunDir(Path("run")))
 
 
-@pytest.mark.parametrize("how", ["SIGKILL", "os._exit", "SIGSEGV"])
+@pytest.mark.parametrize(
+    "how",
+    ["SIGKILL", *(pytest.param(how, marks=pytest.mark.slow) for how in ("os._exit", "SIGSEGV"))],
+)
 def test_a_run_is_running_until_its_process_is_gone_whatever_ended_it(
     workplace: Path, how: str
 ) -> None:

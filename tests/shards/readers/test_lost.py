@@ -58,7 +58,7 @@ def test_what_is_lost_stays_zeros(path: Path) -> None:
     assert done.stdout.splitlines()[2] == "unguarded 4096.0 64000.0"
 
 
-@pytest.mark.parametrize("first", ["unguarded", "begun"])
+@pytest.mark.parametrize("first", ["unguarded", pytest.param("begun", marks=pytest.mark.slow)])
 def test_elsewhere_the_system_does_what_it_always_did(path: Path, first: str) -> None:
     done = read(path, first)
     assert (done.returncode, done.stdout) == (-signal.SIGBUS, "")
