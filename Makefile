@@ -1,6 +1,6 @@
 # `make` or `make help` lists the targets; CI runs the same ones.
 .DEFAULT_GOAL := help
-.PHONY: help setup train fix check test test-all docs package benchmark clean
+.PHONY: help setup train fix check test test-all pages docs package benchmark clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -45,6 +45,10 @@ test: $(READY) ## the default tests, by JOBS=2 processes; ARGS="-k plan" to choo
 
 test-all: $(READY) ## the default and the slow tests, with coverage
 	$(BIN)/python -m pytest -m "not gpu and not network" --cov --cov-report=term $(ARGS)
+
+pages: $(READY) ## the pages of reports, in a headless browser, which is installed if there is none
+	sh .ci/install-browser.sh
+	$(BIN)/python -m pytest -m slow tests/report/test_page_in_browser.py $(ARGS)
 
 docs: $(READY) ## the pages, warnings as errors, code in them run
 	$(BIN)/python -m sphinx -W -n -q docs docs/_build
