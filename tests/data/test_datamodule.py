@@ -449,3 +449,29 @@ def test_workers_and_sets_in_memory_change_nothing(folder: Path, persistent_work
     assert [lists(data.train_dataloader())] == expected
     assert lists(data.val_dataloader()) == fetched(data, "val", 0)
     data.teardown("fit")
+
+
+@pytest.mark.parametrize("order", ["F", ">f4"])
+def test_rows_in_another_order_than_the_machines_are_read_after_a_fetch(
+    tmp_path: Path, order: str
+) -> None:
+    rows = np.arange(5 * 7 * 6, dtype=np.float32).reshape(5, 7, 2, 3)
+    for number, one in enumerate(rows):
+        stored = np.asfortranarray(one) if order == "F" else one.astype(order)
+        np.save(tmp_path / f"a{number}.npy", stored)
+    data = AutoDataModule(tmp_path, batch_size=7, shuffle="none")
+    first: Any = data.fetch("train", 0, 0)
+    assert np.array_equal(first, rows[0])  # which finds that files are mapped
+    batches: list[Any] = list(data.train_dataloader())
+    assert np.array_equal(torch.cat(batches), rows.reshape(35, 2, 3))
+
+
+def test_numbers_of_numpy_are_whole_numbers(write: Callable[..., Path]) -> None:
+    one: Any = np.int64(1)
+    data = AutoDataModule(write({1: 3, 2: 4}), batch_size=one, seed=one, num_workers=0 * one)
+    assert data.origin("train", one, one) == data.origin("train", 1, 1)
+    sets: Any = np.array([2, 2])
+    data.schedule("train", sets)
+    assert len(data.plan("train", one)) == 8
+    state = data.state_dict() | data.train_dataloader().state_dict()
+    assert json.loads(json.dumps(state))["schedules"]["train"] == [[0, [2, 2]]]

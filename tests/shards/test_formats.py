@@ -139,3 +139,8 @@ def test_a_single_number_has_no_rows(tmp_path: Path) -> None:
     reader = open_array(tmp_path / "a1.npy")
     with pytest.raises(ShardError, match=r"rows along axis 0, but got a single number\. \(a1\.npy"):
         count_rows(reader, Path("a1.npy"))
+
+
+def test_what_a_reader_opens_can_be_read() -> None:
+    with pytest.raises(ConfigError, match=r"`shape`, `dtype` and `read`, but ndarray has no read"):
+        open_array(Path("a1.dat"), reader=lambda _: np.zeros(3))  # type: ignore[arg-type,return-value] # wrong on purpose

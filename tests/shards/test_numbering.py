@@ -192,3 +192,12 @@ def test_a_link_to_nowhere_counts_as_a_shard(tmp_path: Path) -> None:
 def test_a_list_for_a_message_is_cut_after_ten() -> None:
     assert list_some([1, 2]) == "1, 2"
     assert list_some(range(11)) == "0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 1 more"
+
+
+@pytest.mark.parametrize("name", ["a9223372036854775808.npy", "a99999999999999999999.npy"])
+def test_a_number_that_numpy_cannot_hold_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).touch()
+    with pytest.raises(DiscoveryError, match=rf"numbers up to 9223372036854775807, but got {name}"):
+        number_files(tmp_path)
+    with pytest.raises(DiscoveryError, match="set numbers up to"):
+        number_keys(tmp_path, [name[1:-4]])

@@ -12,7 +12,7 @@ from leyden.errors import ShardError
 from leyden.shards import Catalog, OpenPiece, Piece, discover
 from leyden.shards.pieces import _open_shared, measure
 from leyden.shards.readers import NpyReader
-from leyden.types import Array
+from leyden.types import Array, Rows
 
 Patch: TypeAlias = pytest.MonkeyPatch
 Write: TypeAlias = Callable[[Mapping[str, object]], Path]
@@ -285,3 +285,32 @@ def test_a_piece_of_unknown_state_is_taken_as_it_is(write: Write) -> None:
     piece.check()
     assert piece.array is not None
     assert not piece.has_descriptor
+
+
+class Announced:
+    """A file of which one thing is announced, and another read."""
+
+    shape, dtype = (3, 2), np.dtype(np.float32)
+
+    def __init__(self, read: object) -> None:
+        self._read = read
+
+    def read(self, _rows: Rows) -> Array:
+        return self._read  # type: ignore[return-value] # also what is wrong
+
+
+@pytest.mark.parametrize("read", [np.zeros((1, 2), np.float32), np.zeros(2), np.ones((2, 2), "c8")])
+def test_a_reader_reads_what_it_announced(tmp_path: Path, read: Array) -> None:
+    (tmp_path / "a1.dat").touch()
+    catalog = discover(tmp_path, reader=lambda _: Announced(read))
+    expected = r"Set 1: Expected float32 \(2, 2\), as its reader announced, but got .*a1\.dat\)"
+    with pytest.raises(ShardError, match=expected):
+        catalog.open_data(1).read(np.array([0, 1]))
+
+
+@pytest.mark.parametrize("read", [[[0, 1.5], [2, 3]], np.array([[0, 1.5], [2, 3]], ">f4")])
+def test_what_a_reader_reads_is_of_the_dtype_it_announced(tmp_path: Path, read: object) -> None:
+    (tmp_path / "a1.dat").touch()
+    catalog = discover(tmp_path, reader=lambda _: Announced(read))
+    rows = catalog.open_data(1).read(np.array([0, 1]))
+    assert (rows.dtype, rows.tolist()) == (np.dtype("=f4"), [[0, 1.5], [2, 3]])

@@ -107,3 +107,8 @@ def test_a_folder_that_cannot_be_put_in_place_is_an_error(tmp_path: Path) -> Non
     with pytest.raises(OSError, match="Not a directory"):
         create_folder(tmp_path / "d", lambda _: None)
     assert names_in(tmp_path) == {"d"}
+
+
+def test_the_folder_may_be_a_text(tmp_path: Path) -> None:
+    write_shards(str(tmp_path / "d"), {1: np.zeros((2, 3))})
+    assert discover(str(tmp_path / "d")).num_samples == 2

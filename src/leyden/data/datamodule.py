@@ -156,17 +156,15 @@ class AutoDataModule(LightningDataModule):
         )
         self._make_blocks = partial(
             make_blocks,
-            num_workers=num_workers,
+            num_workers=check_whole("num_workers", num_workers, 0),
             persistent=persistent_workers,
             pin_memory=pin_memory,
         )
-        check_whole("num_workers", num_workers, 0)
         if window_weights is not None and windows is None:
             problem = f"Expected `windows` with `window_weights`, but got {windows!r}."
             raise ConfigError(f"{problem} Pass both or neither.")
-        check_whole("batch_size", batch_size, 1)
-        check_whole("seed", seed, 0)
-        self.batch_size, self.seed = batch_size, seed
+        self.batch_size = check_whole("batch_size", batch_size, 1)
+        self.seed = check_whole("seed", seed, 0)
         self._planner = Planner(
             self._material, batch_size=batch_size, shuffle=shuffle, drop_last=drop_last
         )
@@ -334,7 +332,7 @@ class AutoDataModule(LightningDataModule):
             DataError: If the phase has no data, or no such set.
         """
         phase = phase_of(phase)
-        self._planner.check_sets(phase, set_numbers)
+        set_numbers = self._planner.check_sets(phase, set_numbers)
         loader = self._loaders.get(phase)
         begun = loader is not None and loader.progress.num_batches > 0
         first_epoch = loader.plan.epoch + begun if loader is not None else 0

@@ -122,7 +122,8 @@ class ShardStore:
             new = [number for number in numbers if not array.has(number)]
             self._ahead.ask([catalog.shard(number).data.path for number in new])
             if array.is_mapped and num_bytes <= _MAPPED_AT_MOST and can_map_ahead():
-                self._ahead.map_ahead([array.open_whole(number) for number in new])
+                opened = (array.open_whole(number) for number in new)
+                self._ahead.map_ahead([whole for whole in opened if whole is not None])
 
     def inputs(self, picks: Picks) -> dict[str, Array]:
         """Read inputs.
@@ -184,10 +185,13 @@ class _Arrays:
         """Say whether a set is open already."""
         return set_number in self._preloaded or (self, set_number) in self._shelf
 
-    def open_whole(self, set_number: int) -> Array:
-        """Open a mapped set of which all rows are about to be brought in."""
+    def open_whole(self, set_number: int) -> Array | None:
+        """Open a mapped set of which all rows are about to be brought in.
+
+        Returns:
+            Its rows; ``None`` where they have to be put into the machine's order as they are read.
+        """
         one = self._open(set_number)
-        assert one.array is not None  # noqa: S101 - it is mapped
         self._shelf.count(one, one.piece.num_rows)
         return one.array
 
@@ -232,7 +236,8 @@ class _Arrays:
         """Open the sets of rows; none of them if they would fill the memory."""
         first = self._open(picks.sets[0])
         array = first.array
-        self.is_mapped = first.piece.is_mapped and not first.piece.has_descriptor
+        is_mapped = first.piece.is_mapped and not first.piece.has_descriptor
+        self.is_mapped = array is not None and is_mapped
         if array is None or array.nbytes * len(picks.sets) > self._shelf.limit:
             return []
         return [self._open(number) for number in picks.sets]

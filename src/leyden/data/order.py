@@ -9,6 +9,7 @@ blocks of ``B`` consecutive rows within each set and leaves the rows of a block 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Integral
 from typing import TypeAlias
 
 import numpy as np
@@ -144,10 +145,8 @@ class EpochOrder:
         epoch: int = 0,
         sets: Sequence[int] | None = None,
     ) -> None:
-        check_whole("seed", seed, 0)
-        check_whole("epoch", epoch, 0)
+        self.seed, self.epoch = check_whole("seed", seed, 0), check_whole("epoch", epoch, 0)
         self._mode, self.shuffle = parse_shuffle(shuffle), shuffle
-        self.seed, self.epoch = seed, epoch
         self._set_numbers = np.fromiter(lengths, np.int64, len(lengths))
         self._lengths = np.fromiter(lengths.values(), np.intp, len(lengths))
         self._scheduled = None if sets is None else _look_up(sets, lengths)
@@ -321,17 +320,21 @@ def _look_up(sets: Sequence[int], lengths: Mapping[int, int]) -> NDArray[np.intp
     return np.fromiter((places[number] for number in sets), np.intp, len(sets))
 
 
-def check_whole(name: str, value: object, least: int) -> None:
+def check_whole(name: str, value: object, least: int) -> int:
     """Make sure that an argument is a whole number.
 
     Args:
         name: Its name, for the error.
-        value: What was given.
+        value: What was given; one of NumPy's whole numbers will do.
         least: The lowest allowed.
+
+    Returns:
+        The number.
 
     Raises:
         ConfigError: If it is not.
     """
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
         problem = f"Expected `{name}` to be a whole number from {least}, but got {value!r}."
         raise ConfigError(problem)
+    return int(value)

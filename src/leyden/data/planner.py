@@ -1,6 +1,6 @@
 """The batches of any epoch of any phase, worked out when they are asked for."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from leyden.data.material import Material
@@ -72,23 +72,29 @@ class Planner:
             windows=self._material.num_windows(phase, epoch),
         )
 
-    def check_sets(self, phase: Phase, set_numbers: Sequence[int] | None) -> None:
+    def check_sets(self, phase: Phase, set_numbers: Iterable[int] | None) -> list[int] | None:
         """Refuse sets that cannot be visited.
 
         Args:
             phase: Whose sets.
             set_numbers: The sets to visit; ``None`` for each once.
 
+        Returns:
+            The sets to visit.
+
         Raises:
             ConfigError: If there is no set to visit.
             DataError: If the phase has no data, or no such set.
         """
         catalog = self._material.catalog(phase)
-        if set_numbers is not None:
-            if not set_numbers:
-                problem = "Expected `set_numbers` to name a set at least, but got none."
-                raise ConfigError(f"{problem} Pass None to visit each set once.")
-            catalog.select(set_numbers)  # refuses what does not exist
+        if set_numbers is None:
+            return None
+        numbers = list(set_numbers)
+        if not numbers:
+            problem = "Expected `set_numbers` to name a set at least, but got none."
+            raise ConfigError(f"{problem} Pass None to visit each set once.")
+        catalog.select(numbers)  # refuses what does not exist
+        return numbers
 
     def schedule(self, phase: Phase, first_epoch: int, set_numbers: Sequence[int] | None) -> None:
         """Replace the order of the sets of a phase from an epoch on.

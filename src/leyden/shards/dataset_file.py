@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from numbers import Integral
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -64,9 +65,10 @@ class Cut:
     leading_axis: LeadingAxis = "rows"
 
     def __post_init__(self) -> None:
-        if self.rows_per_set < 1:
-            problem = "Expected `rows_per_set` to be at least 1"
-            raise ConfigError(f"{problem}, but got {self.rows_per_set!r}.")
+        size: object = self.rows_per_set
+        if not isinstance(size, Integral) or size < 1:
+            problem = "Expected `rows_per_set` to be a whole number from 1"
+            raise ConfigError(f"{problem}, but got {size!r}.")
         if self.leading_axis not in ("rows", "sets"):
             problem = "Expected `leading_axis` to be 'rows' or 'sets'"
             raise ConfigError(f"{problem}, but got {self.leading_axis!r}.")

@@ -190,11 +190,16 @@ def open_array(path: Path, key: Key = None, *, reader: OpenFile | None = None) -
 
     Raises:
         ShardError: If the file is missing, unreadable or broken.
+        ConfigError: If ``reader``, or one that is registered, opens it as something else.
         FormatError: If its extension is not known.
         MissingExtraError: If its format needs a package that is not installed.
     """
     with reading(path):
-        return reader(path) if reader else format_of(path).open(path, key)
+        opened = reader(path) if reader else format_of(path).open(path, key)
+    if missing := [name for name in ("shape", "dtype", "read") if not hasattr(opened, name)]:
+        problem = "Expected `reader` to return something with `shape`, `dtype` and `read`"
+        raise ConfigError(f"{problem}, but {type(opened).__name__} has no {', '.join(missing)}.")
+    return opened
 
 
 def count_rows(array: Reader, path: Path) -> int:

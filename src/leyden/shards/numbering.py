@@ -20,6 +20,7 @@ _PATTERN_HELP = (
     " for names without extension."
 )
 _SHOWN = 10
+_MOST = 2**63 - 1  # what NumPy counts to
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +91,15 @@ def number_keys(path: Path, names: Iterable[str]) -> dict[int, str]:
     """Put arrays or columns that are called by set numbers into the order of these.
 
     Raises:
-        DiscoveryError: If two of them are one number.
+        DiscoveryError: If two of them are one number, or one is larger than NumPy's whole numbers.
 
     Example:
         >>> number_keys(Path("a.h5"), ["1", "10", "02"])
         {1: '1', 2: '02', 10: '10'}
     """
     given = list(names)
+    for name in given:
+        _check_number(int(name), name, path)
     by_number = {int(name): name for name in given}
     if len(by_number) < len(given):
         raise DiscoveryError(
@@ -179,6 +182,7 @@ def _by_number(folder: Path, numbers: Mapping[str, str]) -> Mapping[int, Path]:
             problem = f"Expected the number in `pattern` to match digits, but got {digits!r}"
             raise ConfigError(f"{problem} in {name}. Write {_GROUP}\\d+).")
         number = int(digits)
+        _check_number(number, name, folder)
         if number in paths:
             clashes.append(f"{paths[number].name} and {name} are both {number}")
         paths[number] = folder / name
@@ -188,3 +192,9 @@ def _by_number(folder: Path, numbers: Mapping[str, str]) -> Mapping[int, Path]:
             " Rename them, or pass `pattern`."
         )
     return dict(sorted(paths.items()))
+
+
+def _check_number(number: int, name: str, place: Path) -> None:
+    if number > _MOST:
+        problem = f"Expected set numbers up to {_MOST}, but got {name} in {place}."
+        raise DiscoveryError(f"{problem} Rename it, or pass `pattern`.")

@@ -193,13 +193,23 @@ class OpenPiece:
         piece = self._piece
         with reading(piece.path, set_number=self._set_number), refusing_lost_pages():
             piece.check()
-            return (
-                self._read_by_set(rows) if piece.by_set else self._reader.read(rows + piece.start)
-            )
+            by_set = piece.by_set
+            return self._read_by_set(rows) if by_set else self._read_rows(rows + piece.start)
+
+    def _read_rows(self, rows: Rows) -> Array:
+        """Have the reader read, which may be of the user's making."""
+        read = np.asarray(self._reader.read(rows))
+        shape, dtype = (len(rows), *self._reader.shape[1:]), np.dtype(self._reader.dtype)
+        if read.shape != shape or not np.can_cast(read.dtype, dtype, "same_kind"):
+            problem = f"Expected {dtype} {shape}, as its reader announced"
+            remedy = "Mend its `read`."
+            got = f"{read.dtype} {read.shape}"
+            raise ShardError(f"{problem}, but got {got}. {remedy}", path=self._piece.path)
+        return read.astype(dtype.newbyteorder("="), copy=False)
 
     def _read_by_set(self, rows: Rows) -> Array:
         index = np.array([self._piece.start // self._piece.num_rows], np.intp)
-        one_set: Array = self._reader.read(index)[0]
+        one_set: Array = self._read_rows(index)[0]
         return np.take(one_set, rows, axis=0)
 
 

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Mapping
+from os import PathLike
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -47,7 +48,7 @@ def _rename_new(source: Path, target: Path) -> None:
 
 
 def write_shards(
-    folder: Path,
+    folder: str | PathLike[str],
     inputs: Mapping[int, Array],
     *,
     labels: Mapping[int, Array] | None = None,
@@ -69,6 +70,7 @@ def write_shards(
     for number, array in (*inputs.items(), *(labels or {}).items()):
         if array.dtype.hasobject:
             raise DataError(f"Expected numbers in set {number}, but got Python objects.")
+    folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     for number, array in inputs.items():
         with replacing(folder / f"{base}{number}.npy") as temporary:

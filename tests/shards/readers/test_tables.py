@@ -233,3 +233,14 @@ def test_truth_values_are_numbers(tmp_path: Path) -> None:
     path = table(tmp_path / "a.csv", "a,b\ntrue,1\nfalse,2\n")
     assert rows_of(CsvReader(path)) == [[1, 1], [0, 2]]
     assert CsvReader(path, "a").dtype == np.dtype(np.bool_)
+
+
+@pytest.mark.parametrize("text", ["7,8", "7,8\n", "a,b\n7,8"])
+def test_a_table_may_have_one_row_and_no_end_of_line(tmp_path: Path, text: str) -> None:
+    assert rows_of(CsvReader(table(tmp_path / "a.csv", text))) == [[7, 8]]
+
+
+@pytest.mark.parametrize("nan", ["nan", "NaN", "-nan"])
+def test_not_a_number_is_a_value_and_no_empty_cell(tmp_path: Path, nan: str) -> None:
+    reader = CsvReader(table(tmp_path / "a.csv", f"1,{nan}\n2,{nan}\n"))
+    assert np.array_equal(reader.array, [[1, np.nan], [2, np.nan]], equal_nan=True)

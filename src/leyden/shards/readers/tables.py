@@ -18,6 +18,8 @@ from leyden.types import Array, Key
 
 __all__ = ["CsvReader", "ParquetReader", "csv_columns", "is_header", "parquet_columns"]
 
+_NOT_A_NUMBER = ("nan", "-nan")  # which is a value, as NumPy writes it, and no empty cell
+_EMPTY = [cell for cell in pa_csv.ConvertOptions().null_values if cell.lower() not in _NOT_A_NUMBER]
 _PANDAS_INDEX = re.compile(r"__index_level_\d+__")  # which rows had, and is no column
 
 # While it reads, Arrow would take Ctrl-C and SIGTERM away from whoever trains.
@@ -127,23 +129,23 @@ def _read_csv(path: Path, delimiter: str, key: Key) -> pa.Table:
     wanted = {key} if isinstance(key, str) else set(key or ())
     # Columns that are named by numbers alone are known by being asked for.
     named = is_header(first) or (bool(wanted) and wanted <= set(first))
-    names = first if named else None
-    return _parse_csv(path, state_of(path), delimiter, names)
+    names = first if named else tuple(f"f{index}" for index in range(len(first)))
+    return _parse_csv(path, state_of(path), delimiter, names, has_header=named)
 
 
 @lru_cache(maxsize=4)  # a table of labels is asked for column by column
 def _parse_csv(
-    path: Path, _state: FileState, delimiter: str, names: tuple[str, ...] | None
+    path: Path, _state: FileState, delimiter: str, names: tuple[str, ...], *, has_header: bool
 ) -> pa.Table:
     try:
         return pa_csv.read_csv(
             path,
             read_options=pa_csv.ReadOptions(
-                column_names=list(names) if names else None,
-                skip_rows=1 if names else 0,
-                autogenerate_column_names=not names,
+                column_names=list(names),  # to find them, it asks for the end of the line
+                skip_rows=1 if has_header else 0,
             ),
             parse_options=pa_csv.ParseOptions(delimiter=delimiter),
+            convert_options=pa_csv.ConvertOptions(null_values=_EMPTY),
         )
     except pa.ArrowInvalid as error:
         problem = f"Expected a table of numbers, but it cannot be parsed: {error}."
