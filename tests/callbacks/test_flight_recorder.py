@@ -60,6 +60,14 @@ def run(*arguments: str) -> Any:
     return json.loads(done.stdout) if "replay" in arguments else None
 
 
+def test_warning_names_the_row_of_any_batch(quick: Quick, tmp_path: Path) -> None:
+    rows = torch.ones(8, 32)
+    rows[1, 3] = float("nan")
+    recorder = FlightRecorder(tmp_path / "incidents", on_incident="stop")
+    with pytest.warns(UserWarning, match=r"Row 1 of the batch is not finite[.] The step breaks"):
+        quick(recorder).fit(model(), DataLoader(list(rows), 4))  # type: ignore[arg-type] # torch takes it
+
+
 def facts_of(folder: Path) -> Any:
     (path,) = (folder / "incidents").iterdir()
     return read_incident(path).facts

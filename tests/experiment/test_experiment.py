@@ -390,6 +390,7 @@ def test_an_experiment_is_told_in_json(make: Make) -> None:
     ("parts", "problem"),
     [
         ({"data": {}, "modle": {}}, r"but got 'modle'. Did you mean 'model'\?"),
+        (None, "Expected the parts of an experiment in a dictionary, but got None"),
         ({"data": {}}, "Expected `model` of an experiment, but there is none"),
         ({"data": {"sample": {}}, "model": {}}, r"but got 'sample'. Did you mean 'samples'\?"),
         ({"data": {}, "model": {"train": {}}}, "Did you mean 'training'"),

@@ -25,6 +25,7 @@ NUMBERS = SimpleNamespace(sample_shape=(5,), num_classes=None, label_shape=())
         ({"type": "classifier", "network": {"type": "cnn"}}, CLASSES, ClassifierModule),
         ({"type": "autoencoder", "latent": 2}, CLASSES, AutoencoderModule),
         ({"entry_point": "torch.nn.Linear"}, NUMBERS, RegressorModule),
+        (nn.Linear(4, 2), CLASSES, ClassifierModule),
         ("lightning.pytorch.demos.boring_classes.BoringModel", NUMBERS, BoringModel),
     ],
 )
@@ -47,6 +48,8 @@ def test_the_channels_of_the_input_shape_may_come_last(shape: list[int]) -> None
 
 
 def test_another_input_shape_than_that_of_the_data_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"they differ.\nmodel: \(6,\)\ndata:"):
+        make_module({"type": "cnn", "input_shape": 6}, CLASSES)
     problem = r"they differ.\nmodel: \(100, 100, 3\)\ndata: \(3, 6, 8\)\nLeave it out"
     with pytest.raises(ConfigError, match=problem):
         make_module({"type": "cnn", "input_shape": [100, 100, 3]}, CLASSES)
@@ -60,6 +63,7 @@ def test_another_input_shape_than_that_of_the_data_is_refused() -> None:
         ("cnm", "but got 'cnm'. Did you mean 'cnn'"),
         ("torch.nn.Lineal", "but got 'torch.nn.Lineal'. It cannot be imported"),
         ("torch.load", "It is no class"),
+        (3, "Expected `model` to have a `type`, but got 3. Known: autoencoder, "),
         ({"type": "cnn", "filtres": [4], **SIZES}, "arguments that cnn takes, but got"),
         ({"type": "torch.nn.Linear", "loss": "msa", **SIZES}, "but got 'msa'. Did you mean 'mse'"),
     ],

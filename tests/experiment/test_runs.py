@@ -77,3 +77,15 @@ def test_a_trainer_that_is_given_is_told_nothing_more() -> None:
     given = Trainer(accelerator="cpu", logger=False, enable_progress_bar=False)
     with pytest.raises(ConfigError, match="`training` to be told to the trainer that was given"):
         trainer_for(given, {"max_epochs": 3}, loggers=[]).__enter__()
+
+
+@pytest.mark.parametrize("callbacks", [Timer(), StageCallback, [Late], [Timer]])
+def test_callbacks_come_in_a_list_and_are_made(callbacks: Any) -> None:
+    with pytest.raises(ConfigError, match=r"^Expected (`callbacks` to be a list|callbacks of)"):
+        sort_callbacks(callbacks)
+
+
+@pytest.mark.parametrize("epochs", ["3", -2, 1.5, True])
+def test_epochs_are_counted(epochs: Any) -> None:
+    with pytest.raises(ConfigError, match=r"`epochs` to be a whole number from 1, or -1"):
+        split_training({"epochs": epochs})

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from leyden.errors import ConfigError, DataError
-from leyden.experiment.samples import check_samples, count_rows, draw_parts
+from leyden.experiment.samples import check_samples, count_rows, draw_parts, plain_samples
 
 
 @pytest.mark.parametrize(
@@ -89,3 +89,15 @@ def test_without_shuffle_rows_stay_in_their_order() -> None:
         "train": [0, 1, 2],
         "test": [3, 4],
     }
+
+
+def test_numbers_of_numpy_and_nothing_to_test_will_do() -> None:
+    told = plain_samples({"train": np.float32(0.8), "val": 0.0, "test": np.float32(0.2)})
+    check_samples(told)
+    assert {name: type(value) for name, value in told.items()} == {
+        "train": float,
+        "val": int,
+        "test": float,
+    }
+    assert tuple(count_rows(told, 100).values()) == (80, 0, 20)
+    assert plain_samples({"train": np.int64(30)}) == {"train": 30}

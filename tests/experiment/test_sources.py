@@ -71,6 +71,8 @@ def test_arrays_tensors_and_datasets_are_rows() -> None:
         assert block.labels.tolist() == labels
     with pytest.raises(ConfigError, match=r"arguments that torch.utils.data.TensorDataset takes"):
         find_data(several[-1])
+    with pytest.raises(ConfigError, match=r"to be \(inputs, labels\), but got a tuple of 3"):
+        find_data((inputs, labels, labels))
 
 
 def test_what_an_import_path_makes_is_taken_as_it_is(tmp_path: Path) -> None:

@@ -1,11 +1,12 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from leyden.errors import ConfigError
 from leyden.experiment import Dataset, Model, Tracking
-from leyden.experiment.specs import read, write
+from leyden.experiment.specs import read, read_tracking, write
 
 
 def test_a_record_is_read_and_written() -> None:
@@ -52,3 +53,9 @@ def test_the_type_is_no_parameter() -> None:
 def test_shuffle_is_a_claim_or_an_order(shuffle: bool | str, order: str, is_drawn: bool) -> None:
     dataset = Dataset(shuffle=shuffle)
     assert (dataset.order, dataset.is_drawn) == (order, is_drawn)
+
+
+@pytest.mark.parametrize("told", ["csv", {"trackers": {"type": "csv"}}, {"trackers": "csv"}])
+def test_one_tracker_will_do_alone(told: Any) -> None:
+    [tracker] = read_tracking(told).trackers
+    assert tracker in ("csv", {"type": "csv"})

@@ -76,6 +76,13 @@ def incident(tmp_path: Path) -> Path:
     return fit(tmp_path, Module())
 
 
+def test_incident_is_found_in_the_folder_of_the_project(incident: Path) -> None:
+    found = replay(incident.parent.parent, int(incident.name), module=Module())
+    assert found.is_equal
+    with pytest.raises(MissingPathError, match=r"has no incident[.]json"):
+        replay(incident.parent.parent, 1, module=Module())
+
+
 def test_incident_of_any_project_is_made_again(incident: Path) -> None:
     found = replay(incident, module=Module())
     assert (found.step_number, found.epoch, found.batch_index) == (4, 0, 3)

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from typing_extensions import override
 
 from leyden.data import AutoDataModule
-from leyden.errors import ConfigError
+from leyden.errors import ConfigError, DataError
 from leyden.modules import CNN, MLP, ClassifierModule
 from leyden.shards import write_shards
 
@@ -298,3 +298,9 @@ def test_labels_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
     problem = f"numbers of classes as labels, of shape (4,), but got {shape}. Save one number for"
     with pytest.raises(ConfigError, match=re.escape(problem)):
         module.training_step((torch.zeros(4, 3), torch.zeros(shape)), 0)
+
+
+def test_labels_that_are_no_numbers_of_classes_are_named() -> None:
+    module = ClassifierModule("mlp", input_shape=(3,), num_classes=2)
+    with pytest.raises(DataError, match=r"from 0 to 1, but got some from -1 to 1. Number the"):
+        module.training_step((torch.zeros(4, 3), torch.tensor([-1, 1, -1, 1])), 0)

@@ -243,3 +243,24 @@ def test_paths_are_told_apart_by_what_is_there(tmp_path: Path) -> None:
     (tmp_path / "x.npy").write_bytes(b"no array")
     with pytest.raises(ShardError, match="npy header"):
         choose_source(tmp_path / "x.npy")
+
+
+class Frame:
+    """What a data frame of numbers is to NumPy."""
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        return ROWS if dtype is None else ROWS.astype(dtype)
+
+    def __len__(self) -> int:
+        return len(ROWS)
+
+    def __getitem__(self, name: object) -> object:
+        raise KeyError(name)
+
+
+def test_what_numpy_takes_for_an_array_is_one() -> None:
+    source = choose_source(Frame(), np.array(["b", "a"] * 5, dtype=object))
+    np.testing.assert_array_equal(whole(source).inputs, ROWS)
+    assert source.class_names == ("a", "b")
+    with pytest.raises(DataError, match="Expected numbers in `labels`, but got Python objects"):
+        choose_source(ROWS[:2], np.array(["b", None], dtype=object))

@@ -50,7 +50,8 @@ class Experiment:
     Args:
         data: A ``Dataset``, or a dictionary of its arguments; whatever a ``Dataset`` has for its
             ``dataset``; or a ``LightningDataModule``.
-        model: A ``Model``, or a dictionary of its arguments; or a ``LightningModule``.
+        model: A ``Model``, or a dictionary of its arguments; or a ``LightningModule``, or an
+            ``nn.Module`` for a network.
         tracking: A ``Tracking``, or a dictionary of its arguments; or Lightning loggers; ``None``
             for no trackers.
         trainer: Arguments of ``lightning.Trainer``, in addition to those of the training; or a
@@ -240,6 +241,10 @@ class Experiment:
         Raises:
             ConfigError: If a key is not known or missing.
         """
+        given: Any = parts
+        if not isinstance(given, Mapping):
+            problem = "Expected the parts of an experiment in a dictionary"
+            raise ConfigError(f"{problem}, but got {parts!r}. Pass `data` and `model`.")
         named = {("data" if name == "dataset" else name): part for name, part in parts.items()}
         if unknown := [str(name) for name in named if name not in _PARTS]:
             problem = f"Expected the parts of an experiment, but got {unknown[0]!r}."

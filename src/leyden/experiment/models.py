@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from lightning import LightningModule
+from torch import nn
 
 from leyden.errors import ConfigError, suggest
 from leyden.modules import AutoencoderModule, ClassifierModule, RegressorModule, SupervisedModule
@@ -37,6 +38,9 @@ def make_module(model: Any, data: Any) -> LightningModule:
     Raises:
         ConfigError: If it is not known, arguments do not fit, or it is for inputs of another shape.
     """
+    if isinstance(model, nn.Module):
+        kind: Callable[..., SupervisedModule] = _kind_for(data)
+        return kind(network=model)
     settings = _settings(model)
     name = settings.pop("type")
     settings |= _agreed_shape(settings, data)
@@ -52,7 +56,7 @@ def make_module(model: Any, data: Any) -> LightningModule:
 def _settings(model: Any) -> dict[str, Any]:
     if model is None:
         raise ConfigError("Expected a model, but none is known. Pass `model`.")
-    given: dict[str, Any] = {"type": model} if isinstance(model, str) else dict(model)
+    given = {"type": model} if not isinstance(model, Mapping) else model
     settings = {("type" if key == "entry_point" else key): given[key] for key in given}
     if not isinstance(settings.get("type"), str):
         problem = f"Expected `model` to have a `type`, but got {model!r}."
@@ -111,7 +115,7 @@ def _agreed_shape(settings: Mapping[str, Any], data: Any) -> dict[str, Any]:
     told, found = settings.get("input_shape"), getattr(data, "sample_shape", None)
     if told is None or not isinstance(found, tuple):
         return {}
-    told = tuple(told)
+    told = tuple(told) if isinstance(told, Sequence) else (told,)
     if found not in (told, (*told[-1:], *told[:-1])):
         problem = "Expected `input_shape` of the model to be that of the data, but they differ."
         remedy = "Leave it out, or change the preprocessors."

@@ -22,15 +22,20 @@ _ENDS = ("max_epochs", "max_steps", "max_time", "fast_dev_run")
 _MOMENTS = tuple(name for name in vars(StageCallback) if name.startswith("on_"))
 
 
-def sort_callbacks(callbacks: Sequence[Any]) -> tuple[list[Any], list[Callback]]:
+def sort_callbacks(callbacks: Any) -> tuple[list[Any], list[Callback]]:
     """Tell callbacks of steps, without arguments, from those of Lightning.
 
     Raises:
         ConfigError: If something is neither.
     """
+    if not isinstance(callbacks, Sequence):
+        problem = "Expected `callbacks` to be a list"
+        raise ConfigError(f"{problem}, but got {callbacks!r}. Pass it in a list.")
     stages = [each for each in callbacks if not isinstance(each, Callback)]
     for callback in stages:
-        if not any(callable(getattr(callback, name, None)) for name in _MOMENTS):
+        if isinstance(callback, type) or not any(
+            callable(getattr(callback, name, None)) for name in _MOMENTS
+        ):
             problem = (
                 "Expected callbacks of Lightning, or with methods such as `on_fit_model_end()`"
             )
@@ -55,6 +60,10 @@ def split_training(training: Mapping[str, Any] | None) -> tuple[dict[str, Any], 
     if "epochs" in settings:
         _refuse_twice(settings, {"max_epochs"}, where="training")
         settings["max_epochs"] = settings.pop("epochs")
+    epochs = settings.get("max_epochs")
+    if epochs is not None and (type(epochs) is not int or epochs < -1):
+        problem = "Expected `epochs` to be a whole number from 1, or -1 for no end"
+        raise ConfigError(f"{problem}, but got {epochs!r}.")
     return settings, batch_size
 
 

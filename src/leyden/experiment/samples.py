@@ -10,14 +10,30 @@ import numpy as np
 from leyden.errors import ConfigError, DataError, suggest
 from leyden.types import Rows
 
-__all__ = ["PARTS", "Samples", "check_samples", "count_rows", "draw_parts"]
+__all__ = ["PARTS", "Samples", "check_samples", "count_rows", "draw_parts", "plain_samples"]
 
 PARTS = ("train", "val", "test")
 _TEST = 0.25  # of the rows, where nothing is said
-_TINY = 1e-9  # what sums and products of fractions may be off by
+_TINY = 1e-6  # what sums and products of fractions may be off by, in single precision too
 
 Samples: TypeAlias = Mapping[str, Any]
 """For some of ``PARTS`` a fraction in (0, 1], or a whole number of rows."""
+
+
+def plain_samples(samples: Any) -> Any:
+    """Make numbers of NumPy Python's own, and a fraction of nothing the number 0; leave the rest.
+
+    Example:
+        >>> plain_samples({"train": np.int64(40), "test": 0.0})
+        {'train': 40, 'test': 0}
+    """
+    if not isinstance(samples, Mapping):
+        return samples
+    plain = {
+        name: value.item() if isinstance(value, np.generic) else value
+        for name, value in samples.items()
+    }
+    return {name: 0 if value == 0.0 else value for name, value in plain.items()}
 
 
 def check_samples(samples: Any) -> None:

@@ -69,6 +69,9 @@ def find_data(dataset: Any) -> Found:
         return dataset
     if isinstance(dataset, str | os.PathLike):
         return _from_path(Path(dataset))
+    if isinstance(dataset, tuple) and len(dataset) not in (1, 2):
+        problem = "Expected `dataset` to be (inputs, labels)"
+        raise ConfigError(f"{problem}, but got a tuple of {len(dataset)}.")
     return _arrays(*dataset) if isinstance(dataset, tuple) else _arrays(dataset)
 
 

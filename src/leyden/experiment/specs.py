@@ -9,7 +9,7 @@ from lightning import LightningDataModule
 from lightning.pytorch.loggers import Logger
 
 from leyden.errors import ConfigError, suggest
-from leyden.experiment.samples import Samples, check_samples
+from leyden.experiment.samples import Samples, check_samples, plain_samples
 from leyden.recipes import is_plain
 
 __all__ = [
@@ -68,6 +68,7 @@ class Dataset:
     options: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "samples", plain_samples(self.samples))
         check_samples(self.samples)
 
     @property
@@ -92,7 +93,7 @@ class Model:
             alone. It is a name of ``MODELS``; that of a network, ``"cnn"``, ``"mlp"`` or
             ``"lstm"``, for a classifier where labels are whole numbers and a regressor else, with
             arguments of both; or the import path of a ``LightningModule``, or of an ``nn.Module``
-            for a network. ``None`` if it is not known.
+            for a network. Or one of these two itself. ``None`` if it is not known.
         training: ``epochs``, ``batch_size`` in rows, and any argument of ``lightning.Trainer``.
     """
 
@@ -117,7 +118,7 @@ class Tracking:
         log_training_params: Whether they are given those of the training.
         log_metrics: Whether they are given metrics.
         trackers: Dictionaries with a ``type`` and arguments, the type being a name of ``TRACKERS``
-            or the import path of a Lightning logger; or Lightning loggers.
+            or the import path of a Lightning logger; or Lightning loggers. One will do alone.
         tracking_dir: The folder that the named trackers write to.
         log_params: Another name of ``log_model_params``.
         log_model_metrics: Another name of ``log_metrics``.
@@ -134,6 +135,8 @@ class Tracking:
     log_model_metrics: InitVar[bool | None] = None
 
     def __post_init__(self, log_params: bool | None, log_model_metrics: bool | None) -> None:
+        if isinstance(self.trackers, str | Mapping | Logger):
+            object.__setattr__(self, "trackers", [self.trackers])
         if log_params is not None:
             object.__setattr__(self, "log_model_params", log_params)
         if log_model_metrics is not None:
@@ -252,6 +255,4 @@ def read_tracking(tracking: Any) -> Tracking:
         return tracking
     if isinstance(tracking, Mapping):
         return read(Tracking, tracking, what="tracking")
-    if tracking is None or isinstance(tracking, Logger):
-        return Tracking(trackers=[tracking] if tracking else [])
-    return Tracking(trackers=list(tracking))
+    return Tracking(trackers=() if tracking is None else tracking)

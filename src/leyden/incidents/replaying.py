@@ -48,7 +48,8 @@ def replay(
         step: The optimizer step, from one, as ``step`` in the ledger counts them; not needed for an
             incident.
         until: Make the steps from ``step`` on and stop before this one.
-        module: For an incident alone: the module, made as it was made for the training.
+        module: For an incident alone, or an incident at ``step`` of any project's folder: the
+            module, made as it was made for the training.
         source: Where to start.
         rank: Whose batch, for an incident of several processes; that of the first one with a value
             that is not finite if ``None``.
@@ -62,6 +63,9 @@ def replay(
         ResumeError: If there is nothing before the step to start from.
     """
     path = Path(run)
+    kept = path / "incidents" / str(step)
+    if module is not None and kept.is_dir():
+        path = kept
     is_incident = (path / FACTS).is_file()
     if module is not None:
         return replay_incident(read_incident(path), module, rank=rank)

@@ -253,8 +253,8 @@ def _told(facts: Mapping[str, Any]) -> str:
     if rows:
         first, more = rows[0], f" (and {len(rows) - 1} more)" if len(rows) > 1 else ""
         is_known = first["set_number"] is not None
-        whose = f", row {first['row_in_set']} of set {first['set_number']}" if is_known else ""
-        parts.append(f"Row {first['row']} of it{whose}, is not finite{more}.")
+        whose = f", row {first['row_in_set']} of set {first['set_number']}," if is_known else ""
+        parts.append(f"Row {first['row']} of the batch{whose} is not finite{more}.")
     found = [NonFinite(**one) for one in facts["findings"]]
     if found:
         parts.append(f"The step breaks here: {', then '.join(map(str, found))}.")

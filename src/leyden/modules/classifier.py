@@ -233,7 +233,11 @@ class ClassifierModule(SupervisedModule):
     def compute_loss(self, outputs: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
         if self.hparams["class_weights"] is not None:
             weights = self._weigh(targets, weights)
-        return super().compute_loss(outputs, self._task.for_loss(targets, outputs), weights)
+        try:
+            return super().compute_loss(outputs, self._task.for_loss(targets, outputs), weights)
+        except IndexError:  # which does not say what to do about it
+            self._task.check_targets(targets)
+            raise
 
     def _weigh(self, targets: Tensor, weights: Tensor | None) -> Tensor:
         """Give the weight of each target: that of its class, times that of its sample."""

@@ -82,6 +82,18 @@ class Multiclass:
     def _shape_of_targets(self, scores: Tensor) -> tuple[int, ...]:
         return (*scores.shape[:1], *scores.shape[2:])
 
+    def check_targets(self, targets: Tensor) -> None:
+        """Check that targets are numbers of classes; on a GPU, this waits for it.
+
+        Raises:
+            DataError: If one is below zero or above the last class.
+        """
+        lowest, highest = int(targets.min()), int(targets.max())
+        if lowest < 0 or highest >= self.num_classes:
+            problem = f"Expected labels to be numbers of classes from 0 to {self.num_classes - 1}"
+            found = f"but got some from {lowest} to {highest}"
+            raise DataError(f"{problem}, {found}. Number the classes from zero, or name them.")
+
     def for_loss(self, targets: Tensor, scores: Tensor) -> Tensor:
         """Give the targets as the loss takes them."""
         return targets

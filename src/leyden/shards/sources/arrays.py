@@ -75,10 +75,17 @@ def as_array(value: object) -> Array:
         if isinstance(value, Tensor):
             array: Array = value.numpy(force=True)
             return array
-        return np.asarray(value)
+        return _as_texts(np.asarray(value))
     except (TypeError, ValueError) as error:  # bfloat16, sparse; lists of lists of many lengths
         problem = f"Expected an array of one dtype that NumPy has, but got: {error}."
         raise DataError(f"{problem} Convert it, for example with .float().") from None
+
+
+def _as_texts(array: Array) -> Array:
+    """Give texts that are kept as objects, as pandas does, the dtype of texts."""
+    if array.dtype.kind not in "OT" or not all(isinstance(item, str) for item in array.flat):
+        return array
+    return array.astype(np.str_)
 
 
 def check_numbers(array: Array, what: str) -> Array:

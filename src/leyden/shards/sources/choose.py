@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import TypeGuard
 
 import numpy as np
-from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from leyden.errors import ConfigError, FormatError, MissingPathError, suggest
 from leyden.shards.readers import NpyReader, reading
-from leyden.shards.sources.arrays import ArraySource
+from leyden.shards.sources.arrays import ArraySource, as_array
 from leyden.shards.sources.base import Source
 from leyden.shards.sources.datasets import DatasetSource, Indexed, StreamSource
 from leyden.shards.sources.images import ImageFolder
@@ -27,7 +26,8 @@ def choose_source(source: object, labels: object = None) -> Source:
     """Find out what kind of thing is to be packed.
 
     Args:
-        source: A source, an array or a tensor, a path, or a dataset.
+        source: A source, an array, a tensor or what NumPy takes for one, such as a data frame of
+            numbers; a path, or a dataset.
         labels: Labels of an array, or the path of such.
 
     Returns:
@@ -41,10 +41,10 @@ def choose_source(source: object, labels: object = None) -> Source:
     """
     if isinstance(source, (str, os.PathLike)) and Path(source).suffix.lower() == _ARRAY_EXTENSION:
         source = _map_array(Path(source))
-    if isinstance(source, (np.ndarray, Tensor)):
+    if not isinstance(source, Source) and hasattr(source, "__array__"):
         if isinstance(labels, (str, os.PathLike)):
             labels = _map_array(Path(labels))
-        return ArraySource(source, labels)
+        return ArraySource(as_array(source), labels)
     if labels is not None:
         problem = f"Expected `labels` for an array only, but `source` is {_name(source)}."
         raise ConfigError(f"{problem} Labels of a table are named by Table(..., label_column=...).")
