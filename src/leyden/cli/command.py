@@ -1,7 +1,7 @@
 """How a sub-command of ``leyden`` is added, and what is said to a slip in typing it."""
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NoReturn, TypeAlias
 
@@ -26,7 +26,7 @@ class OneLineParser(argparse.ArgumentParser):
 def add_command(
     commands: Commands,
     name: str,
-    run: Callable[[argparse.Namespace], int],
+    run: str,
     *,
     summary: str,
     description: str | None = None,
@@ -38,7 +38,8 @@ def add_command(
     Args:
         commands: Those of ``leyden``.
         name: What is typed.
-        run: Does it; returns the exit code.
+        run: The import path of what does it: given what was typed, it returns the exit code. It is
+            imported when the command is run, as that takes seconds for most.
         summary: A few words for the list of commands.
         description: What it does, as it is to be shown.
         epilog: Examples, likewise.

@@ -5,13 +5,11 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from leyden.cli import training
-from leyden.cli.command import Commands, add_command
 from leyden.cli.folders import leave_if_done
 from leyden.cli.start import Origin, find_origin
 from leyden.cli.train import answer, exit_code, prepare_process
@@ -27,40 +25,7 @@ from leyden.errors import ConfigError, ResumeError
 from leyden.resume.checkpoints import num_steps
 from leyden.runs import RunDir
 
-__all__ = ["add_resume"]
-
-_DESCRIPTION = """Go on with a run where it was left: after Ctrl-C, SIGTERM, an error, `kill -9` or
-a power cut. What comes out is what would have come out without the interruption."""
-
-_EPILOG = """examples:
-  leyden resume runs/2026-11-21/09-06-10-M1__cnn
-  leyden resume runs/2026-11-21/09-06-10-M1__cnn trainer.max_epochs=20   train longer
-
-A sweep is gone on with by its own command.
-"""
-
-
-def add_resume(commands: Commands) -> None:
-    """Add the sub-command to those of ``leyden``."""
-    parser = add_command(
-        commands,
-        "resume",
-        run_resume,
-        summary="go on with a run that was interrupted",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        exit_codes={
-            0: "the run ended well, or was finished already",
-            1: "a bug: there is a traceback",
-            2: "a slip of yours, or nothing to go on with; the line says which",
-            130: "Ctrl-C; the same command goes on",
-            143: "SIGTERM, likewise",
-        },
-    )
-    parser.add_argument("run", type=Path, metavar="RUN", help="the folder of the run")
-    parser.add_argument(
-        "overrides", nargs="*", metavar="KEY=VALUE", help="what is to be other than it was"
-    )
+__all__ = ["run_resume"]
 
 
 def run_resume(arguments: argparse.Namespace) -> int:
