@@ -73,11 +73,12 @@ def _pack(arguments: argparse.Namespace) -> Catalog:
 def _source(arguments: argparse.Namespace) -> Path | ImageFolder | Table:
     """Give the source the arguments that it alone has, and refuse those of others."""
     source: Path = arguments.source
-    if arguments.label_column is not None and not source.is_dir():
+    is_table = arguments.label_column is not None or arguments.drop is not None
+    if is_table and not source.is_dir():
         _refuse(arguments, "size", "color", needs="a folder of images")
-        return Table(source, arguments.label_column)
+        return Table(source, arguments.label_column, arguments.drop or ())
     if source.is_dir():
-        _refuse(arguments, "label_column", needs="a table")
+        _refuse(arguments, "label_column", "drop", needs="a table")
         return ImageFolder(source, arguments.size, arguments.color or "rgb")
     _refuse(arguments, "size", "color", needs="a folder of images")
     return source

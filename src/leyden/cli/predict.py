@@ -34,7 +34,11 @@ def _predict(arguments: argparse.Namespace) -> None:
             trust=arguments.trust,
         )
         found = predict_file(
-            predictor, arguments.input, target, label_column=arguments.label_column
+            predictor,
+            arguments.input,
+            target,
+            label_column=arguments.label_column,
+            drop=arguments.drop,
         )
     classes = [(f"class {name}", count) for name, count in sorted(found.classes.items())]
     print_facts([("predictions", target), ("rows", found.rows), *classes])

@@ -20,6 +20,7 @@ _EPILOG = """sources:
 examples:
   leyden pack photos shards --size 64x64
   leyden pack iris.csv shards --label-column species --rows-per-shard 30 --shuffle-seed 0
+  leyden pack patients.csv shards --label-column ill --drop id admitted
   leyden inspect shards --verify          is it still what was packed?
 """
 
@@ -50,6 +51,13 @@ def add_pack(commands: Commands) -> None:
         help="rows in each shard (128); whole shards are held out for validation, so have many",
     )
     add("--label-column", metavar="NAME", help="column of the labels (y, label or target)")
+    add(
+        "--drop",
+        nargs="+",
+        action="extend",
+        metavar="NAME",
+        help="columns of a table to leave out, such as a number or a date",
+    )
     add("--labels", type=Path, metavar="FILE", help="a .npy array with the labels of an array")
     add("--size", type=_size, metavar="HxW", help="scale images to this height and width, pixels")
     add("--color", choices=["rgb", "grayscale"], help="channels of images: 3 (rgb) or 1")

@@ -17,7 +17,7 @@ _EPILOG = """examples:
   leyden predict RUN rows.csv --threshold 0.3       another decision than the model's own
 
 INPUT is a folder of numbered shards, or a .npy, .csv, .tsv or .parquet file with a sample in each
-row; labels in it are left out.
+row; labels in it are left out. Columns are told by their names, in whatever order they are.
 """
 
 
@@ -46,6 +46,14 @@ def add_predict(commands: Commands) -> None:
     )
     parser.add_argument(
         "--label-column", metavar="NAME", help="a column of the table that is no input"
+    )
+    parser.add_argument(
+        "--drop",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME",
+        help="more columns of the table that are no inputs",
     )
     parser.add_argument(
         "--trust",

@@ -7,7 +7,8 @@ from leyden.cli.command import Commands, add_command
 __all__ = ["add_report"]
 
 _DESCRIPTION = """Write what is known about a run as one page that needs nothing else: its facts,
-curves that can be zoomed, which set was used when, its layers, incidents and environment. The run
+curves that can be zoomed, which set was used when, its layers, evaluations, incidents and
+environment. The run
 may still be going on."""
 
 _EPILOG = """examples:
