@@ -1,13 +1,16 @@
 """How a sub-command of ``leyden`` is added, and what is said to a slip in typing it."""
 
 import argparse
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import NoReturn, TypeAlias
 
 from typing_extensions import override
 
-__all__ = ["Commands", "OneLineParser", "add_command", "count"]
+from leyden.errors import LeydenError
+
+__all__ = ["Commands", "OneLineParser", "add_command", "answered", "count"]
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001 - there is no other name for it
 """The sub-commands, as ``argparse`` keeps them."""
@@ -59,6 +62,28 @@ def add_command(
     )
     parser.set_defaults(run_command=run, summary=summary)
     return parser
+
+
+def answered(act: Callable[[], None]) -> int:
+    """Do what a command asks for, and tell a slip in words instead of a traceback.
+
+    Commands that make models have ``leyden.cli.guard.guarded``, which knows more errors.
+
+    Args:
+        act: Does it.
+
+    Returns:
+        The exit code: 0, or 2 for a user's slip.
+    """
+    try:
+        act()
+    except LeydenError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"Expected files that can be read and written, but got: {error}.", file=sys.stderr)
+        return 2
+    return 0
 
 
 def count(text: str) -> int:

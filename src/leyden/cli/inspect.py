@@ -1,11 +1,11 @@
 """``leyden inspect``: what is in a folder of shards."""
 
 import argparse
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+from leyden.cli.command import answered
 from leyden.data import AutoDataModule
-from leyden.errors import LeydenError
 from leyden.shards import verify_pack
 
 __all__ = ["run_inspect"]
@@ -20,19 +20,17 @@ def run_inspect(arguments: argparse.Namespace) -> int:
     Returns:
         The exit code: 0, or 2 for a user's slip.
     """
-    folder, inputs, verify = arguments.folder, arguments.inputs, arguments.verify
-    try:
-        packed = _packed_folders(folder) if verify else []
-        for part in packed:
-            verify_pack(part)
-        named = {name: array or name for name, _, array in (i.partition("=") for i in inputs or ())}
-        print(AutoDataModule(folder, inputs=named or None).describe())
-        for part in packed:
-            print(f"verified: {part} is as it was packed")
-    except LeydenError as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
+    return answered(lambda: _inspect(arguments.folder, arguments.inputs, arguments.verify))
+
+
+def _inspect(folder: Path, inputs: Sequence[str] | None, verify: bool) -> None:
+    packed = _packed_folders(folder) if verify else []
+    for part in packed:
+        verify_pack(part)
+    named = {name: array or name for name, _, array in (i.partition("=") for i in inputs or ())}
+    print(AutoDataModule(folder, inputs=named or None).describe())
+    for part in packed:
+        print(f"verified: {part} is as it was packed")
 
 
 def _packed_folders(folder: Path) -> list[Path]:

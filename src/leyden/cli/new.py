@@ -11,7 +11,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from leyden import __version__
-from leyden.errors import ConfigError, LeydenError, MissingPathError
+from leyden.cli.command import answered
+from leyden.errors import ConfigError, MissingPathError
 
 __all__ = ["make_project", "run_new"]
 
@@ -30,14 +31,13 @@ def run_new(arguments: argparse.Namespace) -> int:
     Returns:
         The exit code: 0, or 2 for a user's slip.
     """
-    try:
-        made = make_project(arguments.path.expanduser())
-    except (LeydenError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    print(f"Made {arguments.path}, with {len(made)} files. To go on:\n")
-    print(f"  cd {shlex.quote(str(arguments.path))}\n  python train.py\n  pytest")
-    return 0
+    return answered(lambda: _make(arguments.path))
+
+
+def _make(path: Path) -> None:
+    made = make_project(path.expanduser())
+    print(f"Made {path}, with {len(made)} files. To go on:\n")
+    print(f"  cd {shlex.quote(str(path))}\n  python train.py\n  pytest")
 
 
 def make_project(folder: Path) -> list[Path]:

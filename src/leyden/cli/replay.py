@@ -1,15 +1,12 @@
 """``leyden replay``: make a step of a run again, and see where it breaks."""
 
 import argparse
-import os
-import sys
 from collections.abc import Iterator
 
 from rich.console import Console
 
 from leyden.cli.facts import print_facts
-from leyden.cli.train import prepare_process
-from leyden.config import conf_dir, explain
+from leyden.cli.guard import guarded
 from leyden.incidents import MadeStep, Replay, replay
 
 __all__ = ["run_replay"]
@@ -24,22 +21,20 @@ def run_replay(arguments: argparse.Namespace) -> int:
     Returns:
         The exit code: 0, 1 if a loss is not that of the run, 2 for a user's slip.
     """
-    prepare_process()
-    try:
-        found = replay(
-            arguments.run, arguments.step, until=arguments.until, source=arguments.source
-        )
-    except Exception as error:
-        line = explain(error, conf_dir(), "train")
-        if line is None or os.environ.get("HYDRA_FULL_ERROR") == "1":
-            raise
-        print(line, file=sys.stderr)
-        return 2
+    found: list[Replay] = []
+    code = guarded(lambda: found.append(_replay(arguments)))
+    differs = any(
+        one.is_equal is False or any(step.is_equal is False for step in one.made) for one in found
+    )
+    return 1 if differs else code
+
+
+def _replay(arguments: argparse.Namespace) -> Replay:
+    found = replay(arguments.run, arguments.step, until=arguments.until, source=arguments.source)
     first = found.step_number if arguments.step is None else arguments.step
     made = [one for one in found.made if one.step >= first]
     _show(found, made, show_steps=arguments.until is not None)
-    differs = found.is_equal is False or any(one.is_equal is False for one in found.made)
-    return 1 if differs else 0
+    return found
 
 
 def _show(found: Replay, made: list[MadeStep], *, show_steps: bool) -> None:

@@ -4,7 +4,8 @@ import argparse
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -26,6 +27,8 @@ from leyden.resume.checkpoints import num_steps
 from leyden.runs import RunDir
 
 __all__ = ["run_resume"]
+
+_LOG_FORMAT = "[%(asctime)s][%(name)s][%(levelname)s] - %(message)s"  # Hydra's
 
 
 def run_resume(arguments: argparse.Namespace) -> int:
@@ -67,10 +70,30 @@ def _go_on(config: DictConfig, origin: Origin, run: RunDir) -> None:
     step = num_steps(origin.checkpoint)
     print(f"going on with {run.path} from step {step}, {origin.checkpoint.name}")
     try:
-        training.train(config, sys.argv, origin=origin)
+        with _logging_to(run):
+            training.train(config, sys.argv, origin=origin)
     except (KeyboardInterrupt, SystemExit):
         training.say_how_to_go_on(run)
         raise
+
+
+@contextmanager
+def _logging_to(run: RunDir) -> Iterator[None]:
+    """Have messages go to the log of the run and to the terminal, as in a run that begins."""
+    handlers = [logging.FileHandler(run.log_path), logging.StreamHandler(sys.stdout)]
+    root = logging.getLogger()
+    level = root.level
+    root.setLevel(logging.INFO)
+    for handler in handlers:
+        handler.setFormatter(logging.Formatter(_LOG_FORMAT))
+        root.addHandler(handler)
+    try:
+        yield
+    finally:
+        root.setLevel(level)
+        for handler in handlers:
+            root.removeHandler(handler)
+            handler.close()
 
 
 def _configure(origin: Origin, run: RunDir, overrides: Sequence[str]) -> DictConfig:

@@ -1,7 +1,6 @@
 """``leyden runs``: a table of runs, or two of them beside each other."""
 
 import argparse
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,8 +11,9 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from leyden.cli.command import answered
 from leyden.cli.comparison import compare_runs
-from leyden.errors import ConfigError, LeydenError, MissingPathError, suggest
+from leyden.errors import ConfigError, MissingPathError, suggest
 from leyden.runs import RunDir, list_runs, read_run, standing
 
 __all__ = ["run_runs"]
@@ -32,21 +32,20 @@ def run_runs(arguments: argparse.Namespace) -> int:
     Returns:
         The exit code: 0, or 2 for a user's slip.
     """
-    try:
-        if len(arguments.folders) == 2:
-            shown = compare_runs(*map(RunDir, arguments.folders), lines=arguments.diff)
-        else:
-            shown = _list(arguments)
-    except LeydenError as error:
-        print(error, file=sys.stderr)
-        return 2
+    return answered(lambda: _show(arguments))
+
+
+def _show(arguments: argparse.Namespace) -> None:
+    if len(arguments.folders) == 2:
+        shown = compare_runs(*map(RunDir, arguments.folders), lines=arguments.diff)
+    else:
+        shown = _list(arguments)
     console = Console()
     for one in shown:
         if not console.is_terminal:  # lines in a file or a pipe have no end, so names stay whole
             widest = console.options.update(max_width=_WIDEST)
             console.width = max(console.width, Measurement.get(console, widest, one).maximum)
         console.print(one)
-    return 0
 
 
 def _list(arguments: argparse.Namespace) -> list[Table | Text]:
