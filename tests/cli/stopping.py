@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,13 @@ class StopAt(Callback):
 
     The file is not part of the configuration, so a run that goes on has the configuration of that
     which was broken off. It holds ``run``, the beginning of the name of the run's folder, ``step``
-    and ``signal``, or ``error`` for an exception; and perhaps ``rank``, the only process it is for.
+    and ``signal``, or ``error`` for an exception, or ``full`` for files that grow no more from then
+    on than that of the run which it names; and perhaps ``rank``, the only process it is for.
     """
 
     def __init__(self, run_dir: str) -> None:
         super().__init__()
-        self._name = Path(run_dir).name
+        self._run, self._name = Path(run_dir), Path(run_dir).name
 
     @override
     def on_train_batch_end(
@@ -35,4 +37,9 @@ class StopAt(Callback):
         if is_meant:
             if "error" in stop:
                 raise RuntimeError(stop["error"])
+            if "full" in stop:
+                _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+                size = (self._run / stop["full"]).stat().st_size
+                resource.setrlimit(resource.RLIMIT_FSIZE, (size, most))
+                return
             os.kill(os.getpid(), signal.Signals[stop["signal"]])

@@ -212,7 +212,7 @@ def test_figure_has_the_curve_and_the_scores(
     folder: Path, calibrates: Calibrate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[Any] = []
-    monkeypatch.setattr("leyden.cli.calibrating.save_figure", lambda figure, _: seen.append(figure))
+    monkeypatch.setattr("leyden.cli.calibrate.save_figure", lambda figure, _: seen.append(figure))
     calibrates(folder, "run", "--steps", "20")
     (figure,) = seen
     upper, lower = figure.axes

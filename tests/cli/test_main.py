@@ -1,14 +1,20 @@
 """``leyden`` and its sub-commands."""
 
+import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 
 from leyden import __version__
 from leyden.cli import main
+from leyden.cli.arguments import evaluate, replay
+from leyden.evaluation import METRICS, Method
+from leyden.incidents import Source
 from leyden.shards import write_shards
+from leyden.types import Phase
 
 
 def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
@@ -59,6 +65,42 @@ def test_the_version_is_told(
 ) -> None:
     assert call(monkeypatch, "--version") == 0
     assert capsys.readouterr().out == f"leyden {__version__}\n"
+
+
+PROGRAM = """import sys
+sys.argv[0] = "leyden"
+from leyden.cli import main as leyden
+try:
+    leyden()
+finally:
+    names = {"hydra", "lightning", "numpy", "rich", "torch"}
+    print("# imported:", *sorted(names & set(sys.modules)))"""
+
+
+@pytest.mark.parametrize(
+    "words", ["--version", "--help", "pack --help", "evaluate --help", "trian"]
+)
+def test_what_needs_no_training_does_not_wait_for_it(words: str) -> None:
+    command = [sys.executable, "-c", PROGRAM, *words.split()]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == (2 if words == "trian" else 0)
+    assert done.stdout.splitlines()[-1] == "# imported:"
+
+
+def test_a_script_of_completion_needs_nothing_but_the_configuration() -> None:
+    command = [sys.executable, "-c", PROGRAM, "completion", "bash"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "trainer.max_epochs=" in done.stdout
+    imported = done.stdout.splitlines()[-1].split()
+    assert "hydra" in imported
+    assert not {"lightning", "torch"} & set(imported)
+
+
+def test_what_is_written_down_for_help_is_what_there_is() -> None:
+    assert tuple(METRICS) == evaluate.METRICS
+    assert get_args(Method) == evaluate.METHODS
+    assert tuple(Phase) == evaluate.PHASES
+    assert get_args(Source) == replay.SOURCES
 
 
 def test_train_is_handed_to_hydra(

@@ -56,6 +56,16 @@ def test_a_table_is_packed(call: Call) -> None:
     assert Path("d/row_1.npy").is_file()
 
 
+def test_columns_of_a_table_are_left_out(call: Call) -> None:
+    Path("t.csv").write_text("id,day,a,y\nx,2000-01-01,1,0\ny,2000-01-02,2,1\n")
+    assert call("pack", "t.csv", "d")[0] == 2
+    assert call("pack", "t.csv", "d", "--drop", "id", "day")[0] == 0
+    assert discover("d").sample_shape == (1,)
+    assert discover("d").column_names == ("a",)
+    code, _, err = call("pack", ".", "e", "--drop", "id")
+    assert (code, err) == (2, "Expected a table for --drop, but got '.'. Leave --drop out.\n")
+
+
 def test_enough_shards_need_no_advice(call: Call) -> None:
     np.save("x.npy", np.zeros((20, 2)))
     assert call("pack", "x.npy", "d", "--rows-per-shard", "2")[2] == ""

@@ -143,7 +143,9 @@ def test_two_processes_make_the_steps_of_one_with_twice_the_batch(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("how", ["resume RUN", "resume=auto"])
 def test_a_process_that_is_killed_ends_all_and_the_run_goes_on_bit_for_bit(
+    how: str,
     workplace: Path,
     command: Command,
     stop: Callable[..., None],
@@ -160,7 +162,11 @@ def test_a_process_that_is_killed_ends_all_and_the_run_goes_on_bit_for_bit(
     assert "process 1 of 2" in facts["error"]["message"]
     assert processes_on(workplace) == []
     stop(None)
-    assert command("resume", str(cut.path)) == 0
+    if how == "resume=auto":
+        assert command("train", *TINY, *TWO, how) == 0
+    else:
+        assert command("resume", str(cut.path)) == 0
+    assert len(runs()) == 2
     assert all(torch.equal(weights(cut)[name], value) for name, value in weights(whole).items())
     assert cut.metrics_path.read_bytes() == whole.metrics_path.read_bytes()
     results = [read_manifest(run.manifest_path)["results"] for run in (cut, whole)]

@@ -55,5 +55,5 @@ def test_folder_without_a_run_is_a_slip(report: Report, tmp_path: Path) -> None:
 def test_place_that_cannot_be_written_is_a_slip(report: Report, run_dir: Path) -> None:
     code, out, err = report(run_dir, "--output", run_dir / "run.json" / "a.html")
     assert (code, out) == (2, "")
-    assert err.startswith("Expected to write the page, but got")
+    assert err.startswith("Expected files that can be read and written, but got")
     assert "Traceback" not in err

@@ -119,17 +119,39 @@ def test_a_run_that_is_broken_off_goes_on_bit_for_bit(
     assert len(list(Path("cut/config").iterdir())) == 2
 
 
+def test_a_run_that_finds_the_disk_full_ends_with_a_line_and_goes_on_bit_for_bit(
+    command: Command, stop: Callable[..., None], capfd: pytest.CaptureFixture[str]
+) -> None:
+    whole = train("whole", STOPPING)
+    stop("cut", step=7, full="metrics.csv")
+    assert command("train", *TINY, STOPPING, "hydra.run.dir=cut") == 2
+    *_, last = capfd.readouterr().err.splitlines()
+    assert last.startswith("Expected a disk that can be written to, but got: File too large in ")
+    assert last.endswith("(`ulimit -f`), then go on: leyden resume RUN.")
+    stop(None)
+    assert command("resume", "cut") == 0
+    assert_same_run(whole, Path("cut"))
+
+
 def test_it_is_told_from_where_a_run_goes_on(
     workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = train("here")
     newest = latest_checkpoint(run / "checkpoints")
     assert newest is not None
-    monkeypatch.setattr(sys, "argv", ["leyden", "resume", str(run), "trainer.max_epochs=3"])
+    before = (run / "train.log").read_text()
+    overrides = ["trainer.max_epochs=3", "code_dir=nowhere"]
+    monkeypatch.setattr(sys, "argv", ["leyden", "resume", str(run), *overrides])
     with pytest.raises(SystemExit) as ended:
         leyden()
     assert ended.value.code == 0
-    assert f"going on with here from step 10, {newest.name}\n" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert f"going on with here from step 10, {newest.name}\n" in out
+    log = (run / "train.log").read_text()
+    assert log.startswith(before)
+    (told,) = log[len(before) :].splitlines()
+    assert "[leyden.cli.training][WARNING] - " in told
+    assert told in out  # on the terminal too
 
 
 def test_the_script_ends_with_the_exit_code_and_says_how_to_go_on(

@@ -20,6 +20,7 @@ from leyden.cli.train import main
 from leyden.errors import ConfigError, ResumeError
 from leyden.resume import latest_checkpoint, load
 from leyden.runs import RunDir, RunManifest, RunStatus, read_manifest
+from leyden.tracking import read_metrics
 
 TINY = [
     "model=mlp",
@@ -229,6 +230,35 @@ def test_jobs_in_processes_of_their_own_go_on_bit_for_bit(
     assert run(*jobs, "resume=never") == 0
     (_, whole) = sweeps()
     assert_same_sweep(cut, whole)
+
+
+@pytest.mark.slow
+def test_jobs_at_once_have_all_of_their_metrics_in_one_file_of_mlflow(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+    mlflow = pytest.importorskip("mlflow")
+    script = Path(__file__).parents[2] / "train.py"
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    jobs = [*TINY, "sweep=joblib", "hydra.launcher.n_jobs=4", "seed=1,2,3,4", "tracking=mlflow"]
+    done = subprocess.run(
+        [sys.executable, str(script), *jobs], check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "did not" not in done.stderr
+    (sweep,) = sweeps()
+    client = mlflow.MlflowClient("sqlite:///runs/mlflow.db")
+    (experiment,) = client.search_experiments(filter_string="name = 'leyden'")
+    runs = {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
+    folders = {path.parent.name: path.parent for path in sweep.glob("*/run.json")}
+    assert runs.keys() == folders.keys()
+    assert len(runs) == 4
+    for name, folder in folders.items():
+        assert runs[name].info.status == "FINISHED"
+        for metric, (steps, values) in read_metrics(folder / "metrics.csv").items():
+            kept = client.get_metric_history(runs[name].info.run_id, metric)
+            expected = sorted(zip(steps.tolist(), values.tolist(), strict=True))
+            assert sorted((one.step, one.value) for one in kept) == expected
 
 
 @pytest.mark.slow

@@ -475,3 +475,46 @@ def test_numbers_of_numpy_are_whole_numbers(write: Callable[..., Path]) -> None:
     assert len(data.plan("train", one)) == 8
     state = data.state_dict() | data.train_dataloader().state_dict()
     assert json.loads(json.dumps(state))["schedules"]["train"] == [[0, [2, 2]]]
+def write_words(folder: Path, labels: list[str]) -> None:
+    """Write a numbered table whose labels are words."""
+    folder.mkdir(parents=True)
+    rows = [f"{index},{label}" for index, label in enumerate(labels)]
+    (folder / "part__1.csv").write_text("\n".join(["x,label", *rows]) + "\n")
+
+
+def labels_of(data: AutoDataModule, phase: str) -> list[int]:
+    """The labels of the first batch."""
+    batch: Any = data.fetch(phase, 0, 0)
+    labels: list[int] = batch[1].tolist()
+    return labels
+
+
+def test_words_are_numbered_as_in_the_training_folder(tmp_path: Path) -> None:
+    write_words(tmp_path / "train", ["dog", "cat", "emu"])
+    write_words(tmp_path / "val", ["emu", "dog"])
+    write_words(tmp_path / "predict", ["yak"])
+    data = AutoDataModule(tmp_path, shuffle="none")
+    assert data.class_names == ("cat", "dog", "emu")
+    assert labels_of(data, "train") == [1, 0, 2]
+    assert labels_of(data, "val") == [2, 1]
+    assert isinstance(data.fetch("predict", 0, 0), torch.Tensor)  # what is predicted has no label
+
+
+def test_a_word_that_was_not_trained_on_is_named_with_its_part(tmp_path: Path) -> None:
+    write_words(tmp_path / "train", ["dog", "cat"])
+    write_words(tmp_path / "test", ["dog", "yak"])
+    with pytest.raises(DataError, match=r"but got 'yak'\. Known: cat, dog") as caught:
+        _ = AutoDataModule(tmp_path).catalogs
+    assert "labels of `test`" in caught.value.__notes__[0]
+
+
+def test_words_are_numbered_as_a_checkpoint_says(tmp_path: Path) -> None:
+    write_words(tmp_path / "old", ["ant", "cat", "dog"])
+    write_words(tmp_path / "new", ["dog", "cat"])
+    state = AutoDataModule(tmp_path / "old")
+    assert state.num_classes == 3
+    data = AutoDataModule(tmp_path / "new", shuffle="none")
+    assert data.num_classes == 2
+    data.load_state_dict(json.loads(json.dumps(state.state_dict())))
+    assert labels_of(data, "train") == [2, 1]
+    assert data.num_classes == 3

@@ -34,6 +34,19 @@ def test_csv_has_metrics_and_parameters(tmp_path: Path) -> None:
     assert params == {**MODEL, **TRAINING, "tags": tags}
 
 
+def test_csv_keeps_the_code_that_was_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "train.py").write_text("print('mine')\n")
+    monkeypatch.chdir(project)
+    run(Tracking("one", trackers=["csv"]))
+    run(Tracking("two", trackers=["csv"], code_dir=None))
+    folder = project / "trackings" / "csv"
+    assert (folder / "one/code/train.py").read_text() == "print('mine')\n"
+    assert json.loads((folder / "one/code/commit.json").read_text())["num_files"] == 1
+    assert not (folder / "two/code").exists()
+
+
 @pytest.mark.parametrize(
     ("flags", "params"),
     [

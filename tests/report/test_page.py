@@ -48,6 +48,34 @@ def test_page_has_what_the_run_has_recorded(tmp_path: Path) -> None:
     assert data["timeline"]["numbers"] == {"start": 5, "stride": 1, "count": 1}
 
 
+def test_page_lists_evaluations_with_their_metrics(tmp_path: Path) -> None:
+    run = RunDir(tmp_path / "run")
+    with RunManifest(run, command=["train.py"]):
+        pass
+    assert "None were made: leyden evaluate RUN." in write_page(run.path).read_text()
+    facts = {"split": "test", "num_rows": 7, "checkpoint": "checkpoints/best.ckpt", "created": 9.0}
+    for place, more in {
+        "b/4": {"metrics": {"accuracy": 0.5, "gap": None}, "global_step": 4},
+        "a/8": {"metrics": {"accuracy": 0.75}, "global_step": 8, "created": 10.0},
+    }.items():
+        (run.evaluation_dir / place).mkdir(parents=True)
+        (run.evaluation_dir / place / "metrics.json").write_text(json.dumps({**facts, **more}))
+    (run.evaluation_dir / "c/9").mkdir(parents=True)
+    (run.evaluation_dir / "c/9/metrics.json").write_text("{")
+    text = write_page(run.path).read_text()
+    table = text.partition("<h2>Evaluations</h2>")[2].partition("</table>")[0]
+    heads = re.findall("<th>(.*?)</th>", table)
+    assert heads[:2] == ["evaluation", "made"]
+    assert heads[-3:] == ["accuracy", "gap", ""]
+    rows = [re.findall("<td>(.*?)</td>", row) for row in table.split("<tr>")[2:]]
+    assert [row[0] for row in rows] == ["c/9", "b/4", "a/8"]
+    assert rows[0][-1].startswith("cannot be read")
+    assert [row[2:4] + row[5:8] for row in rows[1:]] == [
+        ["test", "7", "checkpoints/best.ckpt", "4", "0.5"],
+        ["test", "7", "checkpoints/best.ckpt", "8", "0.75"],
+    ]
+
+
 def test_page_of_metrics_alone(tmp_path: Path) -> None:
     FileLogger(tmp_path).log_metrics({"loss": 1.0}, step=0)
     page = write_page(tmp_path, tmp_path / "pages" / "a.html")

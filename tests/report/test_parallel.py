@@ -53,3 +53,12 @@ def test_equal_values_and_long_names_have_their_places() -> None:
     assert figure.axes[0].get_xticklabels()[0].get_text() == "…ong.name.of.a.key"
     for line in figure.axes[0].lines:
         assert np.isfinite(line.get_ydata()).all()
+
+
+def test_labels_can_be_read_where_lines_cross_them() -> None:
+    choices = [{"lr": "0.1", "model": "cnn"}, {"lr": "0.001", "model": "mlp"}]
+    for axis in draw_parallel(choices, [0.5, 0.25], best=1).axes[1:]:
+        for label in axis.get_yticklabels():
+            box = label.get_bbox_patch()
+            assert box is not None
+            assert box.get_facecolor() == (1.0, 1.0, 1.0, 1.0)

@@ -76,7 +76,6 @@ class Pausing(BoringModel):
 
 
 # D27: an interrupted validation after the last epoch was never finished by training on.
-@pytest.mark.filterwarnings("ignore:.* in eval mode at the start of training:UserWarning")
 def test_last_validation_is_finished_when_the_run_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -140,12 +140,13 @@ def test_labels_of_a_parquet_file(
 
 def test_all_columns_that_are_no_numbers_are_told_at_once(write: Write) -> None:
     columns = {"a": [1], "city": ["Ulm"], "name": ["x"], "born": [date(2000, 1, 1)]}
-    message = r"text in 'city', 'name' and date32\[day\] in 'born'. Encode or drop them first, or"
+    message = r"text in 'city', 'name' and date32\[day\] in 'born'. Encode them first, or leave "
+    message += r"them out with `drop` \(--drop\), or pass"
     with pytest.raises(DataError, match=message):
         Table(write(columns, "t.parquet")).check()
     with pytest.raises(DataError, match="but got text in 'b'"):
         Table(write("a,b\n1,x\n2,3\n")).check()
-    with pytest.raises(DataError, match=r"but got text in 'b'\. Encode or drop them first\.$"):
+    with pytest.raises(DataError, match=r"but got text in 'b'\. .* \(--drop\)\.$"):
         Table(write("a,b,c\n1,x,0\n2,y,1\n"), label_column="c").check()
 
 
@@ -218,3 +219,26 @@ def test_another_table_is_another_source(write: Write) -> None:
     first = Table(write("a\n1\n")).describe()
     assert Table(write("a\n1\n")).describe() == first
     assert Table(write("a\n2\n")).describe() != first
+
+
+def test_columns_are_left_out_by_name(write: Write) -> None:
+    path = write("id,a,born,y,b\nx1,1,2000-01-01,0,2\nx2,3,2001-01-01,1,4\n")
+    table = Table(path, drop=["id", "born"])
+    table.check()
+    (block,) = table.blocks(0, 9)
+    assert block.inputs.tolist() == [[1, 2], [3, 4]]
+    assert block.labels is not None
+    assert block.labels.tolist() == [0, 1]
+    assert table.column_names == ("a", "b")
+    assert table.describe() != Table(path).describe()
+    assert Table(path, drop=["y", "id", "born"]).class_names is None
+
+
+def test_columns_to_leave_out_must_be_there(write: Write) -> None:
+    path = write("id,a,y\n1,2,3\n")
+    with pytest.raises(DataError, match=r"in `drop`, but got 'idd'. Did you mean 'id'"):
+        Table(path, drop=["idd"])
+    with pytest.raises(DataError, match="none of `drop`, but got 'y' for both"):
+        Table(path, label_column="y", drop=["y"])
+    with pytest.raises(DataError, match="columns of inputs"):
+        Table(path, drop=["id", "a"])

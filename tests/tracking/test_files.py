@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import resource
 import time
 from pathlib import Path
 
@@ -89,6 +90,22 @@ def test_half_a_row_of_a_killed_process_is_dropped(tmp_path: Path) -> None:
     assert read_metrics(first.metrics_path)["loss"][1].tolist() == [0.5]
     FileLogger(tmp_path).log_metrics({"loss": 0.25}, step=2)
     assert first.metrics_path.read_text() == "epoch,step,loss\n,1,0.5\n,2,0.25\n"
+
+
+def test_a_full_disk_is_told_with_the_file_and_leaves_no_half_row(tmp_path: Path) -> None:
+    logger = FileLogger(tmp_path)
+    logger.log_metrics({"loss": 0.5}, step=1)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    size = logger.metrics_path.stat().st_size
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 3, before[1]))
+    try:
+        with pytest.raises(OSError, match=r"File too large: '.*metrics\.csv'"):
+            logger.log_metrics({"loss": 0.25}, step=2)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert logger.metrics_path.stat().st_size == size + 3
+    FileLogger(tmp_path).log_metrics({"loss": 0.125}, step=2)
+    assert logger.metrics_path.read_text() == "epoch,step,loss\n,1,0.5\n,2,0.125\n"
 
 
 def test_names_may_hold_commas_and_quotes(logger: FileLogger) -> None:

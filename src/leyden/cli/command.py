@@ -1,13 +1,16 @@
 """How a sub-command of ``leyden`` is added, and what is said to a slip in typing it."""
 
 import argparse
+import sys
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import NoReturn, TypeAlias
 
 from typing_extensions import override
 
-__all__ = ["Commands", "OneLineParser", "add_command", "count"]
+from leyden.errors import LeydenError
+
+__all__ = ["Commands", "OneLineParser", "add_command", "answered", "count"]
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001 - there is no other name for it
 """The sub-commands, as ``argparse`` keeps them."""
@@ -26,7 +29,7 @@ class OneLineParser(argparse.ArgumentParser):
 def add_command(
     commands: Commands,
     name: str,
-    run: Callable[[argparse.Namespace], int],
+    run: str,
     *,
     summary: str,
     description: str | None = None,
@@ -38,7 +41,8 @@ def add_command(
     Args:
         commands: Those of ``leyden``.
         name: What is typed.
-        run: Does it; returns the exit code.
+        run: The import path of what does it: given what was typed, it returns the exit code. It is
+            imported when the command is run, as that takes seconds for most.
         summary: A few words for the list of commands.
         description: What it does, as it is to be shown.
         epilog: Examples, likewise.
@@ -58,6 +62,28 @@ def add_command(
     )
     parser.set_defaults(run_command=run, summary=summary)
     return parser
+
+
+def answered(act: Callable[[], None]) -> int:
+    """Do what a command asks for, and tell a slip in words instead of a traceback.
+
+    Commands that make models have ``leyden.cli.guard.guarded``, which knows more errors.
+
+    Args:
+        act: Does it.
+
+    Returns:
+        The exit code: 0, or 2 for a user's slip.
+    """
+    try:
+        act()
+    except LeydenError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"Expected files that can be read and written, but got: {error}.", file=sys.stderr)
+        return 2
+    return 0
 
 
 def count(text: str) -> int:

@@ -3,27 +3,17 @@
 import argparse
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias
 
-from leyden.cli.command import Commands, add_command
+from leyden.cli.command import Commands
+from leyden.cli.main import make_parser
 from leyden.cli.options import TRAIN_OPTIONS
 from leyden.config import conf_dir, group_options, known_keys
 
-__all__ = ["Shell", "add_completion", "completion_script"]
+__all__ = ["Shell", "completion_script", "run_completion"]
 
 Shell: TypeAlias = Literal["bash", "zsh", "fish"]
 """Shells for which there are scripts."""
-
-_DESCRIPTION = """Print a script that makes a shell complete commands, options, and for `leyden
-train` the keys and options of the configuration. It is made once and needs no Python to be used."""
-
-_EPILOG = """examples:
-  leyden completion bash > ~/.local/share/bash-completion/completions/leyden
-  leyden completion fish > ~/.config/fish/completions/leyden.fish
-  leyden completion zsh > ~/.leyden-completion && echo 'source ~/.leyden-completion' >> ~/.zshrc
-
-For `python train.py`, Hydra completes: eval "$(python train.py -sc install=bash)".
-"""
 
 _BASH = """# Completion of leyden; made by `leyden completion`.
 _leyden() {
@@ -68,21 +58,16 @@ class _Command:
     words: Sequence[str]
 
 
-def add_completion(commands: Commands) -> None:
-    """Add the sub-command to those of ``leyden``."""
-    parser = add_command(
-        commands,
-        "completion",
-        lambda arguments: _print_script(commands, arguments.shell),
-        summary="print a script that completes what is typed in a shell",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-    )
-    parser.add_argument("shell", choices=get_args(Shell), metavar="SHELL", help="bash, zsh or fish")
+def run_completion(arguments: argparse.Namespace) -> int:
+    """Print the script for the shell that the command line names.
 
+    Args:
+        arguments: What ``add_completion`` made of it.
 
-def _print_script(commands: Commands, shell: Shell) -> int:
-    print(completion_script(commands, shell), end="")
+    Returns:
+        The exit code: 0.
+    """
+    print(completion_script(make_parser()[1], arguments.shell), end="")
     return 0
 
 

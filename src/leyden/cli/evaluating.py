@@ -37,6 +37,7 @@ _PLAIN: Mapping[str, Any] = {  # so that training rows come as they are, in thei
     "window_weights": None,
     "drop_last": False,
 }
+_LEARNED = ("version", "preparation", "classes")  # of the data that was trained on
 _STATE = "leyden.resume"  # what ExactResume puts into a checkpoint
 _NAMES = ("run_id", "experiment_id", "id", "name", "project", "step")  # of a run of MLflow or W&B
 _PARTS = {"train": None, "val": None, "test": None, "predict": None}
@@ -194,7 +195,7 @@ def _data(trained: Trained, request: Request, split: str) -> tuple[Any, str, str
     data = build_data(config)
     state = trained.state.get(type(data).__qualname__)
     if state and is_ours:
-        kept = {key: state[key] for key in ("version", "preparation") if key in state}
+        kept = {key: state[key] for key in _LEARNED if key in state}
         data.load_state_dict(kept)
     elif state:
         data.load_state_dict(state)

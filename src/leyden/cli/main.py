@@ -4,23 +4,25 @@ import argparse
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from pkgutil import resolve_name
 
-from leyden import __version__
-from leyden.cli.calibrate import add_calibrate
+from leyden._version import __version__
+from leyden.cli.arguments import (
+    add_calibrate,
+    add_compare,
+    add_completion,
+    add_evaluate,
+    add_inspect,
+    add_new,
+    add_pack,
+    add_predict,
+    add_replay,
+    add_report,
+    add_resume,
+    add_runs,
+    add_verify_resume,
+)
 from leyden.cli.command import Commands, OneLineParser
-from leyden.cli.compare import add_compare
-from leyden.cli.completion import add_completion
-from leyden.cli.evaluate import add_evaluate
-from leyden.cli.inspect import add_inspect
-from leyden.cli.new import add_new
-from leyden.cli.pack import add_pack
-from leyden.cli.predict import add_predict
-from leyden.cli.replay import add_replay
-from leyden.cli.report import add_report
-from leyden.cli.resume import add_resume
-from leyden.cli.runs import add_runs
-from leyden.cli.train import main as train
-from leyden.cli.verify_resume import add_verify_resume
 from leyden.errors import suggest
 
 __all__ = ["GROUPS", "main", "make_parser"]
@@ -82,12 +84,11 @@ def main() -> None:
         known = suggest(word, commands.choices)
         parser.error(f"expected a command, but got {word!r}. {known[:-1]}")
     arguments, rest = parser.parse_known_args()
-    sys.path.insert(0, str(Path.cwd()))  # so that a `type` can name the user's own modules
-    if arguments.command == "train":
-        sys.exit(train(rest))
-    if rest:
+    if rest and arguments.command != "train":
         _refuse(commands.choices[arguments.command], rest[0])
-    sys.exit(arguments.run_command(arguments))
+    run = resolve_name(arguments.run_command)
+    sys.path.insert(0, str(Path.cwd()))  # so that a `type` can name the user's own modules
+    sys.exit(run(rest if arguments.command == "train" else arguments))
 
 
 def make_parser() -> tuple[argparse.ArgumentParser, Commands]:
@@ -110,7 +111,10 @@ def make_parser() -> tuple[argparse.ArgumentParser, Commands]:
     for add in _ADDING:
         add(commands)
     training = commands.add_parser("train", add_help=False)  # Hydra has a help of its own
-    training.set_defaults(summary="train as a configuration says, or sweep with -m")
+    training.set_defaults(
+        summary="train as a configuration says, or sweep with -m",
+        run_command="leyden.cli.train:main",
+    )
     parser.description = "\n".join(
         ["Train few models thoroughly, on lightning.Trainer's own loop.", *_overview(commands)]
     )

@@ -11,39 +11,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from leyden import __version__
-from leyden.cli.command import Commands, add_command
-from leyden.errors import ConfigError, LeydenError, MissingPathError
+from leyden.cli.command import answered
+from leyden.errors import ConfigError, MissingPathError
 
-__all__ = ["add_new", "make_project"]
+__all__ = ["make_project", "run_new"]
 
-_DESCRIPTION = """Make a project of your own that trains with leyden: a package with a network and
-real data to begin with, its configuration, a script, a test, and a README that says what to change.
-Nothing has to be downloaded."""
-
-_EPILOG = """examples:
-  leyden new heart-beats
-  leyden new ~/projects/heart-beats     elsewhere
-
-Then, in its folder: python train.py, and pytest.
-"""
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*([-_][A-Za-z0-9]+)*")
 _TAKEN = ("conf", "data", "runs", "tests", "train")  # what else lies in the folder
 _PACKAGE, _PROJECT, _VERSION = "PACKAGE", "PROJECT", "LEYDEN_VERSION"
 _ENDING = ".txt"  # of templates, which are no code of leyden's
-
-
-def add_new(commands: Commands) -> None:
-    """Add the sub-command to those of ``leyden``."""
-    parser = add_command(
-        commands,
-        "new",
-        run_new,
-        summary="make a project that imports leyden, ready to run",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        exit_codes={0: "made", 2: "not made, and nothing was written; the line says why"},
-    )
-    parser.add_argument("path", type=Path, metavar="NAME", help="of the project, or its folder")
 
 
 def run_new(arguments: argparse.Namespace) -> int:
@@ -55,14 +31,13 @@ def run_new(arguments: argparse.Namespace) -> int:
     Returns:
         The exit code: 0, or 2 for a user's slip.
     """
-    try:
-        made = make_project(arguments.path.expanduser())
-    except (LeydenError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    print(f"Made {arguments.path}, with {len(made)} files. To go on:\n")
-    print(f"  cd {shlex.quote(str(arguments.path))}\n  python train.py\n  pytest")
-    return 0
+    return answered(lambda: _make(arguments.path))
+
+
+def _make(path: Path) -> None:
+    made = make_project(path.expanduser())
+    print(f"Made {path}, with {len(made)} files. To go on:\n")
+    print(f"  cd {shlex.quote(str(path))}\n  python train.py\n  pytest")
 
 
 def make_project(folder: Path) -> list[Path]:

@@ -1,7 +1,6 @@
 """``leyden pack``: from images, a table or an array to a folder of numbered shards."""
 
 import argparse
-import re
 import signal
 import sys
 from pathlib import Path
@@ -9,71 +8,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from leyden.cli.command import Commands, add_command
 from leyden.errors import ConfigError, LeydenError
 from leyden.shards import Catalog, ImageFolder, Table, pack, read_manifest
 
-__all__ = ["add_pack"]
+__all__ = ["run_pack"]
 
-_DESCRIPTION = """Write images, a table or an array as a folder of numbered shards, which
-`leyden train data.path=DIR` trains on. It is written whole or not at all; if it
-is interrupted, the same command goes on where it stopped."""
-
-_EPILOG = """sources:
-  a folder with a folder of images for each class: uint8 (channels, height, width)
-  a .csv, .tsv or .parquet table: a row of numbers, and a column of labels
-  a .npy array: its rows, with --labels the rows of another
-
-examples:
-  leyden pack photos shards --size 64x64
-  leyden pack iris.csv shards --label-column species --rows-per-shard 30 --shuffle-seed 0
-  leyden inspect shards --verify          is it still what was packed?
-"""
 _SHOWN = 5  # names of classes in the summary
 _ENOUGH = 10  # shards of which some can be held out
-
-
-def add_pack(commands: Commands) -> None:
-    """Add the sub-command to those of ``leyden``."""
-    parser = add_command(
-        commands,
-        "pack",
-        run_pack,
-        summary="write images, a table or an array as shards",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        exit_codes={
-            0: "the folder is whole",
-            2: "it cannot be packed; the line says why",
-            130: "Ctrl-C; the same command goes on",
-        },
-    )
-    parser.add_argument("source", type=Path, metavar="SOURCE", help="what to pack; see below")
-    parser.add_argument("folder", type=Path, metavar="DIR", help="the folder to make")
-    add = parser.add_argument
-    add(
-        "--rows-per-shard",
-        type=int,
-        default=128,
-        metavar="N",
-        help="rows in each shard (128); whole shards are held out for validation, so have many",
-    )
-    add("--label-column", metavar="NAME", help="column of the labels (y, label or target)")
-    add("--labels", type=Path, metavar="FILE", help="a .npy array with the labels of an array")
-    add("--size", type=_size, metavar="HxW", help="scale images to this height and width, pixels")
-    add("--color", choices=["rgb", "grayscale"], help="channels of images: 3 (rgb) or 1")
-    add("--base", default="sample__", metavar="B", help="beginning of the file names (sample__)")
-    add(
-        "--oversample-last",
-        action="store_true",
-        help="fill a short last shard up with rows drawn from all, instead of keeping it short",
-    )
-    add(
-        "--shuffle-seed",
-        type=int,
-        metavar="N",
-        help="draw the order of the rows, where they are sorted by class; images need it not",
-    )
 
 
 def run_pack(arguments: argparse.Namespace) -> int:
@@ -132,11 +73,12 @@ def _pack(arguments: argparse.Namespace) -> Catalog:
 def _source(arguments: argparse.Namespace) -> Path | ImageFolder | Table:
     """Give the source the arguments that it alone has, and refuse those of others."""
     source: Path = arguments.source
-    if arguments.label_column is not None and not source.is_dir():
+    is_table = arguments.label_column is not None or arguments.drop is not None
+    if is_table and not source.is_dir():
         _refuse(arguments, "size", "color", needs="a folder of images")
-        return Table(source, arguments.label_column)
+        return Table(source, arguments.label_column, arguments.drop or ())
     if source.is_dir():
-        _refuse(arguments, "label_column", needs="a table")
+        _refuse(arguments, "label_column", "drop", needs="a table")
         return ImageFolder(source, arguments.size, arguments.color or "rgb")
     _refuse(arguments, "size", "color", needs="a folder of images")
     return source
@@ -148,14 +90,6 @@ def _refuse(arguments: argparse.Namespace, *names: str, needs: str) -> None:
             option = f"--{name.replace('_', '-')}"
             problem = f"Expected {needs} for {option}, but got {str(arguments.source)!r}."
             raise ConfigError(f"{problem} Leave {option} out.")
-
-
-def _size(text: str) -> tuple[int, int]:
-    match = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text)
-    if match is None:
-        problem = f"Expected height and width such as 64x48, but got {text!r}."
-        raise argparse.ArgumentTypeError(problem)
-    return int(match[1]), int(match[2])
 
 
 def _summary(catalog: Catalog) -> str:

@@ -1,7 +1,7 @@
 """Predictions for new rows, block by block, into a file."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +50,7 @@ class Predictor:
         prepare: Preprocesses rows as those that were trained on.
         windows: How rows are cut along time, if they are.
         class_names: What the classes 0, 1, ... are called, if they have names.
+        column_names: What the columns of a row are called, if they have names.
         options: How folders are to be read: arguments of ``AutoDataModule``.
     """
 
@@ -57,6 +58,7 @@ class Predictor:
     prepare: Callable[[RawRows], dict[str, Tensor]]
     windows: TimeWindows | None
     class_names: tuple[str, ...] | None
+    column_names: tuple[str, ...] | None
     options: Mapping[str, Any]
 
     def __call__(self, rows: RawRows) -> dict[str, Array]:
@@ -119,7 +121,8 @@ def _of_experiment(path: Path, trust: Collection[str]) -> Predictor:
     data = ExperimentData(saved.data, None, saved.learned)
     options = {name: (saved.data.options or {}).get(name) for name in _DISCOVERY}
     kept = {name: value for name, value in options.items() if value is not None}
-    return Predictor(module, data.prepare, data.windows, saved.learned.class_names, kept)
+    names = saved.learned.class_names, saved.learned.column_names
+    return Predictor(module, data.prepare, data.windows, *names, kept)
 
 
 def _of_run(path: Path, checkpoint: str) -> Predictor:
@@ -130,7 +133,8 @@ def _of_run(path: Path, checkpoint: str) -> Predictor:
         trained.module,
         lambda rows: transform(rows, chains),
         TimeWindows.of(section.get("windows")),
-        _class_names(section),
+        _class_names(trained.state, section),
+        tuple(trained.state.get(AutoDataModule.__qualname__, {}).get("columns", ())) or None,
         {name: section[name] for name in _DISCOVERY if section.get(name) is not None},
     )
 
@@ -141,8 +145,10 @@ def _chains(state: Mapping[str, Any], section: Mapping[str, Any]) -> Chains:
     return load_chains(states_by_name(learned), recipes) if learned else {}
 
 
-def _class_names(section: Mapping[str, Any]) -> tuple[str, ...] | None:
-    """Look up what the classes are called, where the run's data is still there and says so."""
+def _class_names(state: Mapping[str, Any], section: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """Look up what the classes are called: the words of labels, or what packed data says."""
+    if words := state.get(AutoDataModule.__qualname__, {}).get("classes"):
+        return tuple(words)
     if section.get("path") is None:
         return None
     folder = Path(section["path"])
@@ -153,7 +159,12 @@ def _class_names(section: Mapping[str, Any]) -> tuple[str, ...] | None:
 
 
 def predict_file(
-    predictor: Predictor, source: Path, target: Path, *, label_column: str | None = None
+    predictor: Predictor,
+    source: Path,
+    target: Path,
+    *,
+    label_column: str | None = None,
+    drop: Sequence[str] = (),
 ) -> Predicted:
     """Predict for every row of a file or a folder, and write that, whole or not at all.
 
@@ -162,6 +173,7 @@ def predict_file(
         source: A folder of shards, or a file of rows.
         target: A ``.parquet``, ``.csv`` or ``.npy`` file to make or replace.
         label_column: A column of a table that is no input.
+        drop: More of them.
 
     Returns:
         How many rows there were, and how many of each class.
@@ -174,7 +186,7 @@ def predict_file(
             f"Expected the predictions to go to a file of a known kind, but got {target.name!r}."
         )
         raise ConfigError(f"{problem} {suggest(target.suffix, OUTPUTS)}")
-    rows = _rows_of(source, predictor.options, label_column)
+    rows = _rows_of(source, predictor, label_column, drop)
     counts: dict[Any, int] = {}
     total = 0
     with replacing(target) as temporary, closing(OUTPUTS[target.suffix](temporary)) as output:
@@ -192,7 +204,7 @@ def predict_file(
 
 
 def _rows_of(
-    path: Path, options: Mapping[str, Any], label_column: str | None
+    path: Path, predictor: Predictor, label_column: str | None, drop: Sequence[str]
 ) -> Iterator[tuple[dict[str, Array], RawRows]]:
     """Read rows, with their places."""
     if not path.exists():
@@ -200,33 +212,61 @@ def _rows_of(
         problem = f"Expected `INPUT` to be a folder or a file of rows, but got {str(path)!r}"
         raise MissingPathError(f"{problem}, which does not exist. {suggest(path.name, beside)}")
     if path.suffix.lower() in TABLE_EXTENSIONS and path.is_file():
-        return _from_source(Table(path, label_column))
-    if label_column is not None:
-        raise ConfigError(f"Expected a table for a `--label-column`, but got {path.name!r}.")
+        table = Table(path, label_column, drop)
+        return _from_source(table, _places(table.column_names, predictor.column_names, path))
+    if label_column is not None or drop:
+        option = "--drop" if drop else "--label-column"
+        raise ConfigError(f"Expected a table for `{option}`, but got {path.name!r}.")
     if path.suffix.lower() == ".npy":
-        return _from_source(choose_source(path))
-    return _from_shards(path, options)
+        return _from_source(choose_source(path), None)
+    return _from_shards(path, predictor)
 
 
-def _from_source(source: Source) -> Iterator[tuple[dict[str, Array], RawRows]]:
+def _places(
+    found: Sequence[str] | None, trained: Sequence[str] | None, path: Path
+) -> list[int] | None:
+    """Find each column that was trained on; ``None`` where all are in their order, or nameless.
+
+    Raises:
+        DataError: If one is missing, or there are others.
+    """
+    if found is None or trained is None or tuple(found) == tuple(trained):
+        return None
+    missing = [name for name in trained if name not in found]
+    unknown = [name for name in found if name not in trained]
+    if missing or unknown:
+        parts = (("without", missing), ("with", unknown))
+        got = " and ".join(
+            f"{word} {', '.join(map(repr, names))}" for word, names in parts if names
+        )
+        problem = f"Expected the columns that the model was trained on, but got {path.name} {got}."
+        remedy = "Leave other columns out with --drop." if unknown else "Add what is missing."
+        raise DataError(f"{problem} {remedy}")
+    return [found.index(name) for name in trained]
+
+
+def _from_source(
+    source: Source, places: list[int] | None
+) -> Iterator[tuple[dict[str, Array], RawRows]]:
     source.check()
     start = 0
     for block in source.blocks(0, _ROWS_AT_ONCE):
-        yield {"row": np.arange(start, start + len(block))}, block.inputs
+        inputs = block.inputs if places is None else block.inputs[:, places]
+        yield {"row": np.arange(start, start + len(block))}, inputs
         start += len(block)
 
 
-def _from_shards(
-    path: Path, options: Mapping[str, Any]
-) -> Iterator[tuple[dict[str, Array], RawRows]]:
+def _from_shards(path: Path, predictor: Predictor) -> Iterator[tuple[dict[str, Array], RawRows]]:
     inside = path / Phase.PREDICT
     data = AutoDataModule(
         inside if inside.is_dir() else path,
         labels=None,
         batch_size=_ROWS_AT_ONCE,
         shuffle="none",
-        **options,
+        **predictor.options,
     )
+    found = data.catalogs[Phase.TRAIN].column_names
+    places = _places(found, predictor.column_names, path)
     for index in range(len(data.plan(Phase.TRAIN, 0))):
         origin = data.origin(Phase.TRAIN, 0, index)
         counts = [len(piece.rows) for piece in origin.slices]
@@ -235,7 +275,7 @@ def _from_shards(
             "row": np.concatenate([piece.rows for piece in origin.slices]),
         }
         batch: Any = data.fetch(Phase.TRAIN, 0, index)
-        yield keys, batch
+        yield keys, batch if places is None else batch[:, places]
 
 
 class _Output(ABC):

@@ -1,60 +1,15 @@
 """``leyden replay``: make a step of a run again, and see where it breaks."""
 
 import argparse
-import os
-import sys
 from collections.abc import Iterator
-from pathlib import Path
-from typing import get_args
 
 from rich.console import Console
 
-from leyden.cli.command import Commands, add_command
 from leyden.cli.facts import print_facts
-from leyden.cli.train import prepare_process
-from leyden.config import conf_dir, explain
-from leyden.incidents import MadeStep, Replay, Source, replay
+from leyden.cli.guard import guarded
+from leyden.incidents import MadeStep, Replay, replay
 
-__all__ = ["add_replay"]
-
-_DESCRIPTION = """Make a step of a run again, bit for bit, and show its loss beside that of the run,
-where its batch comes from, and the first value in it that is not finite. The run is not touched."""
-
-_EPILOG = """examples:
-  leyden replay runs/2026-11-21/09-06-10-M1__cnn --step 370
-  leyden replay runs/2026-11-21/09-06-10-M1__cnn --step 360 --until 370   360 to 369, one by one
-  leyden replay runs/2026-11-21/09-06-10-M1__cnn/incidents/370
-
-From Python, `leyden.replay(RUN, step=370)` returns the module, the batch and the rest as they were
-before the step.
-"""
-
-
-def add_replay(commands: Commands) -> None:
-    """Add the sub-command to those of ``leyden``."""
-    parser = add_command(
-        commands,
-        "replay",
-        run_replay,
-        summary="make a step of a run again",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        exit_codes={
-            0: "made again, and equal as far as the run has kept it",
-            1: "a loss is not that of the run",
-            2: "it cannot be made again; the line says why",
-        },
-    )
-    parser.add_argument("run", type=Path, metavar="RUN", help="the folder of a run or an incident")
-    parser.add_argument("--step", type=int, metavar="N", help="the optimizer step, from 1")
-    parser.add_argument("--until", type=int, metavar="M", help="make the steps N to M - 1")
-    parser.add_argument(
-        "--from",
-        dest="source",
-        choices=get_args(Source),
-        default="auto",
-        help="start from what was kept of the step, or from a checkpoint before it",
-    )
+__all__ = ["run_replay"]
 
 
 def run_replay(arguments: argparse.Namespace) -> int:
@@ -66,22 +21,20 @@ def run_replay(arguments: argparse.Namespace) -> int:
     Returns:
         The exit code: 0, 1 if a loss is not that of the run, 2 for a user's slip.
     """
-    prepare_process()
-    try:
-        found = replay(
-            arguments.run, arguments.step, until=arguments.until, source=arguments.source
-        )
-    except Exception as error:
-        line = explain(error, conf_dir(), "train")
-        if line is None or os.environ.get("HYDRA_FULL_ERROR") == "1":
-            raise
-        print(line, file=sys.stderr)
-        return 2
+    found: list[Replay] = []
+    code = guarded(lambda: found.append(_replay(arguments)))
+    differs = any(
+        one.is_equal is False or any(step.is_equal is False for step in one.made) for one in found
+    )
+    return 1 if differs else code
+
+
+def _replay(arguments: argparse.Namespace) -> Replay:
+    found = replay(arguments.run, arguments.step, until=arguments.until, source=arguments.source)
     first = found.step_number if arguments.step is None else arguments.step
     made = [one for one in found.made if one.step >= first]
     _show(found, made, show_steps=arguments.until is not None)
-    differs = found.is_equal is False or any(one.is_equal is False for one in found.made)
-    return 1 if differs else 0
+    return found
 
 
 def _show(found: Replay, made: list[MadeStep], *, show_steps: bool) -> None:

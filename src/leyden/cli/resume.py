@@ -4,14 +4,13 @@ import argparse
 import logging
 import os
 import sys
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from leyden.cli import training
-from leyden.cli.command import Commands, add_command
 from leyden.cli.folders import leave_if_done
 from leyden.cli.start import Origin, find_origin
 from leyden.cli.train import answer, exit_code, prepare_process
@@ -27,40 +26,9 @@ from leyden.errors import ConfigError, ResumeError
 from leyden.resume.checkpoints import num_steps
 from leyden.runs import RunDir
 
-__all__ = ["add_resume"]
+__all__ = ["run_resume"]
 
-_DESCRIPTION = """Go on with a run where it was left: after Ctrl-C, SIGTERM, an error, `kill -9` or
-a power cut. What comes out is what would have come out without the interruption."""
-
-_EPILOG = """examples:
-  leyden resume runs/2026-11-21/09-06-10-M1__cnn
-  leyden resume runs/2026-11-21/09-06-10-M1__cnn trainer.max_epochs=20   train longer
-
-A sweep is gone on with by its own command.
-"""
-
-
-def add_resume(commands: Commands) -> None:
-    """Add the sub-command to those of ``leyden``."""
-    parser = add_command(
-        commands,
-        "resume",
-        run_resume,
-        summary="go on with a run that was interrupted",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        exit_codes={
-            0: "the run ended well, or was finished already",
-            1: "a bug: there is a traceback",
-            2: "a slip of yours, or nothing to go on with; the line says which",
-            130: "Ctrl-C; the same command goes on",
-            143: "SIGTERM, likewise",
-        },
-    )
-    parser.add_argument("run", type=Path, metavar="RUN", help="the folder of the run")
-    parser.add_argument(
-        "overrides", nargs="*", metavar="KEY=VALUE", help="what is to be other than it was"
-    )
+_LOG_FORMAT = "[%(asctime)s][%(name)s][%(levelname)s] - %(message)s"  # Hydra's
 
 
 def run_resume(arguments: argparse.Namespace) -> int:
@@ -102,10 +70,30 @@ def _go_on(config: DictConfig, origin: Origin, run: RunDir) -> None:
     step = num_steps(origin.checkpoint)
     print(f"going on with {run.path} from step {step}, {origin.checkpoint.name}")
     try:
-        training.train(config, sys.argv, origin=origin)
+        with _logging_to(run):
+            training.train(config, sys.argv, origin=origin)
     except (KeyboardInterrupt, SystemExit):
         training.say_how_to_go_on(run)
         raise
+
+
+@contextmanager
+def _logging_to(run: RunDir) -> Iterator[None]:
+    """Have messages go to the log of the run and to the terminal, as in a run that begins."""
+    handlers = [logging.FileHandler(run.log_path), logging.StreamHandler(sys.stdout)]
+    root = logging.getLogger()
+    level = root.level
+    root.setLevel(logging.INFO)
+    for handler in handlers:
+        handler.setFormatter(logging.Formatter(_LOG_FORMAT))
+        root.addHandler(handler)
+    try:
+        yield
+    finally:
+        root.setLevel(level)
+        for handler in handlers:
+            root.removeHandler(handler)
+            handler.close()
 
 
 def _configure(origin: Origin, run: RunDir, overrides: Sequence[str]) -> DictConfig:

@@ -1,7 +1,6 @@
 """``leyden runs``: a table of runs, or two of them beside each other."""
 
 import argparse
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,52 +11,16 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from leyden.cli.command import Commands, add_command, count
+from leyden.cli.command import answered
 from leyden.cli.comparison import compare_runs
-from leyden.errors import ConfigError, LeydenError, MissingPathError, suggest
+from leyden.errors import ConfigError, MissingPathError, suggest
 from leyden.runs import RunDir, list_runs, read_run, standing
 
-__all__ = ["add_runs"]
+__all__ = ["run_runs"]
 
-_DESCRIPTION = """List runs, the newest first: how they stand, how long they took, what came
-out. A run that was killed is interrupted, whatever it says of itself. Trials, which were made with
-debug=..., are hidden unless --all is given. With two folders of runs, show what their
-configurations, their code and their results disagree in."""
-
-_EPILOG = """examples:
-  leyden runs                                   all below runs/, jobs of sweeps among them
-  leyden runs runs/2026-11-21 --sort test/loss  of one day, the lowest test loss first
-  leyden runs RUN OTHER                         what is different, and what came of it
-  leyden runs RUN OTHER --diff                  with the lines of code that differ
-"""
 _Run: TypeAlias = tuple[RunDir, dict[str, Any]]
 _WIDEST = 10_000  # characters of a line that is not shown on a terminal
 _METRICS = 3  # columns of results, if nobody asks for others
-
-
-def add_runs(commands: Commands) -> None:
-    """Add the sub-command to those of ``leyden``."""
-    parser = add_command(
-        commands,
-        "runs",
-        run_runs,
-        summary="list runs, or compare two",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        exit_codes={0: "shown", 2: "there are no runs, or one of the two is none"},
-    )
-    parser.add_argument(
-        "folders", nargs="*", type=Path, metavar="DIR", help="where to look (runs), or two runs"
-    )
-    parser.add_argument("--last", type=count, metavar="N", help="only the first N of the list")
-    parser.add_argument("--sort", metavar="METRIC", help="by a result, the lowest first")
-    parser.add_argument("--all", action="store_true", help="trials made with debug=... too")
-    parser.add_argument(
-        "--diff", action="store_true", help="with two runs: the lines of code that differ"
-    )
-    parser.add_argument(
-        "--metrics", nargs="+", metavar="METRIC", help="results to show, instead of the first few"
-    )
 
 
 def run_runs(arguments: argparse.Namespace) -> int:
@@ -69,21 +32,20 @@ def run_runs(arguments: argparse.Namespace) -> int:
     Returns:
         The exit code: 0, or 2 for a user's slip.
     """
-    try:
-        if len(arguments.folders) == 2:
-            shown = compare_runs(*map(RunDir, arguments.folders), lines=arguments.diff)
-        else:
-            shown = _list(arguments)
-    except LeydenError as error:
-        print(error, file=sys.stderr)
-        return 2
+    return answered(lambda: _show(arguments))
+
+
+def _show(arguments: argparse.Namespace) -> None:
+    if len(arguments.folders) == 2:
+        shown = compare_runs(*map(RunDir, arguments.folders), lines=arguments.diff)
+    else:
+        shown = _list(arguments)
     console = Console()
     for one in shown:
         if not console.is_terminal:  # lines in a file or a pipe have no end, so names stay whole
             widest = console.options.update(max_width=_WIDEST)
             console.width = max(console.width, Measurement.get(console, widest, one).maximum)
         console.print(one)
-    return 0
 
 
 def _list(arguments: argparse.Namespace) -> list[Table | Text]:

@@ -1,5 +1,6 @@
 """``python train.py`` and ``leyden train``: a run, or with ``-m`` a sweep, from a configuration."""
 
+import errno
 import logging
 import os
 import signal
@@ -29,6 +30,13 @@ __all__ = ["answer", "exit_code", "hydra_hands_errors_on", "main", "prepare_proc
 
 _CONFIG = "train"
 _FULL_ERROR = "HYDRA_FULL_ERROR"
+_DISK = {
+    errno.ENOSPC: "Free space there",
+    errno.EDQUOT: "Free some of your quota",
+    errno.EFBIG: "Raise the limit of file sizes (`ulimit -f`)",
+    errno.EROFS: "Make the file system writable",
+    errno.EIO: "Check the disk",
+}
 _log = logging.getLogger(__name__)
 
 
@@ -80,6 +88,10 @@ def answer(error: Exception, typed: Typed | None = None) -> int | None:
 def _explain(error: Exception, typed: Typed | None = None) -> str | None:
     if isinstance(error, RanksFailedError):
         return str(error)
+    if isinstance(error, OSError) and error.errno in _DISK:
+        where = f" in {error.filename}" if error.filename else ""
+        remedy = f"{_DISK[error.errno]}, then go on: leyden resume RUN."
+        return f"Expected a disk that can be written to, but got: {error.strerror}{where}. {remedy}"
     if isinstance(error, MisconfigurationException):  # such as a metric that nobody logs
         return " ".join(str(error).split())
     name, folder = (_CONFIG, None) if typed is None else (typed.name, typed.folder)
@@ -255,7 +267,7 @@ def _origin_of_job(config: DictConfig, run: RunDir) -> Origin | None:
 
 def _discard(run: RunDir) -> None:
     """Remove the folder of a run that never began, if it holds nothing but Hydra's log."""
-    log_path, lock_path = run.path / f"{_CONFIG}.log", run.path / ".lock"
+    log_path, lock_path = run.log_path, run.path / ".lock"
     if set(run.path.iterdir()) <= {log_path, lock_path}:
         log_path.unlink(missing_ok=True)
         lock_path.unlink(missing_ok=True)

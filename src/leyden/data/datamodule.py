@@ -49,7 +49,8 @@ class AutoDataModule(LightningDataModule):
             there is one. A sub-folder goes before a fraction.
         test: Likewise.
         predict: Likewise; ``None`` for ``predict/`` or else the test part.
-        labels: See ``discover``.
+        labels: See ``discover``. Words become classes in alphabetical order of those in the
+            training folder; other phases may have no others.
         pattern: See ``discover``.
         reader: See ``discover``.
         rows_per_set: See ``discover``; another batch size does not change it, nor any split.
@@ -406,6 +407,10 @@ class AutoDataModule(LightningDataModule):
         state: dict[str, Any] = {"version": _STATE_VERSION}  # Lightning loads no empty state
         if self._material.preparation:
             state["preparation"] = self._material.fitted.state_dict()
+        if self._material.class_names is not None:
+            state["classes"] = list(self._material.class_names)
+        if self._material.column_names is not None:
+            state["columns"] = list(self._material.column_names)
         state |= self._planner.state_dict()
         if loader is not None and loader.progress.num_batches not in (0, len(loader)):
             state["train"] = loader.state_dict()
@@ -421,6 +426,8 @@ class AutoDataModule(LightningDataModule):
         Raises:
             ResumeError: If it was made with other preprocessors.
         """
+        if "classes" in state_dict:
+            self.name_classes(state_dict["classes"])
         prepared = state_dict.get("preparation", {})
         if prepared and not self._material.preparation:
             problem = "Expected a checkpoint without a state of preprocessors, but it has one."
@@ -429,6 +436,23 @@ class AutoDataModule(LightningDataModule):
             self._material.fitted.load_state_dict(prepared)
         self._planner.load_state_dict(state_dict)
         self._place = state_dict.get("train")
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """What the classes 0, 1, ... are called where labels are words; else ``None``."""
+        return self.catalogs[Phase.TRAIN].class_names
+
+    def name_classes(self, names: Sequence[str]) -> None:
+        """Have labels that are words numbered as in the data that a model was trained on.
+
+        Args:
+            names: What the classes 0, 1, ... are called, ascending.
+
+        Raises:
+            DataError: When labels are looked for, if one is none of the names.
+        """
+        self._material.name_classes(names)
+        self.__dict__.pop("num_classes", None)  # which is worked out once
 
     def describe(self) -> str:
         """Tell what was inferred for each phase, and why."""

@@ -1,14 +1,13 @@
 """The rows of every phase, and what is done to them on their way to a batch."""
 
-from collections.abc import Callable, Mapping
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from leyden.data.assembly import Assembler
 from leyden.data.cut import WindowCut
 from leyden.data.fields import FieldPreparation
 from leyden.data.gather import ShardStore
-from leyden.data.parts import Part, split_parts
+from leyden.data.parts import Part, name_classes, split_parts
 from leyden.data.preload import Preloader
 from leyden.data.shelf import Shelf
 from leyden.data.weights import RowWeights
@@ -51,14 +50,41 @@ class Material:
         self._weights, self._windows, self._preloader = weights, windows, preloader
         self._shelf = Shelf()
         self._stores: dict[int, ShardStore] = {}
+        self._class_names: Sequence[str] | None = None
+        self._found: Mapping[Phase, Catalog] | None = None
 
-    @cached_property
+    @property
     def catalogs(self) -> Mapping[Phase, Catalog]:
         """The sets of each phase that has any; looked for once, when first asked for."""
-        found = split_parts(self._path, self._parts, self._find, seed=self._seed)
-        if Phase.PREDICT not in found and Phase.TEST in found:
-            found[Phase.PREDICT] = found[Phase.TEST]
-        return found
+        if self._found is None:
+            found = split_parts(self._path, self._parts, self._find, seed=self._seed)
+            found = name_classes(found, self._class_names)
+            if Phase.PREDICT not in found and Phase.TEST in found:
+                found[Phase.PREDICT] = found[Phase.TEST]
+            self._found = found
+        return self._found
+
+    @property
+    def class_names(self) -> Sequence[str] | None:
+        """What classes are called, where labels are words and it is known; else ``None``."""
+        return self._class_names if self._found is None else self._found[Phase.TRAIN].class_names
+
+    @property
+    def column_names(self) -> tuple[str, ...] | None:
+        """What the columns of the inputs are called, where they have names and it is known."""
+        return None if self._found is None else self._found[Phase.TRAIN].column_names
+
+    def name_classes(self, names: Sequence[str]) -> None:
+        """Have labels that are words numbered as in other data.
+
+        Args:
+            names: What the classes 0, 1, ... are called, ascending.
+
+        Raises:
+            DataError: When labels are looked for, if one is none of the names.
+        """
+        if self.class_names is None or tuple(self.class_names) != tuple(names):
+            self._class_names, self._found, self._stores = tuple(names), None, {}
 
     def catalog(self, phase: Phase) -> Catalog:
         """Look up the sets of a phase.

@@ -11,7 +11,7 @@ from leyden.errors import ConfigError, DataError, DiscoveryError, MissingPathErr
 from leyden.shards import Catalog, Piece, hold_out
 from leyden.types import Key, Phase
 
-__all__ = ["Part", "split_parts"]
+__all__ = ["Part", "name_classes", "split_parts"]
 
 Part: TypeAlias = float | Sequence[int] | str | PathLike[str] | None
 """Which sets a phase gets: a fraction of all, their numbers, the path of a folder, or none."""
@@ -46,6 +46,7 @@ def split_parts(
     found = {phase: find(folder) for phase, folder in folders.items()}
     taken = {phase: part for phase, part in parts.items() if phase not in found}
     found |= _take_sets(base, taken, seed)
+    found = name_classes(found, found[Phase.TRAIN].class_names)
     _check_disjoint(found)
     _check_make(found)
     return {phase: found[phase] for phase in Phase if phase in found}
@@ -103,6 +104,32 @@ def _take_sets(base: Catalog, parts: Mapping[Phase, Part], seed: int) -> dict[Ph
     found = {phase: base.select(part) for phase, part in numbers.items()}
     found |= {phase: base.select(drawn[str(phase)]) for phase in fractions}
     return found | {Phase.TRAIN: base.select(drawn["rest"])}
+
+
+def name_classes(
+    found: Mapping[Phase, Catalog], names: Sequence[str] | None
+) -> dict[Phase, Catalog]:
+    """Number the classes of all phases alike, where labels are words.
+
+    Args:
+        found: The catalogues of the phases.
+        names: What the classes 0, 1, ... are called, ascending; ``None`` where they have no names.
+
+    Raises:
+        DataError: If a label is none of the names; rows to predict just have no labels then.
+    """
+    if names is None:
+        return dict(found)
+    numbered: dict[Phase, Catalog] = {}
+    for phase, catalog in found.items():
+        try:
+            numbered[phase] = catalog.with_classes(names)
+        except DataError as error:
+            if phase is not Phase.PREDICT:
+                error.add_note(f"while reading the labels of `{phase}` in {catalog.path}")
+                raise
+            numbered[phase] = catalog.without_labels()
+    return numbered
 
 
 def _check_disjoint(found: Mapping[Phase, Catalog]) -> None:

@@ -74,7 +74,7 @@ class DataRequest:
         data = found if isinstance(found, AutoDataModule) else self._open(found)
         if self._temporary is not None:
             weakref.finalize(data, shutil.rmtree, self._temporary, ignore_errors=True)
-        self.class_names = _read_class_names(data.catalogs[Phase.TRAIN].path)
+        self.class_names = data.class_names or _read_class_names(data.catalogs[Phase.TRAIN].path)
         if isinstance(data, OneHotDataModule):
             data.check()
         return data

@@ -19,6 +19,7 @@ from leyden.experiment.prediction import (
 )
 from leyden.experiment.specs import Dataset
 from leyden.lifecycle import StageTimer
+from leyden.types import Phase
 
 __all__ = ["ExperimentData", "Learned"]
 
@@ -30,11 +31,13 @@ class Learned:
     Args:
         states: What preprocessors have learned, by the name of the input, ``""`` if it has none.
         class_names: What the labels 0, 1, ... stand for, if they have names.
+        column_names: What the columns of the rows are called, if they have names.
         misses_windows: Whether rows were cut into windows in a way that only an object knows.
     """
 
     states: Mapping[str, Any] = field(default_factory=dict)
     class_names: tuple[str, ...] | None = None
+    column_names: tuple[str, ...] | None = None
     misses_windows: bool = False
 
 
@@ -94,6 +97,8 @@ class ExperimentData:
 
     def _fit(self, data: AutoDataModule, class_names: tuple[str, ...] | None) -> None:
         """Fit preprocessors, unless they have learned already."""
+        if self.learned.class_names is not None and data.class_names is not None:
+            data.name_classes(self.learned.class_names)
         if states := self.learned.states:
             data.load_state_dict({"version": 1, "preparation": states.get("", states)})
         state = data.state_dict().get("preparation")
@@ -102,6 +107,7 @@ class ExperimentData:
             self.learned,
             states=states_by_name(state) if state else {},
             class_names=class_names or self.learned.class_names,
+            column_names=data.catalogs[Phase.TRAIN].column_names or self.learned.column_names,
             misses_windows=self._told_windows is None and data.num_windows("train", 0) > 1,
         )
 

@@ -127,14 +127,15 @@ def load_experiment(
 
 
 def _parse(spec: Mapping[str, Any]) -> tuple[Saved, dict[str, Any]]:
-    learned = spec["learned"]
-    names = learned["class_names"]
+    learned = dict(spec["learned"])
+    for name in ("class_names", "column_names"):
+        learned[name] = tuple(learned[name]) if learned.get(name) else None
     saved = Saved(
         data=Dataset(**spec["data"]),
         model=Model(**spec["model"]),
         tracking=Tracking(**spec["tracking"]),
         trainer=dict(spec["trainer"]),
-        learned=Learned(**{**learned, "class_names": None if names is None else tuple(names)}),
+        learned=Learned(**learned),
     )
     return saved, dict(spec["module"])
 

@@ -154,6 +154,11 @@ class _Whole(IndexedSource):
     def class_names(self) -> tuple[str, ...] | None:
         return self._source.class_names
 
+    @property
+    @override
+    def column_names(self) -> tuple[str, ...] | None:
+        return self._source.column_names
+
     @override
     def describe(self) -> dict[str, Any]:
         return self._source.describe()
@@ -184,6 +189,11 @@ class ChosenRows(IndexedSource):
     @override
     def class_names(self) -> tuple[str, ...] | None:
         return self._source.class_names
+
+    @property
+    @override
+    def column_names(self) -> tuple[str, ...] | None:
+        return self._source.column_names
 
     @override
     def describe(self) -> dict[str, Any]:

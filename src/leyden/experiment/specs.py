@@ -120,6 +120,8 @@ class Tracking:
         trackers: Dictionaries with a ``type`` and arguments, the type being a name of ``TRACKERS``
             or the import path of a Lightning logger; or Lightning loggers. One will do alone.
         tracking_dir: The folder that the named trackers write to.
+        code_dir: The folder whose ``.py`` and ``.yaml`` files the tracker ``csv`` keeps beside the
+            metrics, see ``keep_code``; ``None`` for none.
         log_params: Another name of ``log_model_params``.
         log_model_metrics: Another name of ``log_metrics``.
     """
@@ -131,6 +133,7 @@ class Tracking:
     log_metrics: bool = True
     trackers: Sequence[Any] = ()
     tracking_dir: str | os.PathLike[str] = "trackings"
+    code_dir: str | os.PathLike[str] | None = "."
     log_params: InitVar[bool | None] = None
     log_model_metrics: InitVar[bool | None] = None
 

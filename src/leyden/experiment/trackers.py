@@ -1,6 +1,7 @@
 """Lightning loggers by name, and what they are told of a run."""
 
 import json
+import logging
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from leyden.errors import ConfigError
 from leyden.experiment.specs import Tracking
 from leyden.files import replacing
 from leyden.recipes import build
-from leyden.runs import RunDir
+from leyden.runs import RunDir, keep_code
 from leyden.tracking import (
     FileLogger,
     MLflowTracker,
@@ -27,6 +28,8 @@ from leyden.tracking import (
     ending,
     tolerate,
 )
+
+_log = logging.getLogger(__name__)
 
 __all__ = ["TRACKERS", "FileTracker", "Place", "tracking_run"]
 
@@ -121,8 +124,19 @@ def tracking_run(
         for tracker, logger in zip(tracking.trackers, loggers, strict=True)
         if tracker is not logger
     ]
+    for logger in loggers if tracking.code_dir is not None else ():
+        _keep_code(logger, tracking)
     with ending(loggers, ours=ours):
         yield loggers if tracking.log_metrics else []
+
+
+def _keep_code(logger: Logger, tracking: Tracking) -> None:
+    """Keep the code of a run beside its metrics; what cannot be kept is no reason to stop."""
+    if isinstance(logger, FileTracker) and tracking.code_dir is not None:
+        run, folder = RunDir(Path(logger.log_dir)), Path(tracking.code_dir)
+        _, problems = keep_code(run, folder, exclude=[Path(tracking.tracking_dir)])
+        if problems:
+            _log.warning(" ".join(problems))
 
 
 def _make(tracker: Any, place: Place) -> Logger:

@@ -13,8 +13,10 @@ from leyden.runs import standing
 
 __all__ = [
     "describe_environment",
+    "describe_evaluations",
     "describe_incidents",
     "describe_run",
+    "read_evaluations",
     "read_incidents",
     "status_of",
 ]
@@ -33,10 +35,26 @@ def read_incidents(folder: Path) -> list[dict[str, Any]]:
         ``problem_of_file``.
     """
     paths = sorted(folder.glob("[!.]*/incident.json"))
-    return sorted(map(_read_incident, paths), key=lambda facts: int(facts.get("step", 0)))
+    found = [{**_read(path), "folder": path.parent.name} for path in paths]
+    return sorted(found, key=lambda facts: int(facts.get("step", 0)))
 
 
-def _read_incident(path: Path) -> dict[str, Any]:
+def read_evaluations(folder: Path) -> list[dict[str, Any]]:
+    """Read what is known of the evaluations of a run.
+
+    Args:
+        folder: That of all evaluations.
+
+    Returns:
+        What each ``metrics.json`` says, the oldest first; for one that cannot be read, ``folder``
+        and ``problem_of_file``.
+    """
+    paths = sorted(folder.glob("*/[!.]*/metrics.json"))
+    found = [{**_read(path), "folder": str(path.parent.relative_to(folder))} for path in paths]
+    return sorted(found, key=lambda facts: float(facts.get("created", 0)))
+
+
+def _read(path: Path) -> dict[str, Any]:
     problem: object
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
@@ -44,9 +62,9 @@ def _read_incident(path: Path) -> dict[str, Any]:
         problem = error
     else:
         if isinstance(facts, dict):
-            return {**facts, "folder": path.parent.name}
+            return facts
         problem = f"it is a {type(facts).__name__}"
-    return {"folder": path.parent.name, "problem_of_file": f"cannot be read: {problem}"}
+    return {"problem_of_file": f"cannot be read: {problem}"}
 
 
 def status_of(facts: Mapping[str, Any]) -> str:
@@ -115,6 +133,30 @@ def describe_incidents(incidents: Iterable[Mapping[str, Any]]) -> str:
     if not rows:
         return '<p class="none">None were kept.</p>'
     return _table(rows, head=("step", "epoch", "batch", "loss", "what", "where", "folder"))
+
+
+def describe_evaluations(evaluations: Sequence[Mapping[str, Any]]) -> str:
+    """Make a table of what models of the run gave for rows of data.
+
+    Args:
+        evaluations: What ``read_evaluations`` returns.
+    """
+    if not evaluations:
+        return '<p class="none">None were made: leyden evaluate RUN.</p>'
+    names = list(dict.fromkeys(name for one in evaluations for name in one.get("metrics", {})))
+    facts = ("split", "num_rows", "data", "checkpoint", "global_step")
+    rows = [
+        (
+            one["folder"],
+            _moment(one.get("created")),
+            *(one.get(name) for name in facts),
+            *(one.get("metrics", {}).get(name) for name in names),
+            one.get("problem_of_file"),
+        )
+        for one in evaluations
+    ]
+    shown = ("evaluation", "made", "split", "rows", "data", "checkpoint", "step", *names, "")
+    return _table(rows, head=shown)
 
 
 def _incident_row(facts: Mapping[str, Any]) -> list[object]:

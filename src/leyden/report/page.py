@@ -13,8 +13,10 @@ from leyden.files import replacing
 from leyden.report.embedding import Packed, pack_curves, pack_timeline
 from leyden.report.facts import (
     describe_environment,
+    describe_evaluations,
     describe_incidents,
     describe_run,
+    read_evaluations,
     read_incidents,
     status_of,
 )
@@ -25,7 +27,7 @@ __all__ = ["write_page"]
 
 
 def write_page(run_dir: str | Path, path: str | Path | None = None) -> Path:
-    """Write a run's facts, curves, sets, layers, incidents and environment as one page.
+    """Write a run's facts, curves, sets, layers, evaluations and incidents as one page.
 
     The page is a single file that asks for nothing else, neither from the disk nor from a network:
     it can be mailed, and opened without leyden. It stays below 5 MB: where curves are longer than
@@ -69,6 +71,7 @@ def _render(run: RunDir) -> str:
         status=status_of(facts),
         facts=describe_run(facts) if facts else '<p class="none">There is no run.json.</p>',
         environment=describe_environment(facts),
+        evaluations=describe_evaluations(read_evaluations(run.evaluation_dir)),
         incidents=describe_incidents(incidents),
         config=_config(run),
         notes=_notes(curves, timeline),

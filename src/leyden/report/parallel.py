@@ -125,6 +125,12 @@ def _add_axis(host: Axes, scale: _Scale, place: float) -> None:
     axis.spines["right"].set_position(("axes", place))
     axis.spines["right"].set_color("#BBBBBB")
     axis.tick_params(colors=INK, labelsize=8)
+    _set_ticks(axis, scale)
+    for label in axis.get_yticklabels():  # they stand where lines meet
+        label.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 1.0})
+
+
+def _set_ticks(axis: Axes, scale: _Scale) -> None:
     low, high = scale.limits
     if scale.is_log:
         axis.set_yscale("log")

@@ -13,7 +13,7 @@ from leyden.resume.checkpoints import overwrite_later_files
 from leyden.resume.loaders import LoaderFollower
 from leyden.resume.loggers import continue_loggers
 from leyden.resume.moments import Moment
-from leyden.resume.rank_state import callbacks_of, restore_rank_state
+from leyden.resume.rank_state import callbacks_of, restore_rank_state, set_modes
 from leyden.resume.replaced import Replaced
 from leyden.resume.trainer_internals import (
     Continued,
@@ -33,6 +33,7 @@ _WITHIN_AN_EPOCH = (
     Moment.IN_VALIDATION,
     Moment.VALIDATION_END,
 )
+_WITHIN_VALIDATION = (Moment.IN_VALIDATION, Moment.VALIDATION_END)
 
 
 class Continuation:
@@ -121,6 +122,8 @@ class Continuation:
             restore()
 
         trainer.should_stop = self._state["should_stop"] and self.moment is Moment.END
+        if self.moment in _WITHIN_VALIDATION:  # else Lightning warns of parts that do not train
+            set_modes(module, self._rank_state["logged"]["val_modes"])
         if self.moment in _WITHIN_AN_EPOCH:
             before_val = self._rank_state["logged"]["before_val"]
             place = Continued(self.moment, self._loops, before_val)

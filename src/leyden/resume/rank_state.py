@@ -20,7 +20,7 @@ from leyden.resume.trainer_internals import (
     restore_logged,
 )
 
-__all__ = ["callbacks_of", "gathered", "rank_state", "restore_rank_state"]
+__all__ = ["callbacks_of", "gathered", "rank_state", "restore_rank_state", "set_modes"]
 
 Followers = Mapping[str, Sequence[LoaderFollower]]
 
@@ -77,14 +77,18 @@ def restore_rank_state(
     _restore_gradients(module, state["gradients"])
     restore_changes(trainer, module, state["changes"])
     _restore_buffers(module, state["buffers"])
-    parts = dict(module.named_modules())
-    for name, mode in state["modes"].items():
-        if name in parts:
-            parts[name].training = mode
+    set_modes(module, state["modes"])
     for phase, some in followers.items():
         _restore_loaders(phase, some, state["loaders"].get(phase, []))
     restore_own_generators(module, callbacks_of(trainer), state["own_generators"])
     restore_global_state(state["generators"])  # last: all of the above may draw
+
+
+def set_modes(module: LightningModule, modes: Mapping[str, bool]) -> None:
+    """Have parts of a module train or not, by their names."""
+    parts = dict(module.named_modules())
+    for name in modes.keys() & parts.keys():
+        parts[name].training = modes[name]
 
 
 def gathered(state: dict[str, Any], trainer: Trainer) -> list[dict[str, Any]]:

@@ -67,6 +67,11 @@ class RunDir:
         return self.path / "incidents"
 
     @property
+    def log_path(self) -> Path:
+        """Messages of the program, which Hydra puts there."""
+        return self.path / "train.log"
+
+    @property
     def evaluation_dir(self) -> Path:
         """What the model gave for rows of data: ``<time>/<step>/`` for each evaluation."""
         return self.path / "evaluation"

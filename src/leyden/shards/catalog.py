@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,11 +11,16 @@ from typing import Any
 import numpy as np
 
 from leyden.errors import DataError, ShardError
+from leyden.shards.classes import Classes, refuse_unknown
 from leyden.shards.formats import OpenFile
+from leyden.shards.manifest import read_manifest
 from leyden.shards.pieces import OpenPiece, Piece
+from leyden.shards.readers import TEXT
 from leyden.types import Array
 
 __all__ = ["Catalog", "Shard"]
+
+_SHOWN = 10  # names of classes in a description
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,7 @@ class Catalog:
         dtype: Element type of the inputs.
         label_shape: Shape of one row's label; ``None`` without labels.
         label_dtype: Element type of the labels; ``None`` without labels.
+        class_names: What the classes 0, 1, ... are called where labels are words; else ``None``.
         facts: How it was inferred, as (topic, finding) pairs.
         reader: Opens the files instead of the formats that their extensions name.
         fields: A catalogue of the same sets, without labels, for each input that was named, in
@@ -67,6 +73,7 @@ class Catalog:
     facts: tuple[tuple[str, str], ...] = ()
     reader: OpenFile | None = None
     fields: Mapping[str, "Catalog"] = field(default_factory=dict, hash=False)
+    class_names: Classes | None = None
 
     @cached_property
     def set_numbers(self) -> tuple[int, ...]:
@@ -94,12 +101,28 @@ class Catalog:
 
         Reads all labels the first time. Inputs that serve as labels are no classes.
         """
+        if self.class_names is not None:
+            return len(self.class_names)
         dtype, first = self.label_dtype, self.shards[0]
         if dtype is None or dtype.kind not in "biu" or first.labels == first.data:
             return None
         labels = (self.read_labels(number) for number in self.set_numbers)
         highest = max((int(array.max()) for array in labels if array.size), default=-1)
         return max(highest + 1, 2 if dtype.kind == "b" else 0)
+
+    @cached_property
+    def column_names(self) -> tuple[str, ...] | None:
+        """What the columns of the inputs are called, in tables and in what was packed from one.
+
+        ``None`` where they have no names, or several inputs were named.
+        """
+        if self.fields:
+            return None
+        key = self.shards[0].data.key
+        if isinstance(key, tuple):
+            return key
+        is_packed = (self.path / "manifest.json").is_file()
+        return read_manifest(self.path).column_names if is_packed else None
 
     @cached_property
     def fingerprint(self) -> str:
@@ -110,6 +133,8 @@ class Catalog:
             "sample": [list(self.sample_shape), str(self.dtype)],
             "label": [list(self.label_shape or ()), str(self.label_dtype)],
         }
+        if self.class_names is not None:
+            facts["classes"] = self.class_names
         if self.fields:
             facts["fields"] = [
                 [name, found.shards[0].data.key, found.fingerprint]
@@ -151,6 +176,35 @@ class Catalog:
         numbers = [shard.set_number for shard in kept]
         fields = {name: found.select(numbers) for name, found in self.fields.items()}
         return replace(self, shards=kept, fields=fields)
+
+    def with_classes(self, names: Sequence[str] | None = None) -> "Catalog":
+        """Number the classes of labels that are words.
+
+        Args:
+            names: What the classes 0, 1, ... are called, ascending, as in other data; ``None`` for
+                all words that there are, which are read.
+
+        Returns:
+            A catalogue with labels of int64, or this one where labels are no words.
+
+        Raises:
+            DataError: If a label is none of the names.
+        """
+        found = [(s.set_number, s.labels) for s in self.shards if s.labels is not None]
+        if not found or found[0][1].dtype != TEXT or (names and tuple(names) == self.class_names):
+            return self
+        words = {word for number, piece in found for word in _words(piece, number)}
+        classes = tuple(sorted(words)) if names is None else tuple(names)
+        refuse_unknown(words, classes)
+        shards = tuple(
+            replace(s, labels=s.labels and replace(s.labels, classes=classes)) for s in self.shards
+        )
+        return replace(self, shards=shards, label_dtype=np.dtype(np.int64), class_names=classes)
+
+    def without_labels(self) -> "Catalog":
+        """Leave the labels out."""
+        shards = tuple(replace(shard, labels=None) for shard in self.shards)
+        return replace(self, shards=shards, label_shape=None, label_dtype=None, class_names=None)
 
     def check(self) -> None:
         """Make sure that every file is the one that was found; reads none of them.
@@ -199,6 +253,9 @@ class Catalog:
         lengths = sorted(set(self.lengths.values()))
         rows = str(lengths[0]) if len(lengths) == 1 else f"{lengths[0]} to {lengths[-1]}"
         classes = "" if self.num_classes is None else f", {self.num_classes} classes"
+        if self.class_names is not None:
+            more = ", ..." if len(self.class_names) > _SHOWN else ""
+            classes += f": {', '.join(self.class_names[:_SHOWN])}{more}"
         label = f"{self.label_dtype} {self.label_shape}{classes}" if self.has_labels else "none"
         lines = [
             ("path", str(self.path)),
@@ -217,6 +274,13 @@ class Catalog:
         """What one row looks like: of the inputs, or of each that was named."""
         makes = {f"input {name}": found for name, found in self.fields.items()} or {"sample": self}
         return [(topic, f"{found.dtype} {found.sample_shape}") for topic, found in makes.items()]
+
+
+def _words(piece: Piece, set_number: int) -> list[str]:
+    """List the different words that a set has for labels."""
+    words = OpenPiece(replace(piece, classes=None), set_number).read(np.arange(piece.num_rows))
+    found: list[str] = np.unique(words).tolist()
+    return found
 
 
 def _ranges(numbers: Iterable[int]) -> str:

@@ -13,7 +13,7 @@ from leyden.shards.headers import Headers
 from leyden.shards.labels import LABEL_NAMES
 from leyden.shards.numbering import list_some, number_keys
 from leyden.shards.pieces import Piece, measure
-from leyden.shards.readers import reading
+from leyden.shards.readers import TEXT, reading
 from leyden.types import Key
 
 __all__ = ["Cut", "FoundSets", "LeadingAxis", "find_in_file", "open_shard"]
@@ -191,7 +191,7 @@ def open_shard(
         return [_with_rows(measure(path, reader=reader), remedy)], None
     else:
         keys, label_key = _choose_keys(path, headers)
-    inputs = [_with_rows(headers.measure(path, key), remedy) for key in keys]
+    inputs = [_of_numbers(_with_rows(headers.measure(path, key), remedy)) for key in keys]
     if label_key is None or not with_labels:
         return inputs, None
     return inputs, headers.measure(path, label_key)
@@ -200,6 +200,13 @@ def open_shard(
 def _with_rows(piece: Piece, remedy: str) -> Piece:
     if piece.num_rows == 0:
         raise ShardError(f"Expected at least one row, but got none. {remedy}", path=piece.path)
+    return piece
+
+
+def _of_numbers(piece: Piece) -> Piece:
+    if piece.dtype == TEXT:
+        problem = f"Expected numbers in column {piece.key!r}, but got words."
+        raise ShardError(f"{problem} Encode them first.", path=piece.path)
     return piece
 
 

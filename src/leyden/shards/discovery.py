@@ -17,6 +17,7 @@ from leyden.shards.headers import Headers, is_memory, memory_of
 from leyden.shards.labels import LabelSource, check_labels, find_labels, locate_labels
 from leyden.shards.numbering import list_some
 from leyden.shards.pieces import Piece
+from leyden.shards.readers import TEXT
 from leyden.shards.search import Search, existing
 
 __all__ = ["Labels", "discover"]
@@ -37,7 +38,8 @@ def discover(
 ) -> Catalog:
     """Infer sets, shapes and labels from a folder of files ``<base><integer><extension>``.
 
-    Headers are read, rows are not. Labels are looked for, in this order, in the shards themselves
+    Headers are read, rows are not, but for labels that are words: these become classes in
+    alphabetical order. Labels are looked for, in this order, in the shards themselves
     (an array or column ``y``, ``label``, ``labels``, ``target`` or ``targets``), in ``labels.*``
     and ``labels/`` in the folder, and in ``<folder>_labels.*`` and ``<folder>_labels/`` beside it.
 
@@ -113,7 +115,7 @@ def discover(
         label_dtype=first_label.dtype if first_label else None,
         facts=tuple(facts),
         fields=dict(zip(fields, catalogs, strict=False)),
-    )
+    ).with_classes()
 
 
 def _catalog(path: Path, pieces: Mapping[int, Piece], reader: OpenFile | None) -> Catalog:
@@ -152,7 +154,8 @@ def _check_alike(what: str, pieces: Mapping[int, Piece], *, by_key: bool) -> Non
         make = piece.row_shape, piece.dtype, key
         if make not in makes:
             columns = "" if key is None else f" {list_some([key] if isinstance(key, str) else key)}"
-            found = f"{piece.dtype} {piece.row_shape}{columns}"
+            kind = "words" if piece.dtype == TEXT else piece.dtype
+            found = f"{kind} {piece.row_shape}{columns}"
             makes[make] = f"set {number}: {found} in {piece.path}"
     if len(makes) > 1:
         problem = f"Expected {what} of one shape and dtype in all sets, but they differ."

@@ -22,7 +22,7 @@ from leyden.shards.manifest import (
     file_problem,
     write_array,
 )
-from leyden.shards.sources import Block
+from leyden.shards.sources import Block, Source
 
 __all__ = ["Journal", "journaling", "refuse_other_recipe", "staging_of"]
 
@@ -97,11 +97,16 @@ class Journal:
             file.write(json.dumps(_as_json(files)) + "\n")
         self._files.append(files)
 
-    def finish(self, class_names: tuple[str, ...] | None) -> None:
-        """Write the manifest, and put the folder in its place."""
+    def finish(self, source: Source) -> None:
+        """Write the manifest, and put the folder in its place.
+
+        Args:
+            source: What was packed.
+        """
         files = {name: facts for files in self._files for name, facts in files.items()}
         num_rows = sum(next(iter(shard.values())).shape[0] for shard in self._files)
-        Manifest(self._recipe, files, num_rows, class_names).write(self._content)
+        names = source.class_names, source.column_names
+        Manifest(self._recipe, files, num_rows, *names).write(self._content)
         self._content.rename(self._target)
 
 

@@ -61,12 +61,14 @@ class Manifest:
         files: What is in the folder, by the names of the files.
         num_rows: Rows in all shards.
         class_names: What the labels 0, 1, ... stand for; ``None`` if they have no names.
+        column_names: What the columns of the rows are called, where they are those of a table.
     """
 
     recipe: Mapping[str, Any]
     files: Mapping[str, FileFacts]
     num_rows: int
     class_names: tuple[str, ...] | None = None
+    column_names: tuple[str, ...] | None = None
 
     def write(self, folder: Path) -> None:
         """Write ``manifest.json`` into a folder."""
@@ -75,6 +77,7 @@ class Manifest:
             **self.recipe,
             "num_rows": self.num_rows,
             "class_names": self.class_names,
+            "column_names": self.column_names,
         }
         lines = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in about.items()]
         files = [
@@ -106,13 +109,14 @@ def read_manifest(path: str | os.PathLike[str]) -> Manifest:
         version = content.pop("version")
         files = {name: FileFacts.parse(facts) for name, facts in content.pop("files").items()}
         num_rows, names = content.pop("num_rows"), content.pop("class_names")
+        columns = content.pop("column_names", None)  # which were not kept at first
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         problem = f"Expected an intact manifest, but {file} cannot be read"
         raise DataError(f"{problem}: {error!r}.") from None
     if version != _VERSION:
         problem = f"Expected a manifest of version {_VERSION}, but got {version!r} in {file}."
         raise DataError(f"{problem} Use the version of leyden that wrote it.")
-    return Manifest(content, files, num_rows, None if names is None else tuple(names))
+    return Manifest(content, files, num_rows, names and tuple(names), columns and tuple(columns))
 
 
 def verify_pack(path: str | os.PathLike[str]) -> None:

@@ -154,7 +154,7 @@ def _fill(journal: Journal, source: Source, recipe: Mapping[str, Any], progress:
         num_rows += len(block)
         journal.add(_fill_up(block, journal, size) if recipe["oversample_last"] else block)
         progress(num_rows, source.num_rows)
-    journal.finish(source.class_names)
+    journal.finish(source)
 
 
 def _cut(blocks: Iterable[Block], size: int) -> Iterator[Block]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from leyden.errors import ShardError
+from leyden.shards.classes import Classes, class_reader
 from leyden.shards.formats import OpenFile, count_rows, open_array
 from leyden.shards.readers import (
     LARGE,
@@ -39,6 +40,7 @@ class Piece:
         shape: Shape of the whole array when it was found; ``()`` if that is not known.
         dtype: Its element type; ``None`` if that is not known.
         state: When the file was written, and its size; ``None`` if that is not known.
+        classes: Of labels that are words, which become the classes 0, 1, ...: their names.
     """
 
     path: Path
@@ -49,6 +51,7 @@ class Piece:
     shape: tuple[int, ...] = ()
     dtype: np.dtype[Any] | None = None
     state: FileState | None = None
+    classes: Classes | None = None
 
     @property
     def row_shape(self) -> tuple[int, ...]:
@@ -121,6 +124,8 @@ class OpenPiece:
             if piece.shape and (shape, dtype) != (piece.shape, piece.dtype):
                 problem = f"Expected {piece.dtype} {piece.shape}, as it was when it was found"
                 raise ShardError(f"{problem}, but got {dtype} {shape}. {_CHANGED}", path=piece.path)
+            if piece.classes is not None and isinstance(self._reader, ArrayReader):
+                self._reader = class_reader(self._reader, piece.classes)
 
     @property
     def num_rows(self) -> int:

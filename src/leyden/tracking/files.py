@@ -24,7 +24,7 @@ class FileLogger(Logger):
     """Log metrics to ``metrics.csv`` in the folder of the run.
 
     A row is on its way to the disk when ``log_metrics`` returns, so a process that is killed loses
-    none. Rows hold no times: two runs with one seed write the same file. In a folder that has the
+    none; where the disk takes no more, the run ends, and goes on from its last checkpoint. Rows hold no times: two runs with one seed write the same file. In a folder that has the
     file already, rows are added to it. Hyper-parameters are not stored: they are part of the
     configuration, which the run keeps elsewhere.
 
@@ -86,6 +86,7 @@ class FileLogger(Logger):
 
         Raises:
             DataError: If a value is not a number, or the file holds something else.
+            OSError: If the disk takes no more; half a row is dropped when the run goes on.
         """
         row = {name: _to_number(name, value) for name, value in metrics.items()}
         if not self._columns:
@@ -94,8 +95,12 @@ class FileLogger(Logger):
         if not row.keys() <= set(self._columns):
             self._widen(row)
         line = _to_csv([[row.get(column, "") for column in self._columns]])
-        with self.metrics_path.open("ab") as file:
-            file.write(line)
+        try:
+            with self.metrics_path.open("ab") as file:
+                file.write(line)
+        except OSError as error:
+            error.filename = str(self.metrics_path)  # which writing does not say
+            raise
         self._num_rows += 1
 
     @override

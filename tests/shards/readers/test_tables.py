@@ -91,7 +91,7 @@ def test_text_is_refused_with_the_name_of_its_column(tmp_path: Path) -> None:
     path = table(tmp_path / "a.csv", "name,age\nAda,36\n")
     with pytest.raises(ShardError, match=r"in column 'name', but got string\. Encode them first"):
         CsvReader(path)
-    with pytest.raises(ShardError, match="`leyden pack TABLE DIR --label-column name` does it"):
+    with pytest.raises(ShardError, match=r"If these are the labels, call the column 'label'\."):
         CsvReader(path)
     assert rows_of(CsvReader(path, "age")) == [36]
 

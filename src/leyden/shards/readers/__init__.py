@@ -8,6 +8,7 @@ from leyden.shards.readers.npy import NpyReader
 from leyden.shards.readers.npz import NpzReader, npz_keys
 from leyden.shards.readers.safetensors import SafetensorsReader, safetensors_keys
 from leyden.shards.readers.tables import (
+    TEXT,
     CsvReader,
     ParquetReader,
     csv_columns,
@@ -17,6 +18,7 @@ from leyden.shards.readers.tables import (
 
 __all__ = [
     "LARGE",
+    "TEXT",
     "ArrayReader",
     "CsvReader",
     "FileState",

@@ -2,13 +2,14 @@
 
 import csv
 import re
-import shlex
 from collections.abc import Sequence
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
@@ -16,7 +17,10 @@ from leyden.errors import ShardError, suggest
 from leyden.shards.readers.base import ArrayReader, FileState, reading, state_of
 from leyden.types import Array, Key
 
-__all__ = ["CsvReader", "ParquetReader", "csv_columns", "is_header", "parquet_columns"]
+__all__ = ["TEXT", "CsvReader", "ParquetReader", "csv_columns", "is_header", "parquet_columns"]
+
+TEXT = np.dtype("U")
+"""What a column of words is said to hold, however long they are."""
 
 _NOT_A_NUMBER = ("nan", "-nan")  # which is a value, as NumPy writes it, and no empty cell
 _EMPTY = [cell for cell in pa_csv.ConvertOptions().null_values if cell.lower() not in _NOT_A_NUMBER]
@@ -30,7 +34,7 @@ class CsvReader(ArrayReader):
     """A table of numbers with or without a header line; parsed whole at once.
 
     Several columns make a float64 array; a single column that is asked for by its name, such as
-    that of the labels, keeps whole numbers whole.
+    that of the labels, keeps whole numbers whole, and words as they are.
 
     Args:
         path: The file.
@@ -43,7 +47,7 @@ class CsvReader(ArrayReader):
 
     def __init__(self, path: Path, key: Key = None, *, delimiter: str = ",") -> None:
         array = _to_array(_read_csv(path, delimiter, key), key, path)
-        super().__init__(array.shape, array.dtype, lambda: array)
+        super().__init__(array.shape, _dtype_of(array), lambda: array)
 
 
 class ParquetReader(ArrayReader):
@@ -65,7 +69,7 @@ class ParquetReader(ArrayReader):
             schema, facts = table.schema_arrow, table.metadata
         if isinstance(key, str):
             array = _read_parquet(path, key)  # it may end early
-            super().__init__(array.shape, array.dtype, lambda: array)
+            super().__init__(array.shape, _dtype_of(array), lambda: array)
             return
         names = parquet_columns(path) if key is None else key
         for name in names:
@@ -157,13 +161,13 @@ def _read_parquet(path: Path, key: str | tuple[str, ...]) -> Array:
     with path.open("rb") as file:
         table = pq.ParquetFile(file)
         for name in names:
-            _check_column(table.schema_arrow, name, path)
+            _check_column(table.schema_arrow, name, path, takes_text=isinstance(key, str))
         return _to_array(table.read(names), key, path)
 
 
 def _to_array(table: pa.Table, key: Key, path: Path) -> Array:
     if isinstance(key, str):
-        return _column(table, key, path)
+        return _column(table, key, path, takes_text=True)
     names = tuple(table.column_names) if key is None else key
     columns = [_column(table, name, path) for name in names]
     if len({len(column) for column in columns}) > 1:
@@ -173,17 +177,27 @@ def _to_array(table: pa.Table, key: Key, path: Path) -> Array:
     return np.stack(columns, axis=1).astype(np.float64, copy=False)
 
 
-def _check_column(schema: pa.Schema, name: str, path: Path) -> None:
+def _dtype_of(array: Array) -> np.dtype[Any]:
+    return TEXT if array.dtype.kind == "U" else array.dtype
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _check_column(schema: pa.Schema, name: str, path: Path, *, takes_text: bool = False) -> None:
     if name not in schema.names:
         raise ShardError(f"Expected a column {name!r}. {suggest(name, schema.names)}", path=path)
     kind = schema.field(name).type
     if pa.types.is_null(kind):
         raise ShardError(f"Expected numbers in column {name!r}, but got none.", path=path)
+    if takes_text and _is_text(kind):
+        return
     if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
         problem = f"Expected numbers in column {name!r}, but got {kind}. Encode them first."
-        if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-            hint = f"`leyden pack TABLE DIR --label-column {shlex.quote(name)}`"
-            problem = f"{problem} For classes of one table, {hint} does it."
+        if _is_text(kind):
+            problem = f"{problem} If these are the labels, call the column 'label'."
         raise ShardError(problem, path=path)
 
 
@@ -201,12 +215,26 @@ def _check_gaps(facts: pq.FileMetaData, names: Sequence[str], path: Path) -> Non
                 raise ShardError(f"{problem}, but some cells are empty.", path=path)
 
 
-def _column(table: pa.Table, name: str, path: Path) -> Array:
-    _check_column(table.schema, name, path)
+def _column(table: pa.Table, name: str, path: Path, *, takes_text: bool = False) -> Array:
+    _check_column(table.schema, name, path, takes_text=takes_text)
     column = table.column(name)
+    if _is_text(column.type):
+        return _words(column, name, path)
     filled = column.drop_null()
     if column.slice(0, len(filled)).null_count:  # a column may end early, but has no gaps
         problem = f"Expected a number in every row of column {name!r}, but some cells are empty."
         raise ShardError(problem, path=path)
     values: Array = filled.to_numpy()
     return values
+
+
+def _words(column: pa.ChunkedArray, name: str, path: Path) -> Array:
+    """Take words out of a column, without white space around them; it may end early."""
+    texts = pc.utf8_trim_whitespace(pc.fill_null(pc.cast(column, pa.string()), ""))
+    values: Array = np.array(texts.to_pylist(), np.str_)
+    (filled,) = values.astype(bool).nonzero()
+    num_rows = int(filled[-1]) + 1 if len(filled) else 0
+    if num_rows != len(filled):
+        problem = f"Expected a word in every row of column {name!r}, but some cells are empty."
+        raise ShardError(problem, path=path)
+    return values[:num_rows]

@@ -66,6 +66,11 @@ class Source(ABC):
         """What the labels 0, 1, ... stand for; ``None`` if they have no names."""
         return None
 
+    @property
+    def column_names(self) -> tuple[str, ...] | None:
+        """What the columns of the inputs are called; ``None`` if they have no names."""
+        return None
+
     @abstractmethod
     def describe(self) -> dict[str, Any]:
         """Say what this is in words and numbers, by which it is known again; cheap."""
@@ -143,6 +148,11 @@ class Shuffled(Source):
     @override
     def class_names(self) -> tuple[str, ...] | None:
         return self._source.class_names
+
+    @property
+    @override
+    def column_names(self) -> tuple[str, ...] | None:
+        return self._source.column_names
 
     @override
     def describe(self) -> dict[str, Any]:

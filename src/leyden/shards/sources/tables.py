@@ -1,7 +1,7 @@
 """Tables to be packed: ``.csv``, ``.tsv`` and ``.parquet``, read in pieces."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -44,18 +44,21 @@ class Table(Source):
         label_column: Name of the column of labels; ``None`` for ``y``, ``label``, ``labels``,
             ``target`` or ``targets``, if there is one. Columns of a text file without a line of
             names are called ``f0``, ``f1``, ...
+        drop: Names of columns to leave out, such as a number of the row or a date.
 
     Raises:
         MissingPathError: If there is no such file.
         FormatError: If it is no table by its name.
-        DataError: If it is not plain which column has the labels.
+        DataError: If it is not plain which column has the labels, or one to drop is not there.
     """
 
     path: Path
     label_column: str | None = None
+    drop: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "path", Path(self.path))
+        object.__setattr__(self, "drop", tuple(self.drop))
         if not self.path.is_file():
             raise MissingPathError(f"Expected a table, but there is no file {str(self.path)!r}.")
         if self._extension not in TABLE_EXTENSIONS:
@@ -65,10 +68,17 @@ class Table(Source):
         if len(set(self._names)) < len(self._names):
             problem = f"Expected each column name once in {self.path}"
             raise DataError(f"{problem}, but got {', '.join(self._names)}.")
+        for name in self.drop:
+            if name not in self._names:
+                problem = f"Expected columns of {self.path} in `drop`, but got {name!r}."
+                raise DataError(f"{problem} {suggest(name, self._names)}")
         if self._label is not None and self._label not in self._names:
             problem = f"Expected `label_column` to be a column of {self.path}"
             near = suggest(self._label, self._names)
             raise DataError(f"{problem}, but got {self._label!r}. {near}")
+        if self._label in self.drop:
+            problem = f"Expected `label_column` to be none of `drop`, but got {self._label!r}"
+            raise DataError(f"{problem} for both. Remove one of the two.")
         if not self._input_names:
             problem = f"Expected columns of inputs in {self.path}"
             raise DataError(f"{problem}, but got {', '.join(self._names) or 'none'} only.")
@@ -82,13 +92,21 @@ class Table(Source):
         if self._extension == ".parquet":
             return parquet_columns(self.path)
         first = csv_columns(self.path, delimiter=_DELIMITERS[self._extension])
-        return first if is_header(first) else tuple(f"f{i}" for i in range(len(first)))
+        return first if self._is_named else tuple(f"f{i}" for i in range(len(first)))
+
+    @cached_property
+    def _is_named(self) -> bool:
+        if self._extension == ".parquet":
+            return True
+        return is_header(csv_columns(self.path, delimiter=_DELIMITERS[self._extension]))
 
     @cached_property
     def _label(self) -> str | None:
         if self.label_column is not None:
             return self.label_column
-        found = [name for name in self._names if name.lower() in LABEL_NAMES]
+        found = [
+            name for name in self._names if name.lower() in LABEL_NAMES and name not in self.drop
+        ]
         if len(found) > 1:
             problem = f"Expected one column of labels in {self.path}, but got {', '.join(found)}."
             raise DataError(f"{problem} Pass `label_column` with the name of one of them.")
@@ -96,7 +114,12 @@ class Table(Source):
 
     @property
     def _input_names(self) -> list[str]:
-        return [name for name in self._names if name != self._label]
+        """Columns of inputs, as they are in the table."""
+        return [name for name in self._names if name != self._label and name not in self.drop]
+
+    @property
+    def _used_names(self) -> list[str]:
+        return [name for name in self._names if name not in self.drop]
 
     @cached_property
     def _content(self) -> tuple[dict[str, Column], int]:
@@ -105,7 +128,7 @@ class Table(Source):
         num_rows = 0
         for batch in self._batches(_LOOK_ROWS):
             num_rows += batch.num_rows
-            for name in self._names:
+            for name in self._used_names:
                 cells, keep_texts = batch.column(name), name == self._label
                 seen = look(cells, parse=self._extension != ".parquet", keep_texts=keep_texts)
                 columns[name] = columns[name].merge(seen) if name in columns else seen
@@ -124,12 +147,18 @@ class Table(Source):
         column = None if self._label is None else self._content[0][self._label]
         return tuple(sorted(column.texts)) if column and column.dtype is None else None
 
+    @property
+    @override
+    def column_names(self) -> tuple[str, ...] | None:
+        return tuple(self._input_names) if self._is_named else None
+
     @override
     def describe(self) -> dict[str, Any]:
         return {
             "kind": "table",
             "name": self.path.name,
             "label_column": self._label,
+            **({"drop": list(self.drop)} if self.drop else {}),
             "digest": digest_files([self.path], self.path.parent),
         }
 
@@ -142,7 +171,7 @@ class Table(Source):
                 wrong[columns[name].kind].append(repr(name))
         if wrong:
             found = " and ".join(f"{kind} in {', '.join(names)}" for kind, names in wrong.items())
-            remedy = "Encode or drop them first"
+            remedy = "Encode them first, or leave them out with `drop` (--drop)"
             if self._label is None:
                 remedy += ", or pass `label_column` (--label-column) if one of them has the labels"
             problem = f"Expected numbers in every column of {self.path} but that of the labels"
@@ -190,11 +219,12 @@ class Table(Source):
     def _open_csv(self) -> pa_csv.CSVStreamingReader:
         """Read all cells as text: the type of a column is known when all of it was seen."""
         delimiter = _DELIMITERS[self._extension]
-        is_named = is_header(csv_columns(self.path, delimiter=delimiter))
         return pa_csv.open_csv(
             self.path,
             read_options=pa_csv.ReadOptions(
-                column_names=list(self._names), skip_rows=int(is_named), block_size=_BLOCK_BYTES
+                column_names=list(self._names),
+                skip_rows=int(self._is_named),
+                block_size=_BLOCK_BYTES,
             ),
             parse_options=pa_csv.ParseOptions(delimiter=delimiter),
             convert_options=pa_csv.ConvertOptions(
