@@ -59,6 +59,12 @@ def test_durations_are_readable(facts: dict[str, Any], seconds: float, text: str
     assert text in cells(describe_run(facts))
 
 
+def test_results_that_are_no_numbers_are_told(facts: dict[str, Any]) -> None:
+    facts["results"] = {"val/loss": None, "val/accuracy": 0.0}
+    found = cells(describe_run(facts))
+    assert found[found.index("val/loss") :] == ["val/loss", "not finite", "val/accuracy", "0"]
+
+
 def test_environment_is_flat(facts: dict[str, Any]) -> None:
     facts["hardware"] = {"cpu": {"cores": 2}, "gpu": [{"name": "big"}]}
     found = cells(describe_environment(facts))
@@ -70,8 +76,9 @@ def test_environment_is_flat(facts: dict[str, Any]) -> None:
 
 def test_incidents_are_listed_by_step(tmp_path: Path) -> None:
     finding = {"where": "output", "name": "head.1", "num_nan": 3, "num_values": 8}
+    in_set = {"row": 4, "set_number": 7, "row_in_set": 11}
     first = {"step": 9, "loss": "nan", "what": "NaN loss", "findings": [finding] * 5}
-    first |= {"origin": {"name": "7-a"}, "nonfinite_rows": [{}, {}]}
+    first |= {"origin": {"name": "7-a"}, "nonfinite_rows": [in_set, *[{"row": 5}] * 4]}
     keep(tmp_path, "10", json.dumps({"step": 10, "trouble": "jump"}))
     keep(tmp_path, "9", json.dumps(first))
     keep(tmp_path, ".11-unfinished", json.dumps({"step": 11}))
@@ -82,7 +89,8 @@ def test_incidents_are_listed_by_step(tmp_path: Path) -> None:
     where = cells(rows[0])[5].split("\n")
     assert where[0] == "batch of 7-a"
     assert where[1:4] == ["3 NaN of 8 in output &#x27;head.1&#x27;"] * 3
-    assert where[4] == "2 rows of the batch are not finite"
+    assert where[4] == "row 4 of the batch, row 11 of set 7, is not finite"
+    assert where[5:] == ["row 5 of the batch is not finite"] * 2 + ["and 2 more rows"]
     assert cells(rows[1])[4] == "jump"
 
 

@@ -104,3 +104,10 @@ def test_nothing_global_is_touched() -> None:
     before = dict(mpl.rcParams)
     draw_history({"val/loss": make_curve(1.0, 2.0)})
     assert dict(mpl.rcParams) == before
+
+
+def test_steps_are_whole_numbers_however_few_there_are() -> None:
+    for count in (1, 2, 3):
+        steps = np.arange(count)
+        [ax] = draw_history({"train/loss": (steps, np.ones(count))}).axes
+        assert all(tick == int(tick) for tick in ax.get_xticks())

@@ -165,7 +165,8 @@ def _incident_row(facts: Mapping[str, Any]) -> list[object]:
     where = [f"batch of {origin['name']}"] if origin.get("name") else []
     where += [_finding(one) for one in findings[:_FINDINGS]]
     rows = facts.get("nonfinite_rows", [])
-    where += [f"{len(rows)} rows of the batch are not finite"] if rows else []
+    where += [_bad_row(one) for one in rows[:_FINDINGS]]
+    where += [f"and {len(rows) - _FINDINGS} more rows"] if len(rows) > _FINDINGS else []
     what = facts.get("problem_of_file") or facts.get("what") or facts.get("trouble")
     first = [facts.get(name) for name in ("step", "epoch", "batch", "loss")]
     return [*first, what, "\n".join(where), facts["folder"]]
@@ -176,8 +177,16 @@ def _finding(facts: Mapping[str, Any]) -> str:
     return str(NonFinite(str(facts.get("where", "")), str(facts.get("name", "")), *counts))
 
 
+def _bad_row(facts: Mapping[str, Any]) -> str:
+    place = f"row {facts.get('row')} of the batch"
+    if facts.get("set_number") is not None:
+        place = f"{place}, row {facts.get('row_in_set')} of set {facts['set_number']},"
+    return f"{place} is not finite"
+
+
 def _results(facts: Mapping[str, Any]) -> str:
-    results = facts.get("results", {})
+    told = facts.get("results", {})
+    results = {name: "not finite" if told[name] is None else told[name] for name in told}
     return "<h3>Results</h3>" + _table(results.items()) if results else ""
 
 

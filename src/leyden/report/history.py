@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from leyden.calibration.names import is_error
@@ -104,6 +105,9 @@ def _draw_pane(
         _mark_best(ax, name, *curves[Phase.VAL])
     ax.set_title(name, loc="left", color=INK, fontsize=11, fontweight="bold")
     ax.set_xlabel("step", color=INK)
+    ax.xaxis.set_major_locator(
+        MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True, min_n_ticks=1)
+    )
     ax.tick_params(colors=INK, labelsize=9, labelbottom=True)
     ax.spines[["top", "right"]].set_visible(False)
     ax.spines[["left", "bottom"]].set_color("#BBBBBB")

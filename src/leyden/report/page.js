@@ -67,9 +67,10 @@ function round(value) {
   return String(Number(value.toPrecision(5)));
 }
 
-function ticks(low, high, count) {
+function ticks(low, high, count, least = 0) {
   const raw = (high - low) / Math.max(1, count), power = 10 ** Math.floor(Math.log10(raw));
-  const stride = [1, 2, 5, 10].map((factor) => factor * power).find((one) => one >= raw) || raw;
+  const even = [1, 2, 5, 10].map((factor) => factor * power).find((one) => one >= raw) || raw;
+  const stride = Math.max(least, even);
   const found = [];
   for (let i = Math.ceil(low / stride - 1e-9); i * stride <= high + stride * 1e-9; i++) found.push(i * stride);
   return found;
@@ -185,7 +186,7 @@ class Chart {
     context.fillStyle = INK;
     context.textAlign = "center";
     context.textBaseline = "top";
-    for (const step of ticks(view[0], view[1], this.plotWidth / 90)) {
+    for (const step of ticks(view[0], view[1], this.plotWidth / 90, 1)) {
       context.fillText(round(step), this.x(step), bottom + 5);
     }
   }
