@@ -43,7 +43,7 @@ def test_a_file_is_made_and_says_nothing(quick: Quick, tmp_path: Path) -> None:
 def test_every_difference_is_heard_with_all_there_is(quick: Quick, tmp_path: Path) -> None:
     path = tmp_path / "input.yaml"
     path.write_text("lr: 1.0")
-    contents = ["lr: 2.0", None, "lr: 2.0  # the same", "lr: 2.0\nstop: true", "stop: true", ""]
+    contents = ["lr: 2.0", None, "lr: 2.0  # the same", "lr: 2.0\nstop: true", "stop: true", "# -"]
     assert run(quick, path, *contents) == [
         {"lr": 1.0},
         {"lr": 2.0},
@@ -51,6 +51,12 @@ def test_every_difference_is_heard_with_all_there_is(quick: Quick, tmp_path: Pat
         {"stop": True},
         None,
     ]
+
+
+def test_a_file_that_is_about_to_be_written_changes_nothing(quick: Quick, tmp_path: Path) -> None:
+    path = tmp_path / "input.yaml"
+    path.write_text("lr: 1.0")
+    assert run(quick, path, "", "lr: 2.0", "\n", "lr: 2.0") == [{"lr": 1.0}, {"lr": 2.0}]
 
 
 def test_a_broken_file_is_reported_once_and_changes_nothing(

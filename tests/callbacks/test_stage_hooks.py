@@ -339,6 +339,14 @@ def test_an_exception_before_training_is_told_to_hooks(notes: Any, quick: Quick)
     assert list(notes) == ["at_exception RuntimeError"]
 
 
+class Misspelt:
+    """A hook with a method that nobody would call."""
+
+    def __new__(cls, name: str) -> Any:
+        methods = {"before_epoch": lambda self, epoch: None, name: lambda self, *given: None}
+        return type("Misspelt", (), methods)()
+
+
 @pytest.mark.parametrize(
     ("hooks", "message"),
     [
@@ -353,11 +361,22 @@ def test_an_exception_before_training_is_told_to_hooks(notes: Any, quick: Quick)
         ),
         ([ModelCheckpoint()], r"Callbacks of Lightning go to `Trainer\(callbacks=...\)`"),
         ([print], "Expected a hook to be an object with methods"),
+        ([StageCallback], "Expected a hook to be an object with methods"),
+        (print, "Expected a hook to be an object with methods"),
+        (Misspelt("aftr_step"), r"but got 'aftr_step'. Did you mean 'after_step'\?"),
+        (Misspelt("on_val_iters_end"), "Did you mean 'on_val_iter_end'"),
+        (Misspelt("on_fitmodel_end"), "Did you mean 'on_fit_model_end'"),
     ],
 )
 def test_what_is_no_hook_is_refused_at_once(hooks: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         StageHooks(hooks)
+
+
+def test_one_hook_will_do_alone(quick: Quick) -> None:
+    stages: list[Any] = []
+    quick(StageHooks({"train:iter": lambda run: stages.append(run.stage)})).fit(BoringModel())
+    assert stages == ["train:iter"] * 3
 
 
 def test_a_method_with_three_arguments_is_refused_at_once() -> None:

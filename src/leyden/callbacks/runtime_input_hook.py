@@ -24,8 +24,9 @@ class RuntimeInputHook(Hook):
     """Call a function with the content of a YAML file, first and whenever it differs.
 
     The file is made if it does not exist. It is looked at before each step, and read if it was
-    written. One that is not valid is reported once in the log, and the content before stays. The
-    first process reads, and all call the function with the same content in the same step.
+    written. One that is not valid is reported once in the log, and the content before stays. It
+    stays, too, while the file is empty, as it is for a moment when it is written anew. The first
+    process reads, and all call the function with the same content in the same step.
 
     Args:
         update_file: The file.
@@ -63,7 +64,8 @@ class RuntimeInputHook(Hook):
             stamp = status.st_mtime_ns, status.st_size, status.st_ino
             if stamp == self._stamp:
                 return self._content
-            content = yaml.safe_load(self._path.read_text(encoding="utf-8"))
+            text = self._path.read_text(encoding="utf-8")
+            content = yaml.safe_load(text) if text.strip() else self._content
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             self._report(str(error))
             return self._content

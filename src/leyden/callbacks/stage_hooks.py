@@ -1,6 +1,5 @@
 """Hooks of EDflow, DeepTrain and Gymnos on any module and Lightning's own loop."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +23,15 @@ class StageHooks(Callback):
 
     Args:
         hooks: Objects with methods of ``leyden.lifecycle``'s ``Hook``, ``TraingenCallback`` or
-            ``StageCallback``, dictionaries of functions of the run by stage, and lists of these.
+            ``StageCallback``, dictionaries of functions of the run by stage, and lists of these; or
+            one alone.
         fetches: Functions ``function(module, **feeds)`` in a nested dictionary, for hooks that take
             ``fetches`` or ``results``; they are called in evaluation mode and without gradients,
             and only if their results are asked for. A module's ``step_ops()`` adds to them.
 
     Raises:
-        ConfigError: If something is no hook, or a stage or a signature is unknown.
+        ConfigError: If something is no hook, a method is named almost like one, or a stage or a
+            signature is unknown.
 
     Example:
         >>> from lightning import Trainer
@@ -40,7 +41,7 @@ class StageHooks(Callback):
         >>> trainer = Trainer(accelerator="cpu", logger=False, callbacks=[hooks])
     """
 
-    def __init__(self, hooks: Sequence[Any], fetches: Fetches | None = None) -> None:
+    def __init__(self, hooks: Any, fetches: Fetches | None = None) -> None:
         super().__init__()
         self._moments = Moments(HookSet(hooks), fetches or {})
         self._last_in_line = _LastInLine(self._moments)

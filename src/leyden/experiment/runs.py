@@ -13,7 +13,7 @@ from lightning.pytorch.utilities.model_helpers import is_overridden
 from leyden.data import AutoDataModule
 from leyden.errors import ConfigError, suggest
 from leyden.experiment.history import name_metric
-from leyden.lifecycle import StageCallback
+from leyden.lifecycle import StageCallback, check_methods
 
 __all__ = ["can_test", "evaluate_weights", "sort_callbacks", "split_training", "trainer_for"]
 
@@ -40,6 +40,7 @@ def sort_callbacks(callbacks: Any) -> tuple[list[Any], list[Callback]]:
                 "Expected callbacks of Lightning, or with methods such as `on_fit_model_end()`"
             )
             raise ConfigError(f"{problem}, but got {callback!r}. Known: {', '.join(_MOMENTS)}.")
+        check_methods(callback, _MOMENTS)
     return stages, [each for each in callbacks if isinstance(each, Callback)]
 
 

@@ -4,6 +4,7 @@ from leyden.lifecycle.every import Every
 from leyden.lifecycle.hook import Hook
 from leyden.lifecycle.hook_set import HookSet
 from leyden.lifecycle.last_step import is_last_step
+from leyden.lifecycle.likeness import check_likeness, check_methods
 from leyden.lifecycle.moments import Moments
 from leyden.lifecycle.quiet import quietly
 from leyden.lifecycle.results import Fetches, Results, copy_fetches, make_feeds
@@ -30,6 +31,8 @@ __all__ = [
     "StateResetting",
     "TraingenCallback",
     "Window",
+    "check_likeness",
+    "check_methods",
     "copy_fetches",
     "find_window",
     "is_last_step",

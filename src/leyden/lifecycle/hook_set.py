@@ -8,6 +8,7 @@ from typing import Any, Final
 from leyden.errors import ConfigError
 from leyden.lifecycle.hook import Hook, after_step_of
 from leyden.lifecycle.invoke import invoke
+from leyden.lifecycle.likeness import check_methods
 from leyden.lifecycle.run_view import RunView, Stage
 from leyden.lifecycle.stage_callback import STEPS, StageCallback
 from leyden.lifecycle.stages import (
@@ -31,6 +32,7 @@ _STEP_HOOKS: Final = (
 )
 _EXPERIMENT_HOOKS: Final = tuple(f"on_{step}_{end}" for step in STEPS for end in ("begin", "end"))
 _STAGE_HOOKS: Final = tuple(name for name in vars(TraingenCallback) if name.startswith("on_"))
+_ALL_HOOKS: Final = (*_STEP_HOOKS, *_STAGE_HOOKS, *vars(StageCallback))
 
 
 class HookSet:
@@ -40,14 +42,15 @@ class HookSet:
 
     Args:
         hooks: Objects with methods of ``Hook``, ``TraingenCallback`` or ``StageCallback``,
-            dictionaries of functions by stage, and lists of these.
+            dictionaries of functions by stage, and lists of these; or one alone.
 
     Raises:
-        ConfigError: If something is no hook, or a stage or a signature is unknown.
+        ConfigError: If something is no hook, a method is named almost like one, or a stage or a
+            signature is unknown.
     """
 
-    def __init__(self, hooks: Iterable[Any]) -> None:
-        parts = list(_flatten(hooks))
+    def __init__(self, hooks: Any) -> None:
+        parts = list(_flatten(hooks if isinstance(hooks, list | tuple) else [hooks]))
         labels = _number([_name(part) for part in parts])
         self._parts = dict(zip(labels, parts, strict=True))
         self._calls: dict[str, list[tuple[str, Callable[..., Any]]]] = defaultdict(list)
@@ -64,8 +67,11 @@ class HookSet:
         deeptrain = _methods(part, TraingenCallback, _STAGE_HOOKS)
         bases = (Hook, StageCallback, TraingenCallback)
         is_hook = bool(edflow or gymnos or deeptrain) or isinstance(part, bases)
-        if not is_hook or hasattr(part, "on_train_batch_start"):  # which Lightning's callbacks have
+        if (
+            not is_hook or isinstance(part, type) or hasattr(part, "on_train_batch_start")
+        ):  # which Lightning's callbacks have
             _refuse(part)
+        check_methods(part, _ALL_HOOKS)
         if "after_step" in edflow:
             edflow["after_step"] = after_step_of(name, edflow["after_step"])
         for moment, method in (edflow | gymnos).items():

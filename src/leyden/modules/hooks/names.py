@@ -1,11 +1,11 @@
 """Names of hooks: those that are called, those that were meant, those that cannot be."""
 
-from collections.abc import Callable, Container, Iterator
-from difflib import SequenceMatcher
+from collections.abc import Callable, Iterator
 from inspect import isfunction, signature
 from typing import Any, Final
 
 from leyden.errors import ConfigError
+from leyden.lifecycle import check_likeness
 
 __all__ = ["ATTRIBUTE_HOOKS", "CALLED_HOOKS", "check_names", "is_any_overridden"]
 
@@ -46,8 +46,6 @@ _SIGNATURES: Final = {
     "optimizer_zero_grad": "self, epoch, batch_idx, optimizer",
 }
 _PREFIXES: Final = ("on_", "define_")  # names that ask to be called
-_LIKENESS = 0.75  # of a name that was meant for another
-_MARGIN = 0.05  # by which other names may be less alike and still be meant
 
 
 def is_any_overridden(kind: type, base: type, *names: str) -> bool:
@@ -85,24 +83,10 @@ def check_names(kind: type, base: type) -> None:
             problem = f"Expected `{name}` of `{kind.__name__}` to take Lightning's arguments"
             raise ConfigError(f"{problem}, but got none. Write `def {name}({_SIGNATURES[name]})`.")
         if name.startswith(_PREFIXES) and not hasattr(base, name):
-            _check_likeness(kind, name, hooks, documented=vars(base))
+            check_likeness(kind, name, hooks, documented=vars(base))
 
 
 def _own_methods(kind: type, base: type) -> Iterator[tuple[str, Callable[..., Any]]]:
     for owner in kind.__mro__:
         if owner not in base.__mro__:
             yield from ((name, value) for name, value in vars(owner).items() if isfunction(value))
-
-
-def _check_likeness(kind: type, name: str, hooks: list[str], *, documented: Container[str]) -> None:
-    likeness = {hook: SequenceMatcher(None, name, hook).ratio() for hook in hooks}
-    best = max(likeness.values())
-    if best < _LIKENESS:
-        return
-    nearest = sorted(
-        (hook for hook in hooks if likeness[hook] >= best - _MARGIN),
-        key=lambda hook: (hook not in documented, -likeness[hook]),
-    )
-    question = f"Did you mean {' or '.join(map(repr, nearest))}?"
-    problem = f"Expected `{kind.__name__}` to override hooks that exist, but got {name!r}"
-    raise ConfigError(f"{problem}. {question} If it is no hook, begin its name with `_`.")
