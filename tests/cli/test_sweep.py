@@ -238,7 +238,8 @@ def test_jobs_at_once_have_all_of_their_metrics_in_one_file_of_mlflow(
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
     mlflow = pytest.importorskip("mlflow")
     script = Path(__file__).parents[2] / "train.py"
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    known = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, known)))
     jobs = [*TINY, "sweep=joblib", "hydra.launcher.n_jobs=4", "seed=1,2,3,4", "tracking=mlflow"]
     done = subprocess.run(
         [sys.executable, str(script), *jobs], check=False, capture_output=True, text=True

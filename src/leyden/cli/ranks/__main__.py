@@ -9,9 +9,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from leyden.cli import training
+from leyden.cli.guard import exit_code, prepare_process
 from leyden.cli.ranks.task import RankTask
 from leyden.cli.tracking import concluded
-from leyden.cli.train import exit_code, prepare_process
 from leyden.runs import RunDir
 
 __all__ = ["main"]
