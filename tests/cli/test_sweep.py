@@ -232,6 +232,7 @@ def test_jobs_in_processes_of_their_own_go_on_bit_for_bit(
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of MLflow's database
 def test_jobs_at_once_have_all_of_their_metrics_in_one_file_of_mlflow(
     workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
