@@ -15,7 +15,8 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from leyden.cli.sweep import JobResult, differing, open_sweep, take_open_sweep
+from leyden.cli.sweep import open_sweep, take_open_sweep
+from leyden.cli.sweep_results import JobResult, differing
 from leyden.cli.train import main
 from leyden.errors import ConfigError, ResumeError
 from leyden.resume import latest_checkpoint, load

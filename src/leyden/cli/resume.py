@@ -13,6 +13,7 @@ from leyden.cli import training
 from leyden.cli.folders import leave_if_done
 from leyden.cli.guard import answer, exit_code, prepare_process, wants_traceback
 from leyden.cli.start import Origin, find_origin
+from leyden.cli.summary import say_how_to_go_on
 from leyden.config import (
     Sources,
     check_config,
@@ -72,7 +73,7 @@ def _go_on(config: DictConfig, origin: Origin, run: RunDir) -> None:
         with _logging_to(run):
             training.train(config, sys.argv, origin=origin)
     except (KeyboardInterrupt, SystemExit):
-        training.say_how_to_go_on(run)
+        say_how_to_go_on(run)
         raise
 
 

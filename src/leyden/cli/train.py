@@ -23,6 +23,7 @@ from leyden.cli.guard import (
 )
 from leyden.cli.options import Typed, read_options
 from leyden.cli.start import Origin, find_origin, newest_checkpoint
+from leyden.cli.summary import say_how_to_go_on
 from leyden.cli.sweep import Sweep, take_open_sweep
 from leyden.config import conf_dir, config_digest, plain_config
 from leyden.runs import RunDir, RunStatus, read_manifest, run_of
@@ -144,7 +145,7 @@ def _train(config: DictConfig, command: Sequence[str]) -> float | None:
         _discard(run)
         raise
     except (KeyboardInterrupt, SystemExit):
-        training.say_how_to_go_on(run)
+        say_how_to_go_on(run)
         raise
 
 
