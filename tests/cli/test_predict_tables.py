@@ -124,6 +124,15 @@ def test_columns_that_do_not_fit_are_named_in_one_line(call: Call, name: str, pr
     assert call("predict", "run", name) == (2, "", expected)
 
 
+def test_columns_in_another_order_are_not_evaluated(call: Call) -> None:
+    expected = "Expected the columns that were trained on, height, girth, but got girth, height."
+    assert call("evaluate", "run", "--data", "shards") == (
+        2,
+        "",
+        f"{expected} Put them in that order.\n",
+    )
+
+
 def test_other_rows_are_judged_by_the_classes_of_the_run(call: Call) -> None:
     code, out, _ = call("evaluate", "run", "--data", "oaks")  # two of the three kinds
     assert code == 0

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from leyden import replay
 from leyden.cli import main
-from leyden.cli.past_starts import start_of_step
 from leyden.cli.replaying import find_checkpoint
+from leyden.cli.replaying.starts import start_of_step
 from leyden.errors import ConfigError, LeydenError, MissingPathError, ResumeError
 from leyden.resume import load
 from leyden.runs import RunDir, read_manifest

@@ -15,7 +15,8 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from leyden.cli.sweep import JobResult, differing, open_sweep, take_open_sweep
+from leyden.cli.sweep import open_sweep, take_open_sweep
+from leyden.cli.sweep_results import JobResult, differing
 from leyden.cli.train import main
 from leyden.errors import ConfigError, ResumeError
 from leyden.resume import latest_checkpoint, load
@@ -233,13 +234,15 @@ def test_jobs_in_processes_of_their_own_go_on_bit_for_bit(
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of MLflow's database
 def test_jobs_at_once_have_all_of_their_metrics_in_one_file_of_mlflow(
     workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
     mlflow = pytest.importorskip("mlflow")
     script = Path(__file__).parents[2] / "train.py"
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    known = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, known)))
     jobs = [*TINY, "sweep=joblib", "hydra.launcher.n_jobs=4", "seed=1,2,3,4", "tracking=mlflow"]
     done = subprocess.run(
         [sys.executable, str(script), *jobs], check=False, capture_output=True, text=True

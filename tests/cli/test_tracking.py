@@ -135,3 +135,6 @@ def assert_wandb_has(cut: Path) -> None:
     for name, rows in curves(cut).items():
         made_again = [row for row in rows if row[0] >= begins]
         assert in_order(after).get(name, []) == made_again
+    # The killed process may have kept fewer rows, as the guide says, but none that were not logged.
+    for name, rows in in_order(wandb_metrics(folders[0])).items():
+        assert set(rows) <= set(curves(cut)[name])

@@ -29,6 +29,7 @@ from leyden.calibration import (
 from leyden.calibration.thresholds import candidates
 from leyden.cli.facts import print_facts
 from leyden.cli.guard import guarded
+from leyden.cli.paths import inside
 from leyden.cli.stored_predictions import (
     apply_threshold,
     find_best,
@@ -256,19 +257,13 @@ def _keep(run: RunDir, found: Found) -> None:
         "metric": found.metric,
         "num_samples": found.num_samples,
         "is_applied": "applied to" in found.places,
-        "places": {name: _inside(run, path) for name, path in found.places.items()},
+        "places": {name: inside(run, path) for name, path in found.places.items()},
         **{name: _plain(getattr(found, name)) for name in parts},
     }
     with replacing(run.calibration_path) as temporary:
         text = json.dumps(facts, indent=2, allow_nan=False)
         temporary.write_text(f"{text}\n", encoding="utf-8")
     found.places["result"] = run.calibration_path
-
-
-def _inside(run: RunDir, path: Path) -> str:
-    """Name a file by its place in the run, which may be moved."""
-    absolute, folder = path.absolute(), run.path.absolute()
-    return str(absolute.relative_to(folder) if absolute.is_relative_to(folder) else absolute)
 
 
 def _plain(part: Threshold | Subset | None) -> Mapping[str, Any] | None:

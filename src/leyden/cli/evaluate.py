@@ -11,8 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from leyden.cli.evaluating import Request, evaluate_run
 from leyden.cli.facts import print_facts
-from leyden.cli.guard import guarded
-from leyden.cli.train import hydra_hands_errors_on
+from leyden.cli.guard import guarded, hydra_hands_errors_on
 from leyden.config import conf_dir
 from leyden.errors import ConfigError
 from leyden.evaluation import Evaluation

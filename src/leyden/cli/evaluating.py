@@ -13,6 +13,7 @@ from lightning.pytorch.loggers import Logger
 from matplotlib.figure import Figure
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from leyden.cli.paths import inside
 from leyden.cli.start import newest_checkpoint
 from leyden.cli.trained import Trained, check_run, find_checkpoint, load_trained
 from leyden.config import build_data, build_group, load_saved_config
@@ -122,9 +123,7 @@ def _find_stored(request: Request) -> Evaluation | None:
     run = check_run(request.run)
     if request.metrics is None or request.anew:
         return None
-    checkpoint = request.checkpoint and _name_checkpoint(
-        run, find_checkpoint(run, request.checkpoint)
-    )
+    checkpoint = request.checkpoint and inside(run, find_checkpoint(run, request.checkpoint))
     wanted = {
         "split": request.split,
         "checkpoint": checkpoint,
@@ -138,18 +137,13 @@ def _find_stored(request: Request) -> Evaluation | None:
     return None
 
 
-def _name_checkpoint(run: RunDir, path: Path) -> str:
-    """Name a checkpoint so that the run can be moved."""
-    inside, folder = path.absolute(), run.path.absolute()
-    return str(inside.relative_to(folder) if inside.is_relative_to(folder) else inside)
-
-
 def _make(request: Request) -> Evaluation:
     with quiet_lightning():
         trained = load_trained(request.run, request.checkpoint or "best")
         split = request.split or Phase.TEST.value
         data, phase, name = _data(trained, request, split)
         _check_shape(trained.module, data)
+        _check_columns(trained, data)
         settings = trained.config.get("trainer", {})
         is_on_cpu = settings.get("accelerator") == "cpu"
         return evaluate(
@@ -162,7 +156,7 @@ def _make(request: Request) -> Evaluation:
             global_step=int(trained.state.get("global_step", 0)),
             facts={
                 "split": name,
-                "checkpoint": _name_checkpoint(trained.run, trained.checkpoint),
+                "checkpoint": inside(trained.run, trained.checkpoint),
                 "data": None if request.data is None else str(request.data.absolute()),
             },
             trainer={
@@ -211,11 +205,11 @@ def _change(config: DictConfig, settings: Mapping[str, Any]) -> None:
 
 def _point_to(config: DictConfig, path: Path, split: str) -> tuple[str, str]:
     """Have the data be another folder: its part of that name, or all of it."""
-    inside = path / split
+    own_part = path / split
     labels = config.data.get("labels", "auto")
     kept = labels if labels in ("auto", "inputs", None) else "auto"  # a path is of the run's data
     has_parts = any((path / phase).is_dir() for phase in Phase)
-    place = inside if inside.is_dir() else path
+    place = own_part if own_part.is_dir() else path
     _change(config, {**_PARTS, "path": str(place), "labels": kept})
     if has_parts and place == path:
         return split, split  # which is answered with what there is
@@ -231,6 +225,15 @@ def _check_shape(module: LightningModule, data: Any) -> None:
     if found != _plain(expected):
         problem = f"Expected rows of shape {_plain(expected)}, as the model was trained on"
         raise DataError(f"{problem}, but got {found}. Name data of the same kind.")
+
+
+def _check_columns(trained: Trained, data: Any) -> None:
+    """Refuse tables whose columns are not those that the model was trained on, one by one."""
+    expected = trained.state.get(AutoDataModule.__qualname__, {}).get("columns")
+    found = data.catalogs[Phase.TRAIN].column_names if isinstance(data, AutoDataModule) else None
+    if expected is not None and found is not None and list(found) != list(expected):
+        problem = f"Expected the columns that were trained on, {', '.join(expected)}"
+        raise DataError(f"{problem}, but got {', '.join(found)}. Put them in that order.")
 
 
 def _plain(shape: Any) -> Any:

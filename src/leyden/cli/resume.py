@@ -2,7 +2,6 @@
 
 import argparse
 import logging
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,8 +11,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from leyden.cli import training
 from leyden.cli.folders import leave_if_done
+from leyden.cli.guard import answer, exit_code, prepare_process, wants_traceback
 from leyden.cli.start import Origin, find_origin
-from leyden.cli.train import answer, exit_code, prepare_process
+from leyden.cli.summary import say_how_to_go_on
 from leyden.config import (
     Sources,
     check_config,
@@ -52,7 +52,7 @@ def run_resume(arguments: argparse.Namespace) -> int:
     except (KeyboardInterrupt, SystemExit) as exit_:
         return exit_code(exit_)
     except Exception as error:
-        code = None if os.environ.get("HYDRA_FULL_ERROR") == "1" else answer(error)
+        code = None if wants_traceback() else answer(error)
         if code is None:
             raise
         return code
@@ -73,14 +73,17 @@ def _go_on(config: DictConfig, origin: Origin, run: RunDir) -> None:
         with _logging_to(run):
             training.train(config, sys.argv, origin=origin)
     except (KeyboardInterrupt, SystemExit):
-        training.say_how_to_go_on(run)
+        say_how_to_go_on(run)
         raise
 
 
 @contextmanager
 def _logging_to(run: RunDir) -> Iterator[None]:
     """Have messages go to the log of the run and to the terminal, as in a run that begins."""
-    handlers = [logging.FileHandler(run.log_path), logging.StreamHandler(sys.stdout)]
+    handlers: list[logging.Handler] = [
+        logging.FileHandler(run.log_path),
+        logging.StreamHandler(sys.stdout),
+    ]
     root = logging.getLogger()
     level = root.level
     root.setLevel(logging.INFO)

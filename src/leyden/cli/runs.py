@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from leyden.cli.command import answered
-from leyden.cli.comparison import compare_runs
+from leyden.cli.run_comparison import compare_runs
 from leyden.errors import ConfigError, MissingPathError, suggest
 from leyden.runs import RunDir, list_runs, read_run, standing
 

@@ -1,6 +1,5 @@
 """A sweep on disk: which jobs it has, how they stand, and which was best."""
 
-import csv
 import fcntl
 import json
 import os
@@ -8,44 +7,29 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
+from leyden.cli.paths import short_path
+from leyden.cli.sweep_results import (
+    JobResult,
+    differing,
+    make_table,
+    own_overrides,
+    write_results,
+)
 from leyden.errors import ConfigError, DataError, MissingPathError, ResumeError
 from leyden.files import replacing
 from leyden.report import draw_parallel, save_figure
 from leyden.resume.checkpoints import FolderLock
 from leyden.runs import RunDir, RunStatus, claim_dir, read_manifest
 
-__all__ = ["JobResult", "Sweep", "differing", "open_sweep", "take_open_sweep"]
+__all__ = ["Sweep", "open_sweep", "take_open_sweep"]
 
 _VERSION = 1
 _FILE = "sweep.json"
-
-
-@dataclass(frozen=True, slots=True)
-class JobResult:
-    """How a job of a sweep stands.
-
-    Args:
-        number: Of the job, from 0.
-        overrides: What it differs in from a run without overrides.
-        run: Its run.
-        status: Of the run.
-        objective: What it is compared by.
-        seconds: Time it took, all starts together, as far as they could say so.
-    """
-
-    number: int
-    overrides: tuple[str, ...]
-    run: RunDir
-    status: RunStatus
-    objective: float | None
-    seconds: float
 
 
 class Sweep:
@@ -112,20 +96,20 @@ class Sweep:
         the objective. There is none if they differ in nothing, or fewer than two have an objective.
         """
         results = self.results()
-        _write_csv(self.path / "sweep.csv", results)
+        write_results(self.path / "sweep.csv", results)
         console = Console()
-        console.print(_table(results))
+        console.print(make_table(results))
         best = self._best(results)
         if best is not None:
             console.print(
-                f"best: job {best.number}, {best.objective:.6g}, {_show(best, results)}, "
-                f"{_relative(best.run.path)}",
+                f"best: job {best.number}, {best.objective:.6g}, {own_overrides(best, results)}, "
+                f"{short_path(best.run.path)}",
                 highlight=False,
                 soft_wrap=True,
             )
         picture = self._draw(results, best)
         if picture is not None:
-            console.print(f"picture: {_relative(picture)}", highlight=False, soft_wrap=True)
+            console.print(f"picture: {short_path(picture)}", highlight=False, soft_wrap=True)
         return results
 
     def _draw(self, results: Sequence[JobResult], best: JobResult | None) -> Path | None:
@@ -286,60 +270,3 @@ def _facts(path: Path) -> dict[str, Any]:
         return read_manifest(path)
     except (MissingPathError, DataError):  # not begun, or damaged
         return {}
-
-
-def _write_csv(path: Path, results: Sequence[JobResult]) -> None:
-    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["job", "overrides", "status", "objective", "seconds", "run"])
-        for one in results:
-            objective = "" if one.objective is None else repr(one.objective)
-            seconds, texts = f"{one.seconds:.3f}", " ".join(one.overrides)
-            writer.writerow(
-                [one.number, texts, one.status.value, objective, seconds, one.run.path.name]
-            )
-
-
-def _table(results: Sequence[JobResult]) -> Table:
-    table = Table(title="sweep", title_justify="left")
-    for name in ("job", "overrides", "status", "objective", "seconds"):
-        side = "right" if name in ("job", "objective", "seconds") else "left"
-        table.add_column(name, justify=side, overflow="fold")  # type: ignore[arg-type] # of two texts
-    for one in results:
-        objective = "" if one.objective is None else f"{one.objective:.6g}"
-        status = one.status.value
-        table.add_row(str(one.number), _show(one, results), status, objective, f"{one.seconds:.1f}")
-    return table
-
-
-def differing(results: Sequence[JobResult]) -> list[dict[str, str]]:
-    """Say for each job what was chosen for it, where that is not the same for all.
-
-    Args:
-        results: The jobs.
-
-    Returns:
-        For each, values as text by key; ``default`` where a job has no such override.
-    """
-    chosen = [dict(_split(text) for text in one.overrides) for one in results]
-    keys = dict.fromkeys(key for choice in chosen for key in choice)
-    found = {key: [choice.get(key, "default") for choice in chosen] for key in keys}
-    swept = {key: values for key, values in found.items() if len({*values}) > 1}
-    return [{key: values[index] for key, values in swept.items()} for index in range(len(chosen))]
-
-
-def _split(override: str) -> tuple[str, str]:
-    key, _, value = override.partition("=")
-    return key.lstrip("+~"), value
-
-
-def _show(one: JobResult, results: Sequence[JobResult]) -> str:
-    """Name the overrides that the jobs do not share."""
-    shared = set.intersection(*(set(other.overrides) for other in results))
-    own = [text for text in one.overrides if text not in shared or len(results) == 1]
-    return " ".join(own)
-
-
-def _relative(path: Path) -> Path:
-    absolute = path.absolute()
-    return absolute.relative_to(Path.cwd()) if absolute.is_relative_to(Path.cwd()) else path

@@ -1,11 +1,7 @@
 """``python train.py`` and ``leyden train``: a run, or with ``-m`` a sweep, from a configuration."""
 
-import errno
 import logging
-import os
-import signal
 import sys
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,30 +9,28 @@ from pathlib import Path
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import DictConfig, open_dict
 
 from leyden.cli import training
 from leyden.cli.folders import NEVER, HandedOn, typed_overrides
+from leyden.cli.guard import (
+    answer,
+    exit_code,
+    explain_failure,
+    hydra_hands_errors_on,
+    prepare_process,
+    wants_traceback,
+)
 from leyden.cli.options import Typed, read_options
-from leyden.cli.ranks import RanksFailedError
 from leyden.cli.start import Origin, find_origin, newest_checkpoint
+from leyden.cli.summary import say_how_to_go_on
 from leyden.cli.sweep import Sweep, take_open_sweep
-from leyden.config import conf_dir, config_digest, explain, plain_config, register_resolvers
+from leyden.config import conf_dir, config_digest, plain_config
 from leyden.runs import RunDir, RunStatus, read_manifest, run_of
 
-__all__ = ["answer", "exit_code", "hydra_hands_errors_on", "main", "prepare_process"]
+__all__ = ["main"]
 
 _CONFIG = "train"
-_FULL_ERROR = "HYDRA_FULL_ERROR"
-_DISK = {
-    errno.ENOSPC: "Free space there",
-    errno.EDQUOT: "Free some of your quota",
-    errno.EFBIG: "Raise the limit of file sizes (`ulimit -f`)",
-    errno.EROFS: "Make the file system writable",
-    errno.EIO: "Check the disk",
-}
 _log = logging.getLogger(__name__)
 
 
@@ -53,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     prepare_process()
     command = list(sys.argv)
     arguments = sys.argv[1:] if arguments is None else arguments
-    wants_traceback = os.environ.get(_FULL_ERROR) == "1"
+    with_traceback = wants_traceback()  # which Hydra's variable says, and leyden sets meanwhile
     typed = Typed(arguments, None, _CONFIG)
     try:
         typed = read_options(arguments, _CONFIG)
@@ -62,65 +56,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, SystemExit) as exit_:
         return exit_code(exit_)
     except Exception as error:
-        code = None if wants_traceback else answer(error, typed)
+        code = None if with_traceback else answer(error, typed)
         if code is None:
             raise
         return code
-
-
-def answer(error: Exception, typed: Typed | None = None) -> int | None:
-    """Tell a user in a line what went wrong.
-
-    Args:
-        error: What ended a run.
-        typed: The command line, where it names files of a user's own.
-
-    Returns:
-        The exit code, 2 for a slip; ``None`` if the error is a bug of which nothing was told.
-    """
-    line = _explain(error, typed)
-    if line is not None:
-        print(line, file=sys.stderr)
-        return 1 if isinstance(error, RanksFailedError) else 2
-    return None
-
-
-def _explain(error: Exception, typed: Typed | None = None) -> str | None:
-    if isinstance(error, RanksFailedError):
-        return str(error)
-    if isinstance(error, OSError) and error.errno in _DISK:
-        where = f" in {error.filename}" if error.filename else ""
-        remedy = f"{_DISK[error.errno]}, then go on: leyden resume RUN."
-        return f"Expected a disk that can be written to, but got: {error.strerror}{where}. {remedy}"
-    if isinstance(error, MisconfigurationException):  # such as a metric that nobody logs
-        return " ".join(str(error).split())
-    name, folder = (_CONFIG, None) if typed is None else (typed.name, typed.folder)
-    return explain(error, conf_dir(), name, folder)
-
-
-def prepare_process() -> None:
-    """Do what every training from a configuration needs to have been done."""
-    register_resolvers()
-    # Lightning reads a torch class that torch has deprecated; nothing for a user to change.
-    warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)`", FutureWarning)
-    # Lightning calls what torch has deprecated; likewise.
-    warnings.filterwarnings("ignore", r"torch\.distributed\.nn\.functional\.all_gather is")
-    # The folder of checkpoints is shared with `ExactResume`, on purpose.
-    warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
-
-
-def exit_code(exit_: KeyboardInterrupt | SystemExit) -> int:
-    """Say how the process ended, as shells do: 128 and the number of the signal.
-
-    Args:
-        exit_: What ends it.
-    """
-    if isinstance(exit_, SIGTERMException):
-        return 128 + signal.SIGTERM
-    # Lightning ends with code 1 after Ctrl-C.
-    if isinstance(exit_, KeyboardInterrupt) or isinstance(exit_.__context__, KeyboardInterrupt):
-        return 128 + signal.SIGINT
-    return int(exit_.code or 0)
 
 
 def _quote_path(argument: str) -> str:
@@ -194,19 +133,6 @@ def _all_failed(sweep: Sweep) -> bool:
     return bool(results) and all(one.status is RunStatus.FAILED for one in results)
 
 
-@contextmanager
-def hydra_hands_errors_on() -> Iterator[None]:
-    """Have Hydra raise what it would print."""
-    before = os.environ.get(_FULL_ERROR)
-    os.environ[_FULL_ERROR] = "1"
-    try:
-        yield
-    finally:
-        os.environ.pop(_FULL_ERROR)
-        if before is not None:
-            os.environ[_FULL_ERROR] = before
-
-
 def _train(config: DictConfig, command: Sequence[str]) -> float | None:
     """Train once, where and from what `RunFolders` has chosen."""
     run, origin = RunDir(Path(config.run_dir)), None
@@ -219,7 +145,7 @@ def _train(config: DictConfig, command: Sequence[str]) -> float | None:
         _discard(run)
         raise
     except (KeyboardInterrupt, SystemExit):
-        training.say_how_to_go_on(run)
+        say_how_to_go_on(run)
         raise
 
 
@@ -243,7 +169,7 @@ def _train_job(config: DictConfig, command: Sequence[str]) -> float | None:
             return facts.get("objective")
         return training.train(config, command, origin=_origin_of_job(config, run), is_job=True)
     except Exception as error:  # noqa: BLE001 - the other jobs go on
-        line = _explain(error)
+        line = explain_failure(error)
         if line is None:
             _log.exception("job %s failed", number)
         else:

@@ -1,8 +1,6 @@
-"""A training run from a configuration, and its summary."""
+"""A training run from a configuration."""
 
 import logging
-import shlex
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -17,9 +15,9 @@ from lightning import LightningDataModule, LightningModule, Trainer, seed_everyt
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from omegaconf import DictConfig
 
-from leyden.cli.facts import print_facts
 from leyden.cli.ranks import RankTask, given_ranks, num_ranks, run_ranks
 from leyden.cli.start import Origin, Relocation, WarmStart
+from leyden.cli.summary import Outcome, summarize
 from leyden.cli.tracking import ParameterLog, concluded
 from leyden.config import (
     Sources,
@@ -33,17 +31,13 @@ from leyden.config import (
 )
 from leyden.errors import ConfigError
 from leyden.resume.checkpoints import FolderLock, num_steps
-from leyden.runs import RunDir, RunManifest, RunStatus, keep_code, read_manifest
+from leyden.runs import RunDir, RunManifest, keep_code
 from leyden.tracking import tolerate
-from leyden.types import Phase
 
 __all__ = [
-    "Outcome",
     "Training",
     "fit_and_test",
     "prepare",
-    "say_how_to_go_on",
-    "summarize",
     "train",
 ]
 
@@ -67,21 +61,6 @@ class Training:
     model: LightningModule
     trainer: Trainer
     checkpoint: Path | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a run came to.
-
-    Args:
-        results: The last value of every metric; test metrics are those of the best checkpoint.
-        objective: The best value of the monitored metric; ``None`` if there is none.
-        best: The best checkpoint; empty if there is none.
-    """
-
-    results: dict[str, float]
-    objective: float | None
-    best: str
 
 
 def train(
@@ -266,56 +245,6 @@ def _train_on_ranks(
             if found:
                 keep(Outcome(**found))
         return Outcome(**found)
-
-
-def say_how_to_go_on(run_dir: RunDir) -> None:
-    """Print what to type after an interruption, if the run can be gone on with."""
-    if not run_dir.manifest_path.exists():
-        return
-    if read_manifest(run_dir.manifest_path)["status"] == RunStatus.INTERRUPTED:
-        path = shlex.quote(str(_relative(run_dir.path)))
-        print(f"Interrupted. To go on: leyden resume {path}", file=sys.stderr)
-
-
-def summarize(run_dir: RunDir, outcome: Outcome, seconds: float) -> None:
-    """Print what came out, how long it took and where things are.
-
-    Args:
-        run_dir: The folder of the run.
-        outcome: What came out.
-        seconds: How long it took.
-    """
-    results = outcome.results
-    lines = [
-        (name, f"{results[name]:.4f}{'' if phase is Phase.TEST else ' (last epoch)'}")
-        for phase in (Phase.TEST, Phase.VAL)
-        for name in _main_metrics(results, phase)
-    ]
-    lines.append(("seconds", f"{seconds:.1f}"))
-    places = {
-        "run folder": run_dir.path,
-        "best checkpoint": Path(outcome.best),
-        "metrics": run_dir.metrics_path,
-        "history": run_dir.history_path,
-        "batches": run_dir.ledger_path,
-    }
-    lines += [
-        (topic, _relative(path)) for topic, path in places.items() if path.name and path.exists()
-    ]
-    print_facts(lines)
-
-
-def _main_metrics(results: Mapping[str, float], phase: Phase) -> list[str]:
-    """Name the first metric of a phase and its loss, as far as there are any."""
-    loss = f"{phase}/loss"
-    others = [name for name in results if name.startswith(f"{phase}/") and name != loss]
-    return others[:1] + [loss] * (loss in results)
-
-
-def _relative(path: Path) -> str:
-    """Shorten a path that is below the current directory."""
-    absolute = path.resolve()
-    return str(absolute.relative_to(Path.cwd()) if absolute.is_relative_to(Path.cwd()) else path)
 
 
 def _best_score(trainer: Trainer) -> float | None:

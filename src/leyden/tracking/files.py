@@ -24,8 +24,9 @@ class FileLogger(Logger):
     """Log metrics to ``metrics.csv`` in the folder of the run.
 
     A row is on its way to the disk when ``log_metrics`` returns, so a process that is killed loses
-    none; where the disk takes no more, the run ends, and goes on from its last checkpoint. Rows hold no times: two runs with one seed write the same file. In a folder that has the
-    file already, rows are added to it. Hyper-parameters are not stored: they are part of the
+    none; where the disk takes no more, the run ends, and goes on from its last checkpoint. Rows
+    hold no times: two runs with one seed write the same file. In a folder that has the file
+    already, rows are added to it. Hyper-parameters are not stored: they are part of the
     configuration, which the run keeps elsewhere.
 
     Name and version are empty, so that Lightning puts its checkpoints into the run's

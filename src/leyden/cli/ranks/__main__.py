@@ -9,9 +9,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from leyden.cli import training
+from leyden.cli.guard import exit_code, prepare_process
 from leyden.cli.ranks.task import RankTask
+from leyden.cli.summary import Outcome
 from leyden.cli.tracking import concluded
-from leyden.cli.train import exit_code, prepare_process
 from leyden.runs import RunDir
 
 __all__ = ["main"]
@@ -30,7 +31,7 @@ def main() -> int:
         logging.getLogger(name).setLevel(logging.WARNING)
     task, rank = RankTask(Path(sys.argv[1])), int(os.environ["LOCAL_RANK"])
 
-    def tell(outcome: training.Outcome) -> None:
+    def tell(outcome: Outcome) -> None:
         if rank == 0:
             task.write_outcome(asdict(outcome))
 

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf, open_dict
 
 from leyden.callbacks import FlightRecorder
 from leyden.cli import training
-from leyden.cli.past_starts import PastStart
+from leyden.cli.replaying.starts import PastStart
 from leyden.cli.start import Origin
 from leyden.errors import ConfigError
 from leyden.incidents import quiet_lightning

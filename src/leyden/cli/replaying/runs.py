@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from leyden.cli.past_starts import PastStart, start_of_step
 from leyden.cli.replaying.checkpoints import find_checkpoint
 from leyden.cli.replaying.remaking import made_again
+from leyden.cli.replaying.starts import PastStart, start_of_step
 from leyden.cli.replaying.steps import StepCatcher, StopBeforeTraining
 from leyden.errors import ConfigError, MissingPathError, ResumeError
 from leyden.incidents import Incident, MadeStep, Replay, Source, read_incident, replay_incident
