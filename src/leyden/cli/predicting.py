@@ -18,6 +18,7 @@ from typing_extensions import override
 
 from leyden.cli.trained import load_trained
 from leyden.data import AutoDataModule, TimeWindows
+from leyden.data.origin import rows_of
 from leyden.errors import ConfigError, DataError, MissingPathError, suggest
 from leyden.evaluation.records import Column, GrowingArray
 from leyden.experiment.learned import ExperimentData
@@ -269,11 +270,7 @@ def _from_shards(path: Path, predictor: Predictor) -> Iterator[tuple[dict[str, A
     places = _places(found, predictor.column_names, path)
     for index in range(len(data.plan(Phase.TRAIN, 0))):
         origin = data.origin(Phase.TRAIN, 0, index)
-        counts = [len(piece.rows) for piece in origin.slices]
-        keys = {
-            "set_number": np.repeat(origin.set_numbers, counts),
-            "row": np.concatenate([piece.rows for piece in origin.slices]),
-        }
+        keys = dict(zip(("set_number", "row"), rows_of(origin.slices), strict=True))
         batch: Any = data.fetch(Phase.TRAIN, 0, index)
         yield keys, batch if places is None else batch[:, places]
 
