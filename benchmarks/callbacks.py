@@ -1,8 +1,8 @@
 """What monitors of gradients, weights and activations cost a step, and a recorded scalar.
 
 ``python -m benchmarks.callbacks`` trains the same networks with and without each of them, some
-steps of each in turns and every other time backwards, and writes medians of the steps, and of the
-ratios within each turn, to ``results/callbacks.json``. The plain one runs on both sides of the
+steps of each in turns and every other time backwards, and writes medians of the rounds, and of the
+ratios within each, to ``results/callbacks.json``. The plain one runs on both sides of the
 others, and is compared with itself, too. What comes at ends of epochs is not part of a step.
 """
 
@@ -53,6 +53,7 @@ _LARGE: Shape = (1_024, 5, 128, 4)  # 5 million parameters
 _MEDIUM: Shape = (256, 8, 128, 20)  # a step of about 5 milliseconds: half a million parameters
 _SMALL: Shape = (16, 10, 32, 40)  # 20 parameters, for 20 scalars
 _NUM_SCALARS = 20
+_NUM_TURNS = 6  # of each in a round
 _NEVER = Every(batches=10**9)
 _ALWAYS = Every(batches=1)
 
@@ -201,7 +202,7 @@ class Runner:
         trainer.fit(kind(width, depth), DataLoader(rows, batch_size=None))
 
 
-def measure_large(num_turns: int) -> dict[str, Any]:
+def measure_large(num_rounds: int) -> dict[str, Any]:
     """Time of a step of a model with 5 million parameters, beside one without a callback."""
     watched: dict[str, Callable[[], Sequence[Callback]]] = {
         "gradients, not due": lambda: [GradientMonitor(_NEVER)],
@@ -215,7 +216,7 @@ def measure_large(num_turns: int) -> dict[str, Any]:
     targets = dict.fromkeys(watched, NOT_DUE)
     targets |= {"gradients and weights": EVERY_STEP, "guard": EVERY_STEP, "all defaults": DEFAULTS}
     with TemporaryDirectory() as folder:
-        return _race(_LARGE, watched, targets, num_turns)
+        return _race(_LARGE, watched, targets, num_rounds)
 
 
 def default_callbacks(folder: Path) -> list[Callback]:
@@ -230,30 +231,32 @@ def default_callbacks(folder: Path) -> list[Callback]:
     ]
 
 
-def measure_medium(num_turns: int) -> dict[str, Any]:
+def measure_medium(num_rounds: int) -> dict[str, Any]:
     """Time of a step of about 5 milliseconds with a guard, beside one without."""
-    return _race(_MEDIUM, {"guard": lambda: [NaNGuard()]}, {"guard": GUARD}, num_turns)
+    return _race(_MEDIUM, {"guard": lambda: [NaNGuard()]}, {"guard": GUARD}, num_rounds)
 
 
 def _race(
     shape: Shape,
     watched: Mapping[str, Callable[[], Sequence[Callback]]],
     targets: Mapping[str, Target],
-    num_turns: int,
+    num_rounds: int,
 ) -> dict[str, Any]:
-    make = partial(Runner, Net, shape, num_turns)
-    runners = {"plain": make()} | {name: make(one) for name, one in watched.items()}
-    figures = take_turns(runners | {"plain again": make()}, num_turns)
-    plain = _both_sides(figures)
+    plain = partial(Runner, Net, shape)
+    makers: dict[str, Callable[[int], Runner]] = {"plain": plain}
+    makers |= {name: partial(plain, make_callbacks=make) for name, make in watched.items()}
+    figures = measure_rounds(makers | {"plain again": plain}, num_rounds)
+    beside = _both_sides(figures)
     ratios = {
-        name: median(a / b for a, b in zip(figures[name], plain, strict=True)) for name in figures
+        name: median(a / b for a, b in zip(figures[name], beside, strict=True)) for name in figures
     }
     width, depth, batch_size, num_steps = shape
     return {
         "parameters": depth * width * (width + 1),
         "batch_size": batch_size,
         "steps_per_turn": num_steps,
-        "turns": num_turns,
+        "turns": _NUM_TURNS,
+        "rounds": num_rounds,
         "milliseconds_per_step": medians(figures, 4),
         "plain_to_itself": rounded(ratios["plain again"] / ratios["plain"], 4),
         "ratio_to_plain": {
@@ -262,31 +265,38 @@ def _race(
     }
 
 
-def take_turns(runners: Mapping[str, Runner], num_turns: int) -> dict[str, list[float]]:
-    """Have each make steps in turns, every other time backwards; drop the first tenth.
+def measure_rounds(
+    makers: Mapping[str, Callable[[int], Runner]], num_rounds: int
+) -> dict[str, list[float]]:
+    """Have each make steps in turns, every other time backwards, and begin anew in every round.
+
+    Where in memory a network lies makes it faster or slower than others for as long as it lives.
 
     Returns:
-        Milliseconds of a step in each turn, by name. What disturbs the machine disturbs all.
+        Milliseconds of a step in each round, by name: the median of the turns after the first.
     """
-    for turn_index in range(num_turns + 1):  # the first one leads to the first step
-        runners_now = list(runners.values())
-        for runner in runners_now if turn_index % 2 == 0 else reversed(runners_now):
-            runner.take_turn()
-    num_warm = max(1, num_turns // 10)
-    return {name: runner.milliseconds[num_warm:] for name, runner in runners.items()}
+    figures: dict[str, list[float]] = {name: [] for name in makers}
+    for _ in range(num_rounds):
+        runners = {name: make(_NUM_TURNS) for name, make in makers.items()}
+        for turn_index in range(_NUM_TURNS + 1):  # the first one leads to the first step
+            in_line = list(runners.values())
+            for runner in in_line if turn_index % 2 == 0 else reversed(in_line):
+                runner.take_turn()
+        for name, runner in runners.items():
+            figures[name].append(median(runner.milliseconds[1:]))
+    return figures
 
 
-def measure_scalars(num_turns: int) -> dict[str, Any]:
+def measure_scalars(num_rounds: int) -> dict[str, Any]:
     """Time that scalars add to a step, beside that of as many calls of ``self.log``."""
-    options = _SMALL, num_turns
-    runners = {
-        "plain": Runner(Net, *options),
-        "log": Runner(Logging, *options),
-        "record": Runner(Recording, *options),
-        "monitor": Runner(Net, *options, lambda: [GradientMonitor(_ALWAYS)]),
-        "plain again": Runner(Net, *options),
+    makers: dict[str, Callable[[int], Runner]] = {
+        "plain": partial(Runner, Net, _SMALL),
+        "log": partial(Runner, Logging, _SMALL),
+        "record": partial(Runner, Recording, _SMALL),
+        "monitor": partial(Runner, Net, _SMALL, make_callbacks=lambda: [GradientMonitor(_ALWAYS)]),
+        "plain again": partial(Runner, Net, _SMALL),
     }
-    figures = take_turns(runners, num_turns)
+    figures = measure_rounds(makers, num_rounds)
     plain = _both_sides(figures)
     more = {
         name: [a - b for a, b in zip(figures[name], plain, strict=True)]
@@ -294,7 +304,8 @@ def measure_scalars(num_turns: int) -> dict[str, Any]:
     }
     return {
         "scalars": _NUM_SCALARS,
-        "turns": num_turns,
+        "turns": _NUM_TURNS,
+        "rounds": num_rounds,
         "milliseconds_per_step": medians(figures, 4),
         "additional_milliseconds": medians(more, 4),
         "ratio_to_log": {
@@ -315,7 +326,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--turns", type=int, default=60, help="of each (default 60)")
+    parser.add_argument("--rounds", type=int, default=12, help="counted rounds (default 12)")
     parser.add_argument("--output", type=Path, default=_RESULTS, help=f"default {_RESULTS.name}")
     options = parser.parse_args()
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
@@ -324,9 +335,9 @@ def main() -> None:
     report = {
         "machine": hardware_info(),
         "versions": versions(),
-        "large": measure_large(options.turns),
-        "medium": measure_medium(options.turns),
-        "scalars": measure_scalars(options.turns),
+        "large": measure_large(options.rounds),
+        "medium": measure_medium(options.rounds),
+        "scalars": measure_scalars(options.rounds),
     }
     options.output.parent.mkdir(exist_ok=True)
     options.output.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
