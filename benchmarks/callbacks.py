@@ -1,9 +1,9 @@
 """What monitors of gradients, weights and activations cost a step, and a recorded scalar.
 
-``python -m benchmarks.callbacks`` trains the same networks with and without each of them, in turns
-and every other round backwards, and writes medians of the rounds, and of the ratios within each, to
-``results/callbacks.json``. The plain one runs on both sides of the others, and is compared with
-itself, too.
+``python -m benchmarks.callbacks`` trains the same networks with and without each of them, some
+steps of each in turns and every other time backwards, and writes medians of the rounds, and of the
+ratios within each, to ``results/callbacks.json``. The plain one runs on both sides of the
+others, and is compared with itself, too. What comes at ends of epochs is not part of a step.
 """
 
 import argparse
@@ -13,16 +13,18 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory, mkdtemp
-from typing import Any
+from threading import Semaphore, Thread
+from typing import Any, TypeAlias
 
 import torch
-from benchmarks.measuring import medians, rounded, take_turns
+from benchmarks.measuring import medians, rounded
 from benchmarks.targets import Target
 from lightning import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 from lightning.pytorch.loggers.logger import Logger
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -45,10 +47,13 @@ from leyden.modules import LifecycleModule
 from leyden.runs import hardware_info, versions
 
 _RESULTS = Path(__file__).parent / "results" / "callbacks.json"
-_LARGE = (1_024, 5, 128)  # width and number of layers, rows of a batch: 5 million parameters
-_MEDIUM = (256, 8, 128)  # a step of about 5 milliseconds: half a million parameters
-_SMALL = (16, 10, 32)  # 20 parameters, for 20 scalars
+Shape: TypeAlias = tuple[int, int, int, int]  # width, layers, rows of a batch, steps of a turn
+
+_LARGE: Shape = (1_024, 5, 128, 4)  # 5 million parameters
+_MEDIUM: Shape = (256, 8, 128, 20)  # a step of about 5 milliseconds: half a million parameters
+_SMALL: Shape = (16, 10, 32, 40)  # 20 parameters, for 20 scalars
 _NUM_SCALARS = 20
+_NUM_TURNS = 6  # of each in a round
 _NEVER = Every(batches=10**9)
 _ALWAYS = Every(batches=1)
 
@@ -116,41 +121,88 @@ class Keeping(Logger):
     def log_hyperparams(self, *_: Any, **__: Any) -> None: ...
 
 
-def milliseconds_per_step(
-    kind: type[Net],
-    shape: tuple[int, int, int],
-    num_steps: int,
-    make_callbacks: Callable[[], Sequence[Callback]] = tuple,
-) -> float:
-    """Train, and measure the processor time of the steps after the first tenth."""
-    torch.manual_seed(0)
-    width, depth, batch_size = shape
-    rows: Any = torch.zeros(num_steps * batch_size, width)
-    module, began, num_warm = kind(width, depth), [0.0], max(2, num_steps // 10)
+class Runner:
+    """Trains in a thread of its own, some steps at a time, whenever it is its turn.
 
-    class Clock(Callback):
-        @override
-        def on_train_batch_start(
-            self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
-        ) -> None:
-            if batch_idx == num_warm:
-                began[0] = time.process_time()
+    Args:
+        kind: The module.
+        shape: Its width and its number of layers, and the rows of a batch.
+        num_turns: How many turns there are.
+        make_callbacks: Makes the callbacks.
+    """
 
-    trainer = Trainer(
-        accelerator="cpu",
-        max_epochs=1,
-        callbacks=[Clock(), *make_callbacks()],
-        logger=Keeping(),
-        log_every_n_steps=1,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
-    trainer.fit(module, DataLoader(rows, batch_size=batch_size))
-    return (time.process_time() - began[0]) / (num_steps - num_warm) * 1e3
+    def __init__(
+        self,
+        kind: type[Net],
+        shape: Shape,
+        num_turns: int,
+        make_callbacks: Callable[[], Sequence[Callback]] = tuple,
+    ) -> None:
+        self.milliseconds: list[float] = []
+        self._options = kind, shape, num_turns, make_callbacks
+        self._turn, self._over = Semaphore(0), Semaphore(0)
+        self._error: BaseException | None = None
+        self._thread = Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def take_turn(self) -> None:
+        """Have it make steps; of all but the first, note the median time from start to start."""
+        self._turn.release()
+        self._over.acquire()
+        if self._error is not None:
+            raise self._error
+
+    def _run(self) -> None:
+        self._turn.acquire()
+        try:
+            torch.set_num_threads(1)  # of this thread
+            self._train(*self._options)
+        except BaseException as error:  # noqa: BLE001 - raised by `take_turn`
+            self._error = error
+        self._over.release()
+
+    def _train(
+        self,
+        kind: type[Net],
+        shape: Shape,
+        num_turns: int,
+        make_callbacks: Callable[[], Sequence[Callback]],
+    ) -> None:
+        torch.manual_seed(0)
+        width, depth, batch_size, num_steps = shape
+        rows: Any = torch.zeros(batch_size, width).expand(num_turns * num_steps, -1, -1)
+        runner, callbacks = self, make_callbacks()
+        times: list[float] = []
+
+        class Clock(Callback):
+            @override
+            def on_train_batch_start(
+                self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+            ) -> None:
+                times.append(time.process_time())
+                if batch_idx % num_steps:
+                    return
+                if batch_idx:
+                    took = [after - before for before, after in pairwise(times[1:])]
+                    runner.milliseconds.append(median(took) * 1e3)
+                runner._over.release()
+                runner._turn.acquire()
+                times[:] = [time.process_time()]
+
+        trainer = Trainer(
+            accelerator="cpu",
+            max_epochs=1,
+            callbacks=[Clock(), *callbacks],
+            logger=Keeping(),
+            log_every_n_steps=1,
+            enable_checkpointing=any(isinstance(one, Checkpoint) for one in callbacks),
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+        trainer.fit(kind(width, depth), DataLoader(rows, batch_size=None))
 
 
-def measure_large(rounds: int, num_steps: int) -> dict[str, Any]:
+def measure_large(num_rounds: int) -> dict[str, Any]:
     """Time of a step of a model with 5 million parameters, beside one without a callback."""
     watched: dict[str, Callable[[], Sequence[Callback]]] = {
         "gradients, not due": lambda: [GradientMonitor(_NEVER)],
@@ -164,7 +216,7 @@ def measure_large(rounds: int, num_steps: int) -> dict[str, Any]:
     targets = dict.fromkeys(watched, NOT_DUE)
     targets |= {"gradients and weights": EVERY_STEP, "guard": EVERY_STEP, "all defaults": DEFAULTS}
     with TemporaryDirectory() as folder:
-        return _race(_LARGE, watched, targets, rounds, num_steps)
+        return _race(_LARGE, watched, targets, num_rounds)
 
 
 def default_callbacks(folder: Path) -> list[Callback]:
@@ -179,31 +231,32 @@ def default_callbacks(folder: Path) -> list[Callback]:
     ]
 
 
-def measure_medium(rounds: int, num_steps: int) -> dict[str, Any]:
+def measure_medium(num_rounds: int) -> dict[str, Any]:
     """Time of a step of about 5 milliseconds with a guard, beside one without."""
-    return _race(_MEDIUM, {"guard": lambda: [NaNGuard()]}, {"guard": GUARD}, rounds, num_steps)
+    return _race(_MEDIUM, {"guard": lambda: [NaNGuard()]}, {"guard": GUARD}, num_rounds)
 
 
 def _race(
-    shape: tuple[int, int, int],
+    shape: Shape,
     watched: Mapping[str, Callable[[], Sequence[Callback]]],
     targets: Mapping[str, Target],
-    rounds: int,
-    num_steps: int,
+    num_rounds: int,
 ) -> dict[str, Any]:
-    step = partial(milliseconds_per_step, Net, shape, num_steps)
-    measures = {"plain": step}
-    measures |= {name: partial(step, callbacks) for name, callbacks in watched.items()}
-    figures = take_turns(measures | {"plain again": step}, rounds, warms=True)
-    plain = _both_sides(figures)
+    plain = partial(Runner, Net, shape)
+    makers: dict[str, Callable[[int], Runner]] = {"plain": plain}
+    makers |= {name: partial(plain, make_callbacks=make) for name, make in watched.items()}
+    figures = measure_rounds(makers | {"plain again": plain}, num_rounds)
+    beside = _both_sides(figures)
     ratios = {
-        name: median(a / b for a, b in zip(figures[name], plain, strict=True)) for name in figures
+        name: median(a / b for a, b in zip(figures[name], beside, strict=True)) for name in figures
     }
-    width, depth, batch_size = shape
+    width, depth, batch_size, num_steps = shape
     return {
         "parameters": depth * width * (width + 1),
         "batch_size": batch_size,
-        "steps": num_steps,
+        "steps_per_turn": num_steps,
+        "turns": _NUM_TURNS,
+        "rounds": num_rounds,
         "milliseconds_per_step": medians(figures, 4),
         "plain_to_itself": rounded(ratios["plain again"] / ratios["plain"], 4),
         "ratio_to_plain": {
@@ -212,17 +265,38 @@ def _race(
     }
 
 
-def measure_scalars(rounds: int, num_steps: int) -> dict[str, Any]:
+def measure_rounds(
+    makers: Mapping[str, Callable[[int], Runner]], num_rounds: int
+) -> dict[str, list[float]]:
+    """Have each make steps in turns, every other time backwards, and begin anew in every round.
+
+    Where in memory a network lies makes it faster or slower than others for as long as it lives.
+
+    Returns:
+        Milliseconds of a step in each round, by name: the median of the turns after the first.
+    """
+    figures: dict[str, list[float]] = {name: [] for name in makers}
+    for _ in range(num_rounds):
+        runners = {name: make(_NUM_TURNS) for name, make in makers.items()}
+        for turn_index in range(_NUM_TURNS + 1):  # the first one leads to the first step
+            in_line = list(runners.values())
+            for runner in in_line if turn_index % 2 == 0 else reversed(in_line):
+                runner.take_turn()
+        for name, runner in runners.items():
+            figures[name].append(median(runner.milliseconds[1:]))
+    return figures
+
+
+def measure_scalars(num_rounds: int) -> dict[str, Any]:
     """Time that scalars add to a step, beside that of as many calls of ``self.log``."""
-    monitors = [GradientMonitor(_ALWAYS)]
-    measures: dict[str, Callable[[], float]] = {
-        "plain": partial(milliseconds_per_step, Net, _SMALL, num_steps),
-        "log": partial(milliseconds_per_step, Logging, _SMALL, num_steps),
-        "record": partial(milliseconds_per_step, Recording, _SMALL, num_steps),
-        "monitor": partial(milliseconds_per_step, Net, _SMALL, num_steps, lambda: monitors),
-        "plain again": partial(milliseconds_per_step, Net, _SMALL, num_steps),
+    makers: dict[str, Callable[[int], Runner]] = {
+        "plain": partial(Runner, Net, _SMALL),
+        "log": partial(Runner, Logging, _SMALL),
+        "record": partial(Runner, Recording, _SMALL),
+        "monitor": partial(Runner, Net, _SMALL, make_callbacks=lambda: [GradientMonitor(_ALWAYS)]),
+        "plain again": partial(Runner, Net, _SMALL),
     }
-    figures = take_turns(measures, rounds, warms=True)
+    figures = measure_rounds(makers, num_rounds)
     plain = _both_sides(figures)
     more = {
         name: [a - b for a, b in zip(figures[name], plain, strict=True)]
@@ -230,7 +304,8 @@ def measure_scalars(rounds: int, num_steps: int) -> dict[str, Any]:
     }
     return {
         "scalars": _NUM_SCALARS,
-        "steps": num_steps,
+        "turns": _NUM_TURNS,
+        "rounds": num_rounds,
         "milliseconds_per_step": medians(figures, 4),
         "additional_milliseconds": medians(more, 4),
         "ratio_to_log": {
@@ -251,8 +326,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rounds", type=int, default=15, help="counted rounds (default 15)")
-    parser.add_argument("--steps", type=int, default=40, help="of the largest model (default 40)")
+    parser.add_argument("--rounds", type=int, default=12, help="counted rounds (default 12)")
     parser.add_argument("--output", type=Path, default=_RESULTS, help=f"default {_RESULTS.name}")
     options = parser.parse_args()
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
@@ -261,10 +335,9 @@ def main() -> None:
     report = {
         "machine": hardware_info(),
         "versions": versions(),
-        "rounds": options.rounds,
-        "large": measure_large(options.rounds, options.steps),
-        "medium": measure_medium(options.rounds, 5 * options.steps),
-        "scalars": measure_scalars(options.rounds, 5 * options.steps),
+        "large": measure_large(options.rounds),
+        "medium": measure_medium(options.rounds),
+        "scalars": measure_scalars(options.rounds),
     }
     options.output.parent.mkdir(exist_ok=True)
     options.output.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")

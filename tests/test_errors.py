@@ -13,6 +13,7 @@ from leyden.errors import (
     MissingPathError,
     ResumeError,
     ShardError,
+    check_version,
     suggest,
 )
 
@@ -69,3 +70,11 @@ def test_suggest_lists_twenty_names_of_many() -> None:
     names = [f"n{i:02}" for i in range(100)]
     listed = ", ".join(names[:20])
     assert suggest("zzz", names) == f"Known: {listed} and 80 more."
+
+
+def test_state_of_another_version_is_refused() -> None:
+    check_version({"version": 2}, 2)
+    older: dict[str, int] = {"version": 1}
+    for state in (older, {}):
+        with pytest.raises(ResumeError, match=r"state to be 2, but got (1|None)"):
+            check_version(state, 2)

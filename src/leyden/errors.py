@@ -15,9 +15,10 @@ Every class is also the built-in error that a caller who has never heard of leyd
                                               cannot be saved or read
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from typing_extensions import override
 
@@ -32,6 +33,7 @@ __all__ = [
     "NonFiniteError",
     "ResumeError",
     "ShardError",
+    "check_version",
     "suggest",
 ]
 
@@ -94,6 +96,24 @@ class NonFiniteError(LeydenError, FloatingPointError):
 
 class ResumeError(LeydenError, RuntimeError):
     """A saved state does not fit what it is loaded into."""
+
+
+def check_version(state: Mapping[str, Any], version: int) -> None:
+    """Refuse a saved state that another version of leyden has written.
+
+    Args:
+        state: What ``state_dict`` returned then.
+        version: The one that can be read.
+
+    Raises:
+        ResumeError: If the state is of another version.
+
+    Example:
+        >>> check_version({"version": 1, "count": 3}, 1)
+    """
+    if state.get("version") != version:
+        problem = f"Expected the version of the state to be {version}"
+        raise ResumeError(f"{problem}, but got {state.get('version')!r}.")
 
 
 def suggest(name: str, known: Iterable[str]) -> str:

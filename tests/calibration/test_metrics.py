@@ -20,6 +20,8 @@ from leyden.calibration import (
     tnr_tpr,
     tpr,
 )
+from leyden.calibration.counts import COUNT_METRICS
+from leyden.calibration.sample_metrics import SAMPLE_METRICS
 from leyden.errors import ConfigError, DataError
 
 TARGETS = [0, 0, 0, 0, 1, 1, 1, 1]
@@ -148,3 +150,61 @@ def test_weights_are_for_losses() -> None:
 def test_samples_that_do_not_fit_are_refused(metric: Callable[..., Any]) -> None:
     with pytest.raises(DataError, match=re.escape("one at least, but got 1 and 2.")):
         metric([0.2], [0, 1])
+
+
+RANDOM = np.random.default_rng(0)
+LABELS = RANDOM.integers(0, 3, 12)
+UNSUITABLE: dict[str, tuple[Any, Any]] = {
+    "three classes": (RANDOM.dirichlet(np.ones(3), 12), LABELS),
+    "chosen classes": (RANDOM.integers(0, 3, 12), LABELS),
+    "two columns": (RANDOM.dirichlet(np.ones(2), 12), LABELS > 1),
+    "labels": (RANDOM.random((12, 3)), RANDOM.random((12, 3)) > 0.5),
+    "lengths": (RANDOM.random(12), LABELS[1:] > 1),
+    "nothing": (np.zeros(0), np.zeros(0, int)),
+    "numbers": (RANDOM.normal(size=12), RANDOM.normal(size=12)),
+    "one class": (RANDOM.random(12), np.zeros(12, int)),
+    "nan": (np.full(12, np.nan), LABELS > 1),
+    "one number": (np.float64(0.3), np.int64(1)),
+    "words": (["a", "b"], ["b", "a"]),
+    "ragged": ([[1.0], [1.0, 0.0]], [1, 0]),
+}
+OF_LIBRARIES = [
+    "matthews_corrcoef",
+    "cohen_kappa",
+    "auroc",
+    "roc_auc_score",
+    "log_loss",
+    "r2_score",
+]
+
+
+@pytest.mark.parametrize("threshold", [0.5, None])
+@pytest.mark.parametrize("name", [*COUNT_METRICS, *SAMPLE_METRICS, *OF_LIBRARIES])
+@pytest.mark.filterwarnings("ignore")  # libraries warn where a metric is not defined
+def test_metric_by_name_gives_a_number_or_says_what_is_wrong(
+    name: str, threshold: float | None
+) -> None:
+    for scores, targets in UNSUITABLE.values():
+        try:
+            found = compute_metric(scores, targets, name, threshold=threshold)
+        except (ConfigError, DataError) as error:
+            assert str(error).startswith("Expected ")  # noqa: PT017 - either is right
+        else:
+            assert isinstance(found, float)
+
+
+@pytest.mark.parametrize("threshold", [0.5, None])
+def test_metric_of_two_classes_refuses_three(threshold: float | None) -> None:
+    for scores, targets in (UNSUITABLE["three classes"], UNSUITABLE["chosen classes"]):
+        with pytest.raises(DataError, match=r"Expected .*(scores|targets)"):
+            compute_metric(scores, targets, "matthews_corrcoef", threshold=threshold)
+
+
+def test_classes_beyond_the_scores_are_refused() -> None:
+    with pytest.raises(DataError, match="classes from 0 to 1, but got 0 to 2"):
+        compute_metric([[0.2, 0.8], [0.5, 0.5]], [0, 2], "sparse_categorical_crossentropy")
+
+
+def test_half_precision_suits_metrics_of_scikit_learn() -> None:
+    scores = torch.tensor([0.25, 0.75, 0.5], dtype=torch.bfloat16)
+    assert compute_metric(scores, torch.tensor([0, 1, 0]), "roc_auc_score") == 1

@@ -96,7 +96,7 @@ def test_a_repeated_row_is_of_none() -> None:
 
 
 def test_without_names_the_batches_of_all_processes_are_counted() -> None:
-    trainer: Any = SimpleNamespace(datamodule=None, world_size=2, global_rank=1)
+    trainer: Any = SimpleNamespace(datamodule=None, world_size=2, global_rank=1, current_epoch=0)
     sets = sets_of_rows(trainer, 3, 2)
     assert sets is not None
     assert sets.tolist() == [7, 7]

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -171,6 +172,48 @@ def test_apply_has_whatever_predicts_use_the_threshold(folder: Path, calibrates:
     assert all(torch.equal(after["state_dict"][k], v) for k, v in before["state_dict"].items())
     assert calibrates(folder, "run")[0] == 0
     assert result_of(folder)["before"]["value"] == value
+
+
+STRUCK = """
+import os, signal, sys
+from leyden.cli import main
+
+def strike(frame, event, function):
+    if event == "c_call" and function.__name__ == "write_record":
+        sys.setprofile(None)
+        os.kill(os.getpid(), signal.Signals[name])
+
+def wait_for_figure(event, arguments):  # which is finished just before the checkpoint is written
+    if event == "os.rename" and str(arguments[1]).endswith("calibration.png"):
+        sys.setprofile(strike)
+
+name = sys.argv.pop()
+sys.addaudithook(wait_for_figure)
+main()
+"""
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGKILL", -signal.SIGKILL), ("SIGINT", 130)])
+def test_apply_struck_while_it_writes_leaves_the_checkpoint(
+    folder: Path, calibrates: Calibrate, name: str, code: int
+) -> None:
+    assert calibrates(folder, "run")[0] == 0  # stores predictions
+    best = folder / "run" / "checkpoints" / "best.ckpt"
+    before, found = best.read_bytes(), result_of(folder)
+    command = [sys.executable, "-c", STRUCK, "calibrate", "run", "--bounds", "0.1", "0.3"]
+    done = subprocess.run(
+        [*command, "--apply", name], cwd=folder, timeout=120, capture_output=True, check=False
+    )
+    assert done.returncode == code, done.stderr.decode()
+    assert b"Traceback" not in done.stderr
+    assert best.read_bytes() == before
+    assert result_of(folder) == found
+    halves = [path.name for path in best.parent.glob(".*best.ckpt")]
+    assert len(halves) == (name == "SIGKILL")  # it had begun to write; after Ctrl-C it tidies up
+    assert calibrates(folder, "run", "--bounds", "0.1", "0.3", "--apply")[0] == 0
+    assert result_of(folder)["is_applied"]
+    assert calibrates(folder, "run")[0] == 0  # what is left of the first try disturbs nobody
+    assert 0.1 <= result_of(folder)["before"]["value"] <= 0.3
 
 
 def test_exact_checkpoints_are_left_as_they_are(folder: Path, calibrates: Calibrate) -> None:

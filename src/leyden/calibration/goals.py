@@ -1,7 +1,8 @@
 """Metrics to be optimised, by name, as functions or as objects of torchmetrics."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
 from importlib import import_module
@@ -19,7 +20,9 @@ from torchmetrics.classification import BinaryConfusionMatrix, BinaryStatScores
 
 from leyden.calibration.counts import COUNT_METRICS, CountMetric, Counts, count
 from leyden.calibration.sample_metrics import SAMPLE_METRICS
-from leyden.errors import ConfigError, suggest
+from leyden.calibration.samples import as_binary
+from leyden.errors import ConfigError, DataError, suggest
+from leyden.types import Array
 
 __all__ = ["Goal", "MetricLike", "choose_goal"]
 
@@ -194,19 +197,41 @@ def _of_object(metric: Any) -> Goal:
     return Goal(name, not worse, not of_scores, partial(_of_sklearn, metric))
 
 
+@contextmanager
+def _suiting(name: str, predictions: Tensor, targets: Tensor) -> Iterator[None]:
+    """Say in a sentence of ours what a library has against scores and targets."""
+    try:
+        yield
+    except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        what = f"of the shapes {tuple(predictions.shape)} and {tuple(targets.shape)}"
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise DataError(
+            f"Expected scores and targets that {name!r} can be computed of, but got some {what}: "
+            f"{reason}."
+        ) from error
+
+
 def _of_decisions(on_counts: CountMetric, decisions: Tensor, targets: Tensor) -> float:
     thresholds = torch.tensor([0.5], dtype=torch.float64)
-    return float(on_counts(count(decisions.double(), targets, thresholds)))
+    flat, true = as_binary(decisions, targets)
+    return float(on_counts(count(flat.double(), true, thresholds)))
 
 
 def _of_sklearn(metric: Callable[..., Any], predictions: Tensor, targets: Tensor) -> Any:
-    return metric(targets.numpy(), predictions.numpy())  # which has the truth first
+    with _suiting(_snake(metric), predictions, targets):
+        return metric(_as_array(targets), _as_array(predictions))  # which has the truth first
+
+
+def _as_array(tensor: Tensor) -> Array:
+    found: Array = (tensor.float() if tensor.dtype is torch.bfloat16 else tensor).numpy()
+    return found
 
 
 def _of_metric(metric: Metric, predictions: Tensor, targets: Tensor) -> Any:
     alone = _alone(metric)
-    alone.update(predictions, targets)
-    return alone.compute()
+    with _suiting(_snake(metric), predictions, targets):
+        alone.update(predictions, targets)
+        return alone.compute()
 
 
 def _of_states(metric: Metric, counts: Counts) -> Tensor:

@@ -64,7 +64,7 @@ class SampleMetric:
 
 def _binary_crossentropy(scores: Tensor, targets: Tensor) -> Tensor:
     scores = scores.clamp(_EPSILON, 1 - _EPSILON)
-    return functional.binary_cross_entropy(scores, targets, reduction="none")
+    return -(targets * scores.log() + (1 - targets) * torch.log1p(-scores))
 
 
 def _categorical_crossentropy(scores: Tensor, targets: Tensor) -> Tensor:
@@ -74,6 +74,9 @@ def _categorical_crossentropy(scores: Tensor, targets: Tensor) -> Tensor:
 
 def _sparse_categorical_crossentropy(scores: Tensor, targets: Tensor) -> Tensor:
     classes = targets.long().reshape(len(scores))
+    if ((classes < 0) | (classes >= scores.shape[-1]) | (classes != targets.reshape(-1))).any():
+        problem = f"Expected `targets` to be classes from 0 to {scores.shape[-1] - 1}"
+        raise DataError(f"{problem}, but got {targets.min().item():g} to {targets.max().item():g}.")
     return _categorical_crossentropy(scores, functional.one_hot(classes, scores.shape[-1]))
 
 

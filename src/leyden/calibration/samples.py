@@ -16,11 +16,23 @@ Numbers: TypeAlias = Tensor | Array | Sequence[Any]
 """A tensor on any device, an array, or numbers in lists."""
 
 
+_PROBLEM = "Expected `scores` and `targets` to be numbers"
+
+
 def as_tensor(numbers: Numbers) -> Tensor:
-    """Make a tensor on the CPU that is no part of any graph; of lists, with double precision."""
+    """Make a tensor on the CPU that is no part of any graph; of lists, with double precision.
+
+    Raises:
+        DataError: If these are no numbers.
+    """
     if isinstance(numbers, Tensor):
         return numbers.detach().cpu()
-    array = np.asarray(numbers)
+    try:
+        array = np.asarray(numbers)
+    except ValueError as error:  # of lists of several lengths
+        raise DataError(f"{_PROBLEM}, but got: {error}") from error
+    if array.dtype.kind not in "biufc":
+        raise DataError(f"{_PROBLEM}, but got some of type {array.dtype.name!r}.")
     return torch.tensor(array.astype(np.int64) if array.dtype.kind == "u" else array)
 
 

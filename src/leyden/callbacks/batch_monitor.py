@@ -1,6 +1,7 @@
 """Keep the ledger of what is being fit."""
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ from pyarrow import parquet
 from torch import Tensor
 from typing_extensions import override
 
-from leyden.errors import ResumeError
+from leyden.data.origin import origin_of
+from leyden.errors import ResumeError, check_version
 from leyden.files import replacing
 from leyden.runs import RunDir
 from leyden.tracking import Ledger, LedgerRow, read_ledger
@@ -42,7 +44,7 @@ class BatchMonitor(Callback):
         self._num_rows = 0
         self._can_go_on = False  # a test loads a checkpoint too, and goes on with nothing
 
-    @property
+    @cached_property  # which Lightning asks for in every hook of every step
     @override
     def state_key(self) -> str:
         # By its name, which stays when the folder of the run is moved.
@@ -81,10 +83,7 @@ class BatchMonitor(Callback):
         """
         if self._ledger is None or not self._can_go_on or not state_dict:
             return
-        if state_dict.get("version") != 1:
-            raise ResumeError(
-                f"Expected the version of the state to be 1, but got {state_dict.get('version')!r}."
-            )
+        check_version(state_dict, 1)
         path, num_rows = self._ledger.path, state_dict["num_rows"]
         if num_rows:
             _write(_find_rows((path, Path(state_dict["path"])), num_rows), path)
@@ -99,7 +98,7 @@ class BatchMonitor(Callback):
         if self._ledger is None:
             return
         loss = _find_loss(outputs)
-        if loss is not None:
+        if loss is not None and trainer.accumulate_grad_batches > 1:
             loss = loss * trainer.accumulate_grad_batches  # Lightning has divided by it
         self._append(_make_row(trainer, Phase.TRAIN, batch_idx, loss))
 
@@ -185,9 +184,8 @@ def _make_row(
 ) -> LedgerRow:
     epoch, name, sets = trainer.current_epoch, None, None
     data = trainer.datamodule  # type: ignore[attr-defined] # set outside its class
-    origin = getattr(data, "origin", None)
-    if known and callable(origin):
-        found = origin(phase, epoch, batch_index)
+    found = origin_of(data, phase, epoch, batch_index) if known else None
+    if found is not None:
         name, sets = found.name, tuple(found.set_numbers)
     return LedgerRow(phase, epoch, batch_index, trainer.global_step, name, sets, loss)
 
@@ -197,4 +195,5 @@ def _find_loss(outputs: Any) -> Tensor | None:
     loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
     if not isinstance(loss, Tensor) or loss.numel() != 1:
         return None
-    return loss.detach().reshape(()).clone()  # a view may keep much memory, or be written over
+    loss = loss.detach().clone()  # a view may keep much memory, or be written over
+    return loss.reshape(()) if loss.ndim else loss

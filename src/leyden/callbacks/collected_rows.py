@@ -2,11 +2,11 @@
 
 from typing import Any
 
-import numpy as np
 import torch
 from lightning.pytorch import Trainer
 from torch import Tensor
 
+from leyden.data.origin import origin_of, rows_of
 from leyden.errors import DataError
 from leyden.types import Phase
 
@@ -122,16 +122,15 @@ def sets_of_rows(trainer: Trainer, batch_index: int, num_rows: int | None) -> Te
         DataError: If the data module speaks of another number of rows.
     """
     data = trainer.datamodule  # type: ignore[attr-defined] # set outside its class
-    origin = getattr(data, "origin", None)
-    found = origin(Phase.VAL, trainer.current_epoch, batch_index) if callable(origin) else None
-    slices = getattr(found, "slices", None)
+    origin = origin_of(data, Phase.VAL, trainer.current_epoch, batch_index)
+    slices = getattr(origin, "slices", None)
     if slices is None:
         number = batch_index * trainer.world_size + trainer.global_rank
         return torch.full((num_rows or 1,), number)
-    if getattr(found, "is_repeated", False):
+    if getattr(origin, "is_repeated", False):
         return None
-    counts = [len(piece.rows) for piece in slices]
-    if num_rows not in (None, sum(counts)):
-        problem = f"Expected scores for each of the {sum(counts)} rows of a batch"
+    sets = torch.from_numpy(rows_of(slices)[0])
+    if num_rows not in (None, len(sets)):
+        problem = f"Expected scores for each of the {len(sets)} rows of a batch"
         raise DataError(f"{problem}, but got {num_rows}.")
-    return torch.from_numpy(np.repeat([piece.set_number for piece in slices], counts))
+    return sets

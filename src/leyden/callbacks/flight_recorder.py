@@ -5,6 +5,7 @@ import math
 import os
 import warnings
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -27,6 +28,7 @@ from leyden.incidents import (
     gradient_scaler,
     true_loss,
 )
+from leyden.introspect.tensors import dense
 from leyden.resume.replaced import Replaced
 
 __all__ = ["FlightRecorder", "OnIncident"]
@@ -102,7 +104,7 @@ class FlightRecorder(Callback):
         self._num_updates = 0  # by optimizers, within the batch at hand
         self._loss: Tensor | None = None
 
-    @property
+    @cached_property  # which Lightning asks for in every hook of every step
     @override
     def state_key(self) -> str:
         return self._generate_state_key(
@@ -202,9 +204,9 @@ class FlightRecorder(Callback):
 
     def _measure(self, trainer: Trainer, loss: Tensor) -> list[tuple[float, float]]:
         """Give the loss and the norm of the gradients of each rank, waiting for the device once."""
-        gradients = [one.grad for one in self._parameters if one.grad is not None]
-        dense = [one.coalesce().values() if one.is_sparse else one for one in gradients]
-        norm = get_total_norm(dense)
+        gradients = self._gradients()
+        # By itself torch goes the quick way on accelerators only.
+        norm = get_total_norm(gradients, foreach=trainer.strategy.root_device.type == "cpu" or None)
         scaler = gradient_scaler(trainer)
         if scaler is not None:
             norm = norm / scaler.scale(torch.ones((), device=norm.device))
@@ -218,10 +220,12 @@ class FlightRecorder(Callback):
         """Look at each value: the norm of large ones is infinite while they are not."""
         if gradient_scaler(trainer) is not None:
             return True
-        gradients = [one.grad for one in self._parameters if one.grad is not None]
-        dense = [one.coalesce().values() if one.is_sparse else one for one in gradients]
-        decision = all(bool(torch.isfinite(one).all()) for one in dense)
+        decision = all(bool(one.isfinite().all()) for one in self._gradients())
         return trainer.strategy.reduce_boolean_decision(decision)
+
+    def _gradients(self) -> list[Tensor]:
+        found = [one.grad for one in self._parameters if one.grad is not None]
+        return [dense(one) if one.is_sparse else one for one in found]
 
     def _keep(self, trouble: Trouble, facts: Facts, losses: list[float]) -> str:
         """Write the incident, and give what is to be told about it."""

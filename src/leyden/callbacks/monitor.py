@@ -2,12 +2,13 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from typing_extensions import override
 
-from leyden.errors import ConfigError, ResumeError
+from leyden.errors import ConfigError, check_version
 from leyden.lifecycle import Counters, Every, find_window
 
 __all__ = ["BetweenSteps", "Monitor", "check_in_step"]
@@ -38,7 +39,7 @@ class Monitor(Callback):
         self._unit = every.unit
         self._counters = Counters()
 
-    @property
+    @cached_property  # which Lightning asks for in every hook of every step
     @override
     def state_key(self) -> str:
         return self._generate_state_key(every=str(self.every), **self._identity)
@@ -64,10 +65,7 @@ class Monitor(Callback):
         Raises:
             ResumeError: If the state is of another version of leyden; nothing is changed then.
         """
-        version = state_dict.get("version")
-        if version != _STATE_VERSION:
-            problem = f"Expected the version of the state to be {_STATE_VERSION}"
-            raise ResumeError(f"{problem}, but got {version!r}.")
+        check_version(state_dict, _STATE_VERSION)
         counters = Counters()
         counters.load_state_dict(state_dict["counters"])
         self._counters = counters

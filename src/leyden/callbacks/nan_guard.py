@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 from typing_extensions import override
 
-from leyden.errors import ConfigError, NonFiniteError, ResumeError, suggest
+from leyden.errors import ConfigError, NonFiniteError, check_version, suggest
 from leyden.introspect import NonFinite, find_nonfinite, find_nonfinite_tensor
 from leyden.introspect.norms import measure
 
@@ -66,7 +67,7 @@ class NaNGuard(Callback):
         self._loss: Tensor | None = None
         self._is_checked = True  # after the last backward pass that was told of
 
-    @property
+    @cached_property  # which Lightning asks for in every hook of every step
     @override
     def state_key(self) -> str:
         return self._generate_state_key(action=self._action)
@@ -88,10 +89,7 @@ class NaNGuard(Callback):
         Raises:
             ResumeError: If the state is of another version of leyden; nothing is changed then.
         """
-        version = state_dict.get("version")
-        if version != _STATE_VERSION:
-            problem = f"Expected the version of the state to be {_STATE_VERSION}"
-            raise ResumeError(f"{problem}, but got {version!r}.")
+        check_version(state_dict, _STATE_VERSION)
         self.num_found = state_dict["num_found"]
 
     @override

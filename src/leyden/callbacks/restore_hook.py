@@ -55,7 +55,7 @@ class RestoreHook(Hook):
             return path
         if self._path is not None and not path.exists():
             raise MissingPathError(f"Expected `path` to exist, but got '{path}'.")
-        found = sorted(path.glob("*.ckpt"), key=lambda path: (_step_of(path), _written(path)))
+        found = sorted(path.glob("[!.]*.ckpt"), key=lambda path: (_step_of(path), _written(path)))
         return found[-1] if found else None
 
     def __call__(self, path: str | Path) -> None:

@@ -4,6 +4,7 @@ import time
 import warnings
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from typing_extensions import override
 
 from leyden.callbacks.run_facts import data_state, hyper_parameters, last_metrics, train_state
-from leyden.errors import ResumeError
+from leyden.errors import check_version
 from leyden.report import draw_card, save_figure
 from leyden.tracking import FileLogger, History, epoch_ends, log_figure, read_metrics
 from leyden.types import Phase
@@ -60,7 +61,7 @@ class RunCard(Callback):
         self._drawn_at = -float("inf")
         self._has_warned = False
 
-    @property
+    @cached_property  # which Lightning asks for in every hook of every step
     @override
     def state_key(self) -> str:
         # By its name, which stays when the folder of the run is moved.
@@ -95,10 +96,7 @@ class RunCard(Callback):
         Raises:
             ResumeError: If the state is of another version of leyden; nothing is changed then.
         """
-        if state_dict.get("version") != 1:
-            raise ResumeError(
-                f"Expected the version of the state to be 1, but got {state_dict.get('version')!r}."
-            )
+        check_version(state_dict, 1)
         self._seen = {
             name: {int(step): value for step, value in curve.items()}
             for name, curve in state_dict["seen"].items()

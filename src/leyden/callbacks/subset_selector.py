@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 from typing_extensions import override
 
@@ -20,16 +20,17 @@ from leyden.calibration import (
     choose_goal,
     compute_metric,
 )
-from leyden.callbacks.collected_rows import CollectedRows, sets_of_rows
-from leyden.callbacks.scores_of_step import Extract, ScoresOfStep
-from leyden.errors import ConfigError, ResumeError
+from leyden.callbacks.collected_rows import sets_of_rows
+from leyden.callbacks.from_validation import FromValidation
+from leyden.callbacks.scores_of_step import Extract
+from leyden.errors import ConfigError, check_version
 
 __all__ = ["SubsetSelector"]
 
 _log = logging.getLogger(__name__)
 
 
-class SubsetSelector(Callback):
+class SubsetSelector(FromValidation):
     """Tell which sets of the validation data the model is best on.
 
     They are chosen at the end of every validation, from the first loader of all processes, and are
@@ -76,7 +77,7 @@ class SubsetSelector(Callback):
         bounds: tuple[float, float] | None = (0.0, 1.0),
         higher_is_better: bool | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(scores, targets)
         if size < 1:
             raise ConfigError(f"Expected `size` to be a whole number from 1, but got {size!r}.")
         if by not in ("history", "predictions"):
@@ -96,8 +97,6 @@ class SubsetSelector(Callback):
             "bounds": bounds,
             "higher_is_better": higher_is_better,
         }
-        self._source = ScoresOfStep(scores, targets)
-        self._rows = CollectedRows(self.state_key)
         self.subset: Subset | None = None
 
     @property
@@ -124,43 +123,28 @@ class SubsetSelector(Callback):
         Raises:
             ResumeError: If the state is of another version of leyden; nothing is changed then.
         """
-        if state_dict.get("version") != 1:
-            got = state_dict.get("version")
-            raise ResumeError(f"Expected the version of the state to be 1, but got {got!r}.")
+        check_version(state_dict, 1)
         saved = state_dict["subset"]
         self.subset = saved and Subset(tuple(saved["sets"]), saved["metric"], saved["threshold"])
 
     @override
-    def on_save_checkpoint(
-        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
-        self._rows.save(trainer, checkpoint)
-
-    @override
-    def on_load_checkpoint(
-        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
-        self._rows.load(trainer, checkpoint)
-
-    @override
-    def on_validation_batch_end(
+    def _collect(
         self,
         trainer: Trainer,
-        pl_module: LightningModule,
+        module: LightningModule,
         outputs: Any,
         batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
+        place: tuple[int, int],
     ) -> None:
-        if trainer.sanity_checking or dataloader_idx != 0:
+        batch_index, loader_index = place
+        if loader_index != 0:
             return
-        self._rows.begin(batch_idx, dataloader_idx)
         if self._goal is None:
-            self._add_loss(trainer, outputs, batch_idx)
+            self._add_loss(trainer, outputs, batch_index)
             return
-        found = self._source.find(pl_module, outputs, batch)
+        found = self._source.find(module, outputs, batch)
         if found is not None:
-            self._add_scores(trainer, *found, batch_idx)
+            self._add_scores(trainer, *found, batch_index)
 
     def _add_loss(self, trainer: Trainer, outputs: Any, batch_idx: int) -> None:
         """Add set number, loss and weight of each set of the batch."""
@@ -187,17 +171,13 @@ class SubsetSelector(Callback):
             self._rows.add(sets, torch.full((len(scores),), width), scores, targets)
 
     @override
-    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if trainer.sanity_checking:
-            return
-        rows = self._rows.gather(trainer)
-        self._rows.clear()
-        self.subset = self._choose(rows, pl_module)
+    def _find(
+        self, trainer: Trainer, module: LightningModule, rows: Tensor
+    ) -> Mapping[str, float | None]:
+        self.subset = self._choose(rows, module)
         _log.info("best sets by %s: %s", self._name, list(self.subset.sets))
         numbers = {self._name: self.subset.metric, "threshold": self.subset.threshold}
-        for name, number in numbers.items():  # of which all processes have the same
-            if number is not None:
-                pl_module.log(f"val/subset_{name}", number, sync_dist=True, reduce_fx="max")
+        return {f"subset_{name}": number for name, number in numbers.items()}
 
     def _choose(self, rows: Tensor, module: LightningModule) -> Subset:
         numbers = np.unique(rows[:, 0]).astype(int).tolist() if len(rows) else []
@@ -230,16 +210,6 @@ class SubsetSelector(Callback):
         if self._search["bounds"] is not None:
             threshold = float(getattr(module, "threshold", 0.5))
         return compute_metric(scores, targets, self._metric, threshold=threshold)
-
-    @override
-    def on_exception(
-        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
-    ) -> None:
-        self._rows.clear()
-
-    @override
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        self._rows.clear()
 
 
 def _split(rows: Tensor, module: LightningModule) -> tuple[Tensor, Tensor]:

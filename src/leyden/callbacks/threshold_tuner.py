@@ -1,21 +1,23 @@
 """Find the decision threshold at the end of every validation."""
 
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 from typing_extensions import override
 
 from leyden.calibration import MetricLike, check_search, choose_goal, find_threshold
-from leyden.callbacks.collected_rows import CollectedRows, sets_of_rows
-from leyden.callbacks.scores_of_step import Extract, ScoresOfStep
-from leyden.errors import ConfigError, ResumeError
+from leyden.callbacks.collected_rows import sets_of_rows
+from leyden.callbacks.from_validation import FromValidation
+from leyden.callbacks.scores_of_step import Extract
+from leyden.errors import ConfigError, check_version
 
 __all__ = ["ThresholdTuner"]
 
 
-class ThresholdTuner(Callback):
+class ThresholdTuner(FromValidation):
     """Give the module the decision threshold at which a metric is best on the validation data.
 
     It is found at the end of every validation, from the scores of all loaders and processes, and
@@ -66,7 +68,7 @@ class ThresholdTuner(Callback):
         higher_is_better: bool | None = None,
         attribute: str = "threshold",
     ) -> None:
-        super().__init__()
+        super().__init__(scores, targets)
         self._search: dict[str, Any] = {
             "metric": metric,
             "steps": steps,
@@ -78,8 +80,6 @@ class ThresholdTuner(Callback):
         check_search(goal, steps, bounds)
         self._name = goal.name
         self._attribute = attribute
-        self._source = ScoresOfStep(scores, targets)
-        self._rows = CollectedRows(self.state_key)
         self.threshold: float | None = None
         self.metric: float | None = None
 
@@ -100,22 +100,14 @@ class ThresholdTuner(Callback):
         Raises:
             ResumeError: If the state is of another version of leyden; nothing is changed then.
         """
-        if state_dict.get("version") != 1:
-            got = state_dict.get("version")
-            raise ResumeError(f"Expected the version of the state to be 1, but got {got!r}.")
+        check_version(state_dict, 1)
         self.threshold, self.metric = state_dict["threshold"], state_dict["metric"]
-
-    @override
-    def on_save_checkpoint(
-        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
-        self._rows.save(trainer, checkpoint)
 
     @override
     def on_load_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        self._rows.load(trainer, checkpoint)
+        super().on_load_checkpoint(trainer, pl_module, checkpoint)
         state = checkpoint["callbacks"].get(self.state_key, {})
         if state.get("threshold") is not None and not self._source.asks(pl_module):
             self._set(pl_module, state["threshold"])
@@ -127,56 +119,39 @@ class ThresholdTuner(Callback):
             raise ConfigError(f"{problem}, but the module decides between more. Leave it out.")
 
     @override
-    def on_validation_batch_end(
+    def _collect(
         self,
         trainer: Trainer,
-        pl_module: LightningModule,
+        module: LightningModule,
         outputs: Any,
         batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
+        place: tuple[int, int],
     ) -> None:
-        if trainer.sanity_checking:
-            return
-        self._rows.begin(batch_idx, dataloader_idx)
-        found = self._source.find(pl_module, outputs, batch)
+        found = self._source.find(module, outputs, batch)
         if found is None:
             return
         scores, targets = _of_positive(*found)
-        if dataloader_idx == 0 and sets_of_rows(trainer, batch_idx, None) is None:
+        batch_index, loader_index = place
+        if loader_index == 0 and sets_of_rows(trainer, batch_index, None) is None:
             return  # another process has this row
         self._rows.add(scores.reshape(-1), targets.reshape(-1))
 
     @override
-    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if trainer.sanity_checking:
-            return
-        rows = self._rows.gather(trainer)
-        self._rows.clear()
+    def _find(
+        self, trainer: Trainer, module: LightningModule, rows: Tensor
+    ) -> Mapping[str, float | None]:
         if not rows.isfinite().all():
             if trainer.is_global_zero:
                 warnings.warn(
                     "`ThresholdTuner` keeps the threshold: not all scores are finite.", stacklevel=2
                 )
-            return
+            return {}
         scores, targets = rows.reshape(-1, 2).unbind(1)
         # Compared in the type of the module, as it will do in prediction.
-        found = find_threshold(scores.to(pl_module.dtype), targets, **self._search)
+        found = find_threshold(scores.to(module.dtype), targets, **self._search)
         self.threshold, self.metric = found.value, found.metric
-        self._set(pl_module, found.value)
-        numbers = {"threshold": found.value, f"{self._name}_at_threshold": found.metric}
-        for name, number in numbers.items():  # of which all processes have the same
-            pl_module.log(f"val/{name}", number, sync_dist=True, reduce_fx="max")
-
-    @override
-    def on_exception(
-        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
-    ) -> None:
-        self._rows.clear()
-
-    @override
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        self._rows.clear()
+        self._set(module, found.value)
+        return {"threshold": found.value, f"{self._name}_at_threshold": found.metric}
 
     def _set(self, module: LightningModule, threshold: float) -> None:
         present = getattr(module, self._attribute, None)

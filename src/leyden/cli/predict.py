@@ -15,6 +15,7 @@ from leyden.cli.guard import guarded
 from leyden.cli.prediction_files import OUTPUTS
 from leyden.cli.predictor import Predictor, find_predictor
 from leyden.data import AutoDataModule
+from leyden.data.origin import rows_of
 from leyden.errors import ConfigError, DataError, MissingPathError, suggest
 from leyden.experiment.prediction import RawRows
 from leyden.files import replacing
@@ -183,10 +184,6 @@ def _from_shards(path: Path, predictor: Predictor) -> Iterator[tuple[dict[str, A
     places = _places(found, predictor.column_names, path)
     for index in range(len(data.plan(Phase.TRAIN, 0))):
         origin = data.origin(Phase.TRAIN, 0, index)
-        counts = [len(piece.rows) for piece in origin.slices]
-        keys = {
-            "set_number": np.repeat(origin.set_numbers, counts),
-            "row": np.concatenate([piece.rows for piece in origin.slices]),
-        }
+        keys = dict(zip(("set_number", "row"), rows_of(origin.slices), strict=True))
         batch: Any = data.fetch(Phase.TRAIN, 0, index)
         yield keys, batch if places is None else batch[:, places]

@@ -6,13 +6,12 @@ from itertools import islice, product
 from typing import Any, NamedTuple, Protocol
 from weakref import finalize
 
-import numpy as np
 from torch.utils.data import Sampler, SequentialSampler
 
 from leyden.data.assembly import Assembler, Batch, Block, Job
 from leyden.data.cut import WindowCut
 from leyden.data.gather import ShardStore
-from leyden.data.origin import BatchOrigin
+from leyden.data.origin import BatchOrigin, rows_of
 from leyden.data.picks import Picks
 from leyden.data.plan import Begin, EpochPlan
 from leyden.data.workers import BlockMaker, Workers
@@ -176,8 +175,7 @@ class BatchLoader:
         Raises:
             ShardError: If a shard is missing or broken.
         """
-        numbers = np.repeat(origin.set_numbers, [len(piece.rows) for piece in origin.slices])
-        rows = np.concatenate([piece.rows for piece in origin.slices])
+        numbers, rows = rows_of(origin.slices)
         block = self._assembler(Job(Picks.of(numbers, rows), origin.epoch)).aligned()
         if self._cut is not None:
             block = self._cut(block, origin.epoch, origin.window.index if origin.window else 0)

@@ -1,17 +1,18 @@
 """Where the rows of a batch come from, and what the batch is called."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from string import ascii_lowercase
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from typing_extensions import override
 
 from leyden.lifecycle import Window
-from leyden.types import Rows
+from leyden.types import Phase, Rows
 
-__all__ = ["BatchOrigin", "Slice", "part_name"]
+__all__ = ["BatchOrigin", "Slice", "origin_of", "part_name", "rows_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +95,44 @@ class BatchOrigin:
     def num_rows(self) -> int:
         """Its rows."""
         return sum(len(piece.rows) for piece in self.slices)
+
+
+def origin_of(data: Any, phase: Phase, epoch: int, batch_index: int) -> Any:
+    """Ask a data module where a batch comes from.
+
+    Args:
+        data: Any data module, or none. It knows if it has a method ``origin(phase, epoch,
+            batch_index)``.
+        phase: What the batch is used for.
+        epoch: Its epoch, from zero.
+        batch_index: Its place in the epoch, from zero.
+
+    Returns:
+        A ``BatchOrigin``, or what else the method returns; ``None`` if there is no such method.
+    """
+    origin = getattr(data, "origin", None)
+    return origin(phase, epoch, batch_index) if callable(origin) else None
+
+
+def rows_of(slices: Iterable[Slice]) -> tuple[Rows, Rows]:
+    """Tell which set each row of a batch is from, and its place there.
+
+    Args:
+        slices: Those of the batch, or whatever has ``set_number`` and ``rows``.
+
+    Returns:
+        Set numbers and indices within the sets, both ``(rows,)``.
+
+    Example:
+        >>> pieces = Slice(12, np.array([4, 5])), Slice(13, np.array([0]))
+        >>> [found.tolist() for found in rows_of(pieces)]
+        [[12, 12, 13], [4, 5, 0]]
+    """
+    none: Rows = np.zeros(0, dtype=np.int64)
+    pieces = list(slices)
+    sets = [np.full(len(piece.rows), piece.set_number, dtype=np.int64) for piece in pieces]
+    rows = [np.asarray(piece.rows, dtype=np.int64) for piece in pieces]
+    return np.concatenate([none, *sets]), np.concatenate([none, *rows])
 
 
 class Runs(Protocol):

@@ -15,6 +15,7 @@ from lightning.pytorch.utilities.model_helpers import is_overridden
 from typing_extensions import override
 
 from leyden._version import __version__
+from leyden.data.origin import origin_of, rows_of
 from leyden.errors import ConfigError, DataError, suggest
 from leyden.evaluation.functions import Metrics, choose_metrics
 from leyden.evaluation.outputs import count_rows, find_targets, name_outputs
@@ -23,7 +24,7 @@ from leyden.evaluation.stored import Evaluation, store_evaluation
 from leyden.lifecycle import find_window, make_feeds, quietly
 from leyden.resume.replaced import Replaced
 from leyden.runs import RunDir
-from leyden.types import Array, Phase
+from leyden.types import Phase, Rows
 
 __all__ = ["Method", "evaluate"]
 
@@ -169,7 +170,7 @@ def _run(
     settings: dict[str, Any],
 ) -> None:
     tests = method == "test_step"
-    collector = _Collector(writer, _origin_of(data, phase))
+    collector = _Collector(writer, partial(origin_of, data, phase, 0))
     with warnings.catch_warnings():
         for message in _EXPECTED:
             warnings.filterwarnings("ignore", message)
@@ -186,11 +187,6 @@ def _run(
                 trainer.test(module, **served, verbose=False)
             else:
                 trainer.predict(module, **served, return_predictions=False)
-
-
-def _origin_of(data: Any, phase: Phase) -> Callable[[int], Any] | None:
-    origin = getattr(data, "origin", None)
-    return partial(origin, phase, 0) if callable(origin) else None
 
 
 @contextmanager
@@ -244,10 +240,10 @@ class _Collector(BasePredictionWriter):
 
     Args:
         writer: Takes the rows.
-        origin: Tells where a batch comes from, by its place; ``None`` if nothing does.
+        origin: Tells where a batch of the first loader comes from, by its place.
     """
 
-    def __init__(self, writer: RecordWriter, origin: Callable[[int], Any] | None) -> None:
+    def __init__(self, writer: RecordWriter, origin: Callable[[int], Any]) -> None:
         super().__init__("batch")
         self._writer, self._origin = writer, origin
         self._positions: dict[int, int] = {}  # rows so far, by loader
@@ -283,9 +279,10 @@ class _Collector(BasePredictionWriter):
         batch_index, loader_index = place
         if not find_window(trainer, batch_index).is_last:
             return
-        has_origin = self._origin is not None and loader_index == 0
-        rows = self._origins(batch_index) if has_origin else None
-        rows = self._positions_of(batch, loader_index, indices) if rows is None else rows
+        origin = self._origin(batch_index) if loader_index == 0 else None
+        slices = getattr(origin, "slices", None)
+        places = self._places(batch, loader_index, indices) if slices is None else rows_of(slices)
+        rows = dict(zip(_OWN, places, strict=True))
         num_rows = len(rows["row"])
         found = name_outputs(outputs, num_rows)
         if not found:
@@ -297,20 +294,10 @@ class _Collector(BasePredictionWriter):
         targets = name_outputs(find_targets(batch), num_rows, name="target")
         self._writer.add({**rows, **targets, **found})
 
-    def _origins(self, batch_index: int) -> dict[str, Array] | None:
-        """Look up the rows of a batch; ``None`` if the data module does not know."""
-        assert self._origin is not None  # noqa: S101 - as was asked
-        slices = getattr(self._origin(batch_index), "slices", None)
-        if slices is None:
-            return None
-        sets = np.repeat([piece.set_number for piece in slices], [len(one.rows) for one in slices])
-        rows = np.concatenate([piece.rows for piece in slices])
-        return {"set_number": sets.astype(np.int64), "row": rows.astype(np.int64)}
-
-    def _positions_of(self, batch: Any, loader_index: int, indices: Any) -> dict[str, Array]:
+    def _places(self, batch: Any, loader_index: int, indices: Any) -> tuple[Rows, Rows]:
         """Number the rows of a batch by their places in the data set, or in the loader."""
         num_rows = len(indices) if indices else count_rows(batch)
         first = self._positions.get(loader_index, 0)
         self._positions[loader_index] = first + num_rows
         rows = np.array(indices) if indices else np.arange(first, first + num_rows)
-        return {"set_number": np.full(num_rows, loader_index), "row": rows.astype(np.int64)}
+        return np.full(num_rows, loader_index), rows.astype(np.int64)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
+from leyden.data.origin import rows_of
 from leyden.introspect import is_mask
 
 __all__ = ["BadRow", "bad_rows_of", "find_bad_rows", "tensors_of"]
@@ -97,5 +98,5 @@ def tensors_of(batch: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
 
 def _places(origin: Any) -> list[tuple[int, int]]:
     """The set, and the place in it, of each row of a batch."""
-    slices = getattr(origin, "slices", ())
-    return [(piece.set_number, int(row)) for piece in slices for row in piece.rows]
+    numbers, rows = rows_of(getattr(origin, "slices", ()))
+    return [(int(number), int(row)) for number, row in zip(numbers, rows, strict=True)]

@@ -106,11 +106,12 @@ class LossWatch:
             return Trouble.LOSS
         if not is_finite:
             return Trouble.GRADIENT
-        usual = None if self._jump is None else self.median
-        if usual is None or usual <= 0 or loss <= (self._jump or 0) * usual:
-            return None
         # Where a loss is nearly zero, many times as much is nothing new.
-        return Trouble.JUMP if all(not facts.loss >= loss for facts in self._ring) else None
+        if self._jump is None or any(facts.loss >= loss for facts in self._ring):
+            return None
+        usual = self.median
+        is_jump = usual is not None and 0 < self._jump * usual < loss
+        return Trouble.JUMP if is_jump else None
 
     def remember(self, facts: Facts) -> None:
         """Add a batch, and forget the oldest.

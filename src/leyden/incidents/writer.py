@@ -9,6 +9,7 @@ from typing import Any
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 
+from leyden.data.origin import origin_of
 from leyden.errors import LeydenError, ResumeError
 from leyden.incidents.examination import Examination, examine, statistics_of
 from leyden.incidents.kept_batch import keep_batch
@@ -17,6 +18,7 @@ from leyden.incidents.rows import find_bad_rows
 from leyden.introspect import NonFinite, stored_gradients, weights
 from leyden.resume import as_plain, gathered
 from leyden.runs import versions
+from leyden.types import Phase
 
 __all__ = ["IncidentWriter", "Sighting"]
 
@@ -113,7 +115,9 @@ class IncidentWriter:
         """Say what is special about this rank: its batch, and where the step breaks on it."""
         trainer, module = self._trainer, self._module
         batch = sighting.arguments[0] if sighting.arguments else None
-        origin = _origin(trainer, sighting.facts["epoch"], sighting.facts["batch"])
+        data = trainer.datamodule  # type: ignore[attr-defined] # set outside its class
+        place = sighting.facts["epoch"], sighting.facts["batch"]
+        origin = origin_of(data, Phase.TRAIN, *place)
         loss = sighting.losses[trainer.global_rank if len(sighting.losses) > 1 else 0]
         found, problem = self._make_again(sighting)
         is_same = None
@@ -221,13 +225,6 @@ class IncidentWriter:
                 problem = str(error)
                 folder.abandon()
         return strategy.broadcast(problem)
-
-
-def _origin(trainer: Trainer, epoch: int, batch_index: int) -> Any:
-    """Ask the data module where a batch comes from, if it knows."""
-    data = trainer.datamodule  # type: ignore[attr-defined] # set outside its class
-    origin = getattr(data, "origin", None)
-    return origin("train", epoch, batch_index) if callable(origin) else None
 
 
 def _plain_origin(origin: Any) -> dict[str, Any] | None:

@@ -93,9 +93,9 @@ def measure(tensors: Sequence[Tensor], norm: Norm) -> list[Tensor]:
     Returns:
         A number for each, ``()``, for ``finish``: the norm, or the sum before the outer function.
     """
-    values = [dense(tensor) for tensor in tensors]
     if not isinstance(norm, int | float):
-        return [begin(value, norm).sum() for value in values]
+        return [begin(dense(tensor), norm).sum() for tensor in tensors]
+    values = [dense(tensor) if tensor.is_sparse else tensor for tensor in tensors]
     if norm == inf:
         return [_largest(value) for value in values]
     pieces = [_shorten(_in_detail(value), float(norm)) for value in values]
@@ -201,14 +201,15 @@ def _in_detail(values: Tensor) -> Tensor:
 
 def _shorten(values: Tensor, order: float) -> Tensor:
     """Take norms of pieces of a long tensor, whose norm is that of the tensor."""
-    length = values.numel() // _PIECE * _PIECE
-    if not values.is_cpu or length <= _PIECE:
+    rest = values.numel() % _PIECE
+    if not values.is_cpu or values.numel() < 2 * _PIECE:
         return values
+    if not rest:
+        whole: Tensor = torch.linalg.vector_norm(values.reshape(-1, _PIECE), order, dim=1)
+        return whole
     flat = values.flatten()
-    pieces: Tensor = torch.linalg.vector_norm(flat[:length].view(-1, _PIECE), order, dim=1)
-    if length == len(flat):
-        return pieces
-    return torch.cat([pieces, torch.linalg.vector_norm(flat[length:], order).view(1)])
+    pieces = torch.linalg.vector_norm(flat[:-rest].view(-1, _PIECE), order, dim=1)
+    return torch.cat([pieces, torch.linalg.vector_norm(flat[-rest:], order).view(1)])
 
 
 def _largest(values: Tensor) -> Tensor:

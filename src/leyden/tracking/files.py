@@ -12,7 +12,7 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 from typing_extensions import override
 
-from leyden.errors import DataError, ResumeError
+from leyden.errors import DataError, ResumeError, check_version
 from leyden.files import replacing
 from leyden.runs import RunDir
 from leyden.tracking.history import KEYS, read_header, whole_lines
@@ -130,10 +130,7 @@ class FileLogger(Logger):
             ResumeError: If the rows are not there any more, or the state is of another version of
                 leyden; nothing is changed then.
         """
-        if state_dict.get("version") != 1:
-            raise ResumeError(
-                f"Expected the version of the state to be 1, but got {state_dict.get('version')!r}."
-            )
+        check_version(state_dict, 1)
         columns, num_rows = state_dict["columns"], state_dict["num_rows"]
         rows: list[list[str]] = []
         for path in (self.metrics_path, Path(state_dict["path"])) if num_rows else ():

@@ -8,9 +8,11 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 from typing_extensions import override
 
+from leyden.data.origin import origin_of
 from leyden.incidents import Replay, StepStart, carries_gradients, true_loss
 from leyden.resume import leave_quietly
 from leyden.resume.replaced import Replaced
+from leyden.types import Phase
 
 __all__ = ["StepCatcher", "StopBeforeTraining"]
 
@@ -76,7 +78,6 @@ class StepCatcher(Callback):
         start = StepStart(module)
         start.note(gradients=carries_gradients(trainer, self._batch_index))
         data = trainer.datamodule  # type: ignore[attr-defined] # set outside its class
-        origin = getattr(data, "origin", None)
         epoch, batch_index = trainer.current_epoch, self._batch_index
         found = Replay(
             step_number=trainer.global_step + 1,
@@ -84,7 +85,7 @@ class StepCatcher(Callback):
             batch_index=batch_index,
             module=module,
             arguments=arguments,
-            origin=origin("train", epoch, batch_index) if callable(origin) else None,
+            origin=origin_of(data, Phase.TRAIN, epoch, batch_index),
             trainer=trainer,
         )
         found.keep(start.state())
