@@ -54,6 +54,17 @@ class Rows(Dataset[Tensor]):
         return draws[kind]()
 
 
+class CountingRows(Rows):
+    """Rows that hold how many were asked for before."""
+
+    asked = 0
+
+    @override
+    def __getitem__(self, index: int) -> Tensor:
+        self.asked += 1
+        return super().__getitem__(index) + self.asked
+
+
 class Stream(IterableDataset[Tensor]):
     """Rows one after another, shared among the workers."""
 
@@ -70,6 +81,22 @@ class Stream(IterableDataset[Tensor]):
 class SizedStream(Stream):
     def __len__(self) -> int:
         return self.rows.length
+
+
+class CountingSampler(Sampler[int]):
+    """Goes by how often it was gone through, which it counts itself, and by what it did before."""
+
+    def __init__(self, length: int) -> None:
+        self.epoch, self._order = 0, list(range(length))
+
+    @override
+    def __iter__(self) -> Iterator[int]:
+        self.epoch += 1
+        random.Random(self.epoch).shuffle(self._order)
+        yield from self._order
+
+    def __len__(self) -> int:
+        return len(self._order)
 
 
 class LazySampler(Sampler[int]):
@@ -279,6 +306,14 @@ CASES: dict[str, Case] = {
             Rows(24, *ALL), sampler=DistributedSampler(Rows(24), num_replicas=2, rank=1)
         )
     ),
+    "counting sampler": Case(lambda _: _loader(Rows(12, *ALL), sampler=CountingSampler(12))),
+    "counting sampler, 2 workers": Case(
+        lambda _: _loader(Rows(12), sampler=CountingSampler(12), num_workers=2),
+        stops=(2, 5),
+        has_workers=True,
+        is_slow=True,
+    ),
+    "counting dataset": Case(lambda _: _loader(CountingRows(12, *ALL), shuffle=True)),
     "lazy sampler": Case(lambda _: _loader(Rows(12, *ALL), sampler=LazySampler(12))),
     "lazy sampler in a batch sampler": Case(
         lambda _: DataLoader(

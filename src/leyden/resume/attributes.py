@@ -1,23 +1,35 @@
 """What a training changes besides weights and buffers.
 
-Modules remember things in plain attributes: a hidden state, outputs gathered for later ...
+Modules remember things in plain attributes, and in those of objects that they hold: a hidden state,
+outputs gathered for later, averages of weights ...
 Callbacks freeze parameters and let them go, and change settings of the trainer. What is as it was
 before the training is left to the project, which may have changed since.
 """
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from sysconfig import get_paths
+from types import FunctionType, ModuleType
 from typing import Any
 
 import torch
-from lightning.pytorch import Trainer
-from torch import Tensor, nn
+from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
+from torch import nn
+from torch.utils.data import DataLoader, Dataset, Sampler
 from torchmetrics import Metric
+
+from leyden.resume.values import copied, is_plain, same
 
 __all__ = ["Baseline", "restore_changes"]
 
 _MISSING = object()
-
+_NOT_ITS_OWN = frozenset(vars(LightningModule())) | {"training"}  # which Lightning sees to
+_NO_HELPERS = (  # they are looked after elsewhere, or hold the data
+    *(nn.Module, Callback, LightningDataModule, Dataset, Sampler, DataLoader),
+    *(type, ModuleType, FunctionType),
+)
+_LIBRARIES = tuple(get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib"))
 
 _SETTINGS = (  # of the trainer, that callbacks change
     "accumulate_grad_batches",
@@ -111,7 +123,7 @@ def _changed_attributes(
         name: {
             key: value
             for key, value in values.items()
-            if not _same(value, before.get(name, {}).get(key, _MISSING))
+            if not same(value, before.get(name, {}).get(key, _MISSING))
         }
         for name, values in _plain_attributes(module).items()
     }
@@ -123,44 +135,39 @@ def _restore_attributes(module: nn.Module, attributes: Mapping[str, Mapping[str,
     device = next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
     parts = dict(module.named_modules())
     for name, values in attributes.items():
+        helpers = _helpers(parts[name])
         for key, value in values.items():
-            if key not in dict(parts[name].named_parameters(recurse=False)):  # such as a pruned one
-                setattr(parts[name], key, _copy(value, device))
+            if key in dict(parts[name].named_parameters(recurse=False)):  # such as a pruned one
+                continue
+            owner, _, attribute = key.rpartition(".")
+            if not owner:
+                setattr(parts[name], attribute, copied(value, device))
+            elif owner in helpers:  # else it is made later
+                vars(helpers[owner])[attribute] = copied(value, device)
 
 
 def _of(part: nn.Module) -> dict[str, Any]:
     return {
-        key: _copy(value)
-        for key, value in vars(part).items()
-        if not key.startswith("_") and key != "training" and _is_plain(value)
+        f"{owner}.{key}".removeprefix("."): copied(value)
+        for owner, helper in _helpers(part).items()
+        for key, value in vars(helper).items()
+        if key not in _NOT_ITS_OWN and is_plain(value)
     }
 
 
-def _is_plain(value: Any) -> bool:
-    if type(value) in (list, tuple):
-        return all(_is_plain(part) for part in value)
-    if type(value) is dict:
-        return all(isinstance(key, str | int) and _is_plain(one) for key, one in value.items())
-    return value is None or type(value) in (bool, int, float, str, Tensor)
+def _helpers(part: nn.Module) -> dict[str, Any]:
+    """Objects of the user's classes that a part holds, by their attribute's name; and the part."""
+    found: dict[str, Any] = {"": part}
+    for key, value in vars(part).items():
+        is_own = key not in _NOT_ITS_OWN and hasattr(value, "__dict__")
+        if is_own and not isinstance(value, _NO_HELPERS) and not _is_of_library(type(value)):
+            found[key] = value
+    return found
 
 
-def _copy(value: Any, device: torch.device | None = None) -> Any:
-    if isinstance(value, Tensor):
-        return value.detach().to(device or value.device, copy=True)
-    if isinstance(value, list | tuple):
-        return type(value)(_copy(part, device) for part in value)
-    if isinstance(value, dict):
-        return {key: _copy(part, device) for key, part in value.items()}
-    return value
-
-
-def _same(first: Any, second: Any) -> bool:
-    if type(first) is not type(second):
-        return False
-    if isinstance(first, Tensor):
-        return first.device == second.device and torch.equal(first, second)
-    if isinstance(first, list | tuple):
-        return len(first) == len(second) and all(map(_same, first, second))
-    if isinstance(first, dict):
-        return first.keys() == second.keys() and all(_same(first[k], second[k]) for k in first)
-    return bool(first == second)
+def _is_of_library(kind: type) -> bool:
+    """Whether a class is not of the user's project, which a notebook may be."""
+    name = kind.__module__
+    file = getattr(sys.modules.get(name), "__file__", None) or ""
+    is_project = name == "__main__" or (file != "" and not file.startswith(_LIBRARIES))
+    return not is_project or name.partition(".")[0] == "leyden"

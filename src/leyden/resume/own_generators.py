@@ -1,11 +1,10 @@
-"""Random generators that modules and callbacks keep for themselves."""
+"""Random generators that modules, data modules and callbacks keep for themselves."""
 
 import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lightning.pytorch import Callback
 from torch import nn
 
 from leyden.generators import KINDS, Generator, generator_states, restore_generators
@@ -13,47 +12,47 @@ from leyden.generators import KINDS, Generator, generator_states, restore_genera
 __all__ = ["own_generator_states", "restore_own_generators"]
 
 
-def own_generator_states(module: nn.Module, callbacks: Sequence[Callback]) -> dict[str, Any]:
-    """Say where the generators stand that a module, its parts and callbacks hold as attributes.
+def own_generator_states(module: nn.Module, others: Sequence[object]) -> dict[str, Any]:
+    """Say where the generators stand that a module, its parts and others hold as attributes.
 
     Args:
         module: Any module.
-        callbacks: Those of a trainer.
+        others: The callbacks of a trainer, and its data module.
 
     Returns:
         A state for each generator, by the name of its place.
     """
-    found = _find(module, callbacks)
+    found = _find(module, others)
     return dict(zip(found, generator_states(list(found.values())), strict=True))
 
 
 def restore_own_generators(
-    module: nn.Module, callbacks: Sequence[Callback], states: Mapping[str, Any]
+    module: nn.Module, others: Sequence[object], states: Mapping[str, Any]
 ) -> None:
     """Put them back; those that are not there yet are named in a warning.
 
     Args:
         module: Of the same kind.
-        callbacks: Of the same kinds; those of one kind in the same order.
+        others: Of the same kinds; those of one kind in the same order.
         states: What `own_generator_states` returned.
     """
-    found = _find(module, callbacks)
+    found = _find(module, others)
     there = [name for name in states if name in found]
     restore_generators([found[name] for name in there], [states[name] for name in there])
     if missing := [name for name in states if name not in found]:
         warnings.warn(
             f"Random generators that the run had are not there, so that it will differ: "
-            f"{', '.join(missing)}. Make them where the module or the callback is made.",
+            f"{', '.join(missing)}. Make them where the module, data module or callback is made.",
             stacklevel=2,
         )
 
 
-def _find(module: nn.Module, callbacks: Sequence[Callback]) -> dict[str, Generator]:
+def _find(module: nn.Module, others: Sequence[object]) -> dict[str, Generator]:
     owners = [(f"module.{name}", part) for name, part in module.named_modules()]
     seen: Counter[str] = Counter()
-    for callback in callbacks:
-        kind = type(callback).__qualname__
-        owners.append((f"{kind} {seen[kind]}", callback))
+    for other in others:
+        kind = type(other).__qualname__
+        owners.append((f"{kind} {seen[kind]}", other))
         seen[kind] += 1
     return {
         f"{owner}.{key}": value

@@ -53,7 +53,7 @@ def rank_state(
             phase: [one.state_dict(drawn_ahead(trainer, phase)) for one in some]
             for phase, some in followers.items()
         },
-        "own_generators": own_generator_states(module, callbacks_of(trainer)),
+        "own_generators": own_generator_states(module, _others(trainer)),
         "generators": global_state(),
     }
 
@@ -80,7 +80,7 @@ def restore_rank_state(
     set_modes(module, state["modes"])
     for phase, some in followers.items():
         _restore_loaders(phase, some, state["loaders"].get(phase, []))
-    restore_own_generators(module, callbacks_of(trainer), state["own_generators"])
+    restore_own_generators(module, _others(trainer), state["own_generators"])
     restore_global_state(state["generators"])  # last: all of the above may draw
 
 
@@ -112,6 +112,12 @@ def callbacks_of(trainer: Trainer) -> list[Callback]:
     """The callbacks of a trainer."""
     callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined] # set outside its class
     return callbacks
+
+
+def _others(trainer: Trainer) -> list[object]:
+    """What may hold generators beside the module."""
+    datamodule = getattr(trainer, "datamodule", None)
+    return [*callbacks_of(trainer), *([] if datamodule is None else [datamodule])]
 
 
 def _restore_loaders(phase: str, some: Sequence[LoaderFollower], states: list[Any]) -> None:

@@ -111,11 +111,15 @@ REPLACED = {
     "array across": np.asfortranarray(np.arange(6).reshape(2, 3)),
     "array of nothing": np.empty((0, 2), dtype=np.complex128),
     "array scalar": np.array(3.5),
+    "deque": deque([1, np.float32(2)]),
+    "deque of three": deque([deque([1]), Path("a")], maxlen=3),
+    "dict with defaults": defaultdict(list, {"a": [1, Path("b")]}),
+    "dict with no default": defaultdict(None, {1: 2}),
 }
 REFUSED: dict[str, list[Any]] = {
     "builtins": [range(3), slice(1), frozenset([1]), ..., int, len, object(), lambda: 0],
     "enums": [Color.RED, Word.RED, Number.ONE],
-    "containers": [deque([1]), defaultdict(list), Settings(a=1), Pair(1, 2)],
+    "containers": [deque([Color.RED]), defaultdict(lambda: 0), Settings(a=1), Pair(1, 2)],
     "objects": [timedelta(1), partial(int, "1"), nn.Linear(1, 1), torch.Generator()],
     "storages": [torch.ones(1).untyped_storage()],
     "tensors": [torch.ones(1).as_subclass(Tagged), with_tag(torch.ones(1), Color.RED)],
@@ -130,17 +134,20 @@ REFUSED: dict[str, list[Any]] = {
 def spelled(value: Any) -> Any:
     """Write a value with all of its types, for comparison."""
     inner: Any = repr(value)
+    factory = getattr(value, "default_factory", None)
     if isinstance(value, dict):
         inner = [(key, spelled(item)) for key, item in value.items()]
     elif isinstance(value, list | tuple):
         inner = [spelled(item) for item in value]
+    elif isinstance(value, deque):
+        inner = value.maxlen, [spelled(item) for item in value]
     elif isinstance(value, Namespace):
         inner = spelled(vars(value))
     elif isinstance(value, np.ndarray):
         inner = (value.dtype, value.shape, value.tolist())
     elif isinstance(value, set):
         inner = sorted(map(repr, value))
-    return type(value), inner
+    return type(value), factory, inner
 
 
 def same(left: Any, right: Any) -> bool:

@@ -6,7 +6,7 @@ harmless types beside them are replaced by plain ones, and noted, so that they c
 
 import sys
 from argparse import Namespace
-from collections import Counter, OrderedDict
+from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path, PurePath
 from typing import Any, TypeAlias
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from leyden.errors import ResumeError
+from leyden.resume.values import DTYPES
 
 __all__ = ["as_it_was", "as_plain"]
 
@@ -25,10 +26,8 @@ _DEEPEST = 100  # levels; pickle recurses, and the interpreter ends that at a fe
 _LARGEST = 2**2039  # pickle writes integers of more bits in a way that torch does not read
 _SIMPLE = {type(None), bool, float, complex, str}
 _AS_THEY_ARE = _SIMPLE | {torch.Size, torch.device, torch.dtype, torch.layout}
+_FACTORIES = {kind.__name__: kind for kind in (bool, int, float, complex, str, list, dict, set)}
 _TENSORS = {Tensor, nn.Parameter, nn.Buffer}
-_DTYPES = {  # of which both NumPy and torch have numbers
-    np.dtype(kind) for kind in ("?", *"bhilq", *"BHILQ", *"efd", *"FD")
-}
 
 Place: TypeAlias = tuple[Any, ...]
 
@@ -36,9 +35,10 @@ Place: TypeAlias = tuple[Any, ...]
 def as_plain(checkpoint: dict[str, Any]) -> dict[str, Any]:
     """Make sure that a checkpoint can be loaded again, before it is written.
 
-    Paths, NumPy numbers and arrays, and ``argparse.Namespace`` are replaced by strings, numbers,
-    tensors and dicts; which ones is noted in the result, for `as_it_was`. OmegaConf's containers
-    are replaced by dicts and lists for good, interpolations unresolved, and its classes by names.
+    Paths, NumPy numbers and arrays, ``deque``, ``defaultdict`` and ``argparse.Namespace`` are
+    replaced by strings, numbers, tensors, lists and dicts; which ones is noted in the result, for
+    `as_it_was`. OmegaConf's containers are replaced by dicts and lists for good, interpolations
+    unresolved, and its classes by names.
 
     Args:
         checkpoint: Nested dicts, lists, tuples and sets.
@@ -98,6 +98,8 @@ class _Walk:
             dict: self._dict,
             OrderedDict: self._dict,
             Counter: self._dict,
+            defaultdict: self._defaultdict,
+            deque: self._deque,
         }
 
     def plain(self, value: Any, place: Place) -> Any:
@@ -149,6 +151,17 @@ class _Walk:
 
         return self._once(value, type(value)(), place, fill)
 
+    def _defaultdict(self, value: defaultdict[Any, Any], place: Place) -> Any:
+        factory = value.default_factory
+        if factory is not None and factory not in _FACTORIES.values():
+            return self._refuse(value, place)
+        self._note(place, f"defaultdict {getattr(factory, '__name__', '')}")
+        return self._dict(dict(value), place)
+
+    def _deque(self, value: deque[Any], place: Place) -> Any:
+        self._note(place, f"deque {'' if value.maxlen is None else value.maxlen}")
+        return self._list(list(value), place)
+
     def _set(self, value: set[Any], place: Place) -> set[Any]:
         return {self._key(key, place) for key in value}
 
@@ -199,10 +212,10 @@ class _Walk:
     def _numpy(self, value: Any, place: Place) -> Any:
         if isinstance(value, np.str_ | np.bytes_):
             return self.plain(value.item(), place)
-        if isinstance(value, np.generic) and value.dtype in _DTYPES:
+        if isinstance(value, np.generic) and value.dtype in DTYPES:
             self._note(place, value.dtype.name)
             return value.item()
-        if type(value) is np.ndarray and value.dtype in _DTYPES:
+        if type(value) is np.ndarray and value.dtype in DTYPES:
             self._note(place, "ndarray")
             return torch.from_numpy(np.array(value))
         return self._refuse(value, place, f"{type(value).__name__} of {value.dtype}")
@@ -241,14 +254,17 @@ def _put_back(value: Any, place: Place, kind: str) -> Any:
 
 
 def _restored(value: Any, kind: str) -> Any:
-    match kind:
-        case "Path":
-            return Path(value)
-        case "bytes":
-            return bytes(value)
-        case "ndarray":
-            return value.numpy()
-        case "Namespace":
-            return Namespace(**value)
-        case _:
-            return np.dtype(kind).type(value)
+    name, _, detail = kind.partition(" ")
+    if name in _BACK:
+        return _BACK[name](value, detail)
+    return np.dtype(kind).type(value)
+
+
+_BACK: dict[str, Callable[[Any, str], Any]] = {
+    "Path": lambda value, _: Path(value),
+    "bytes": lambda value, _: bytes(value),
+    "ndarray": lambda value, _: value.numpy(),
+    "Namespace": lambda value, _: Namespace(**value),
+    "deque": lambda value, most: deque(value, int(most) if most else None),
+    "defaultdict": lambda value, factory: defaultdict(_FACTORIES.get(factory), value),
+}

@@ -21,6 +21,7 @@ from leyden.generators import (
     restore_generators,
     restore_global_state,
 )
+from leyden.resume.loaders.memory import Memory
 from leyden.resume.loaders.passes import Pass, without_last
 from leyden.resume.loaders.ways import ByIndex, ByReplay, ByState, FastForward, choose_way, is_plain
 from leyden.resume.loaders.workers import Report
@@ -55,6 +56,7 @@ class LoaderFollower:
         self.loader = loader
         self._fast_forward = fast_forward
         self._way = choose_way(loader, fast_forward)
+        self._memory = Memory(None if isinstance(self._way, ByState) else loader)
         self._is_ahead = is_ahead or (lambda: sized_len(loader) is None)
         self._workers: dict[int, Any] = {}  # where the generators of each stand
         self._passes: list[Pass] = []
@@ -117,13 +119,28 @@ class LoaderFollower:
             passes[-1].new_generators = len(generators) > len(passes[-1].start["own"])
             if not passes[-1].ended:
                 passes[-1].place, passes[-1].next = self._place(ahead)
+        remembered = self._memory.read()
         return {
-            "passes": [asdict(one) for one in passes],
+            "passes": self._without_constants(passes, remembered),
+            "remembered": remembered,
             "rest": self._rest,
             "generators": generators,
             "workers": self._persistent_workers(),
             "born": self._way.born,
         }
+
+    def _without_constants(
+        self, passes: list[Pass], remembered: dict[str, Any]
+    ) -> list[dict[str, Any]]:
+        """Leave out what the loader remembers and what is as it always was."""
+        written = [asdict(one) for one in passes]
+        standings = [one[name] for one in written for name in ("start", "next") if one[name]]
+        moments = [*(one["remembered"] for one in standings), remembered]
+        changed = self._memory.changed(moments)
+        for moment in moments:
+            for place in moment.keys() - changed:
+                del moment[place]
+        return written
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Have the passes that follow repeat those of a state, and go on with the last.
@@ -155,6 +172,7 @@ class LoaderFollower:
             self.close()
             self.load_state_dict(state)
         restore_generators(self._generators(), state["generators"])
+        self._memory.write(state.get("remembered", {}))  # which older checkpoints have not
 
     def close(self) -> None:
         """End the worker processes that were started."""
@@ -211,6 +229,7 @@ class LoaderFollower:
             for _ in range(before.drawn):
                 self._unwrap(next(batches), before)
             now["own"] = generator_states(self._generators())  # where they belong
+            now["remembered"] = self._memory.read()
         self._put(now)
         return batches
 
@@ -222,6 +241,7 @@ class LoaderFollower:
         return {
             "global": global_state(),
             "own": generator_states(self._generators()),
+            "remembered": self._memory.read(),
         }
 
     def _generators(self) -> list[Generator]:
@@ -231,6 +251,7 @@ class LoaderFollower:
     def _put(self, standing: Mapping[str, Any]) -> None:
         restore_global_state(standing["global"])
         restore_generators(self._generators(), standing["own"])
+        self._memory.write(standing.get("remembered", {}))
 
     def _must_replay(self, before: Pass) -> bool:
         random = before.random_workers or before.new_generators
