@@ -475,6 +475,8 @@ def test_numbers_of_numpy_are_whole_numbers(write: Callable[..., Path]) -> None:
     assert len(data.plan("train", one)) == 8
     state = data.state_dict() | data.train_dataloader().state_dict()
     assert json.loads(json.dumps(state))["schedules"]["train"] == [[0, [2, 2]]]
+
+
 def write_words(folder: Path, labels: list[str]) -> None:
     """Write a numbered table whose labels are words."""
     folder.mkdir(parents=True)
