@@ -37,7 +37,7 @@ def make_callbacks() -> list[Any]:
         watch.RunCard(),
         watch.FlightRecorder(jump=None),
         watch.NaNGuard(),
-        watch.StageHooks([watch.Reseeder(0, {"train:epoch": 1})]),
+        watch.Reseeder(0, {"train:epoch": 1}),
         watch.ThresholdTuner("accuracy", **positive),
         watch.SubsetSelector(2, "accuracy", **positive),
     ]

@@ -29,7 +29,7 @@ from leyden.callbacks.run_facts import train_state
 from leyden.data import AutoDataModule
 from leyden.errors import ConfigError
 from leyden.generators import global_state, restore_global_state
-from leyden.lifecycle import Every, RunView
+from leyden.lifecycle import Every, HookSet, RunView
 from leyden.report import draw_history
 from leyden.runs import RunDir
 from leyden.shards import write_shards
@@ -239,5 +239,5 @@ def test_zero_is_a_number(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "arrays").iterdir()) == names
     random.seed(0)
     expected = random.random()
-    Reseeder(0, {"save": 1}).on_load("load")
+    HookSet(Reseeder(0, {"save": 1})).fire(run, "load")
     assert random.random() == expected

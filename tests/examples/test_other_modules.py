@@ -75,6 +75,6 @@ def test_every_callback_does_its_work_and_changes_nothing(
 
 def test_reseeding_is_heard_of_by_all(example: Any, tmp_path: Path) -> None:
     for name in NAMES:
-        hooks = [watch.Reseeder(0, {"train:epoch": 1})]
-        fit(example, name, tmp_path / name, [StageHooks(hooks)])
-        assert hooks[0].seeds == {"python": 2, "numpy": 2, "torch": 2}
+        reseeder = watch.Reseeder(0, {"train:epoch": 1})
+        fit(example, name, tmp_path / name, [reseeder])
+        assert reseeder.seeds == {"python": 2, "numpy": 2, "torch": 2}

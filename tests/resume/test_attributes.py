@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from leyden import latest_checkpoint
 from leyden.callbacks import ExactResume
-from leyden.resume.values import copied, is_plain, same
+from leyden.resume.values import copied, is_plain, num_elements, same
 
 
 class Average:
@@ -117,9 +117,20 @@ def test_a_plain_value_is_copied(value: Any) -> None:
     assert not same(value, [value])
 
 
-@pytest.mark.parametrize("value", NOT_PLAIN, ids=repr)
+@pytest.mark.parametrize("value", NOT_PLAIN, ids=lambda value: type(value).__name__)
 def test_what_a_file_cannot_hold_is_not_plain(value: Any) -> None:
     assert not is_plain(value)
+
+
+@pytest.mark.parametrize("value", [np.zeros(17), list(range(17)), {n: n for n in range(17)}])
+def test_what_is_long_is_data(value: Any) -> None:
+    assert is_plain(value)
+    assert not is_plain(value, most=16)
+    assert not is_plain([value], most=16)
+
+
+def test_numbers_are_counted_wherever_they_are() -> None:
+    assert num_elements({"a": [1, torch.zeros(2, 3)], "b": (np.zeros(4), {5, 6})}) == 13
 
 
 def test_what_holds_itself_is_not_plain() -> None:

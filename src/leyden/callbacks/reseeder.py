@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from typing_extensions import override
 
+from leyden.callbacks.stage_hooks import StageHooks
 from leyden.errors import ConfigError, suggest
 from leyden.lifecycle import STAGES, Stage, TraingenCallback
 
@@ -23,11 +24,12 @@ _GENERATORS: Final[dict[str, Callable[[int], Any]]] = {
 }
 
 
-class Reseeder(TraingenCallback):
+class Reseeder(StageHooks):
     """Raise the seeds by one, and seed the global generators, at every n-th time of a stage.
 
-    For ``StageHooks``. A run that is resumed begins with the seeds of its checkpoint; as saving one
-    is a stage at which generators are seeded, it goes on with the numbers that the other run drew.
+    For ``Trainer(callbacks=...)``, or among other hooks in ``StageHooks``. A run that is resumed
+    begins with the seeds of its checkpoint; as saving one is a stage at which generators are
+    seeded, it goes on with the numbers that the other run drew.
 
     Args:
         seeds: The seeds before the first time: one number for all, or numbers by ``"python"``,
@@ -38,6 +40,21 @@ class Reseeder(TraingenCallback):
     Raises:
         ConfigError: If a stage or generator is unknown, or a number is not whole.
     """
+
+    def __init__(
+        self, seeds: int | Mapping[str, int] = 0, every: Mapping[Stage, int] | None = None
+    ) -> None:
+        self._reseeding = _Reseeding(seeds, every)
+        super().__init__(self._reseeding)
+
+    @property
+    def seeds(self) -> dict[str, int]:
+        """What the generators were seeded with last, or the seeds before the first time."""
+        return self._reseeding.seeds
+
+
+class _Reseeding(TraingenCallback):
+    """Counts stages, and seeds."""
 
     def __init__(
         self, seeds: int | Mapping[str, int] = 0, every: Mapping[Stage, int] | None = None
@@ -78,15 +95,9 @@ class Reseeder(TraingenCallback):
         _log.info("generators seeded: %s", self.seeds)
 
     def state_dict(self) -> dict[str, Any]:
-        """Write down the seeds, and how often each stage came."""
         return {"seeds": dict(self.seeds), "counts": list(self._counts.values())}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on with the seeds of another run.
-
-        Args:
-            state: What ``state_dict`` returned.
-        """
         self.seeds = _read_seeds(state["seeds"])
         if len(state["counts"]) == len(self._every):  # else it was told other stages
             self._counts = dict(zip(self._every, state["counts"], strict=True))

@@ -29,6 +29,9 @@ class StageHooks(Callback):
             ``fetches`` or ``results``; they are called in evaluation mode and without gradients,
             and only if their results are asked for. A module's ``step_ops()`` adds to them.
 
+    Attributes:
+        stage_hooks: The hooks; another ``StageHooks`` that is given this one calls them itself.
+
     Raises:
         ConfigError: If something is no hook, a method is named almost like one, or a stage or a
             signature is unknown.
@@ -43,6 +46,7 @@ class StageHooks(Callback):
 
     def __init__(self, hooks: Any, fetches: Fetches | None = None) -> None:
         super().__init__()
+        self.stage_hooks = [hooks]
         self._moments = Moments(HookSet(hooks), fetches or {})
         self._last_in_line = _LastInLine(self._moments)
         self._run: RunView | None = None

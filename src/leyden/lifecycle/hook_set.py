@@ -166,6 +166,8 @@ def _flatten(hooks: Iterable[Any]) -> Iterable[Any]:
     for hook in hooks:
         if isinstance(hook, list | tuple):
             yield from _flatten(hook)
+        elif hasattr(hook, "stage_hooks"):  # a callback of Lightning's that brings some
+            yield from _flatten(hook.stage_hooks)
         else:
             yield hook
 

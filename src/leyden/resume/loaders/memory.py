@@ -1,20 +1,18 @@
 """What samplers and datasets remember from one batch, or one epoch, to the next."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-import numpy as np
-from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from leyden.resume.values import copied, is_plain, same
+from leyden.resume.values import copied, is_plain, num_elements, same
 
 __all__ = ["Memory", "Remembered"]
 
 Remembered = Mapping[str, Any]
 """Values of attributes, by owner and name."""
 
-_MOST = 1 << 16  # elements of an attribute that is looked at: more is data
+_MOST = 1 << 16  # numbers and texts of an attribute that is looked at: more is data
 _DEPTH = 4
 _INNER = ("batch_sampler", "sampler", "dataset", "datasets")
 _LIBRARIES = ("torch", "lightning")
@@ -40,7 +38,7 @@ class Memory:
             f"{name}.{key}": copied(value)
             for name, owner in self._owners().items()
             for key, value in vars(owner).items()
-            if _is_small(value) and is_plain(value)
+            if is_plain(value, most=_MOST) and num_elements(value) <= _MOST
         }
 
     def write(self, remembered: Remembered) -> None:
@@ -87,11 +85,3 @@ def _find(name: str, owner: Any, owners: dict[str, Any], depth: int) -> None:
         for label, part in ((key, value), *((f"{key}[{index}]", one) for index, one in parts)):
             if key in _INNER or isinstance(part, Sampler | Dataset | DataLoader):
                 _find(f"{name}.{label}", part, owners, depth - 1)
-
-
-def _is_small(value: Any) -> bool:
-    if isinstance(value, Tensor):
-        return value.numel() <= _MOST
-    if isinstance(value, np.ndarray):
-        return value.size <= _MOST
-    return not isinstance(value, Sequence | Mapping | set) or len(value) <= _MOST
