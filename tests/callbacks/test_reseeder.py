@@ -90,7 +90,8 @@ def test_a_resumed_run_draws_the_numbers_of_the_other(
     numbers.clear()
     draw()
     resumed = Reseeder()
-    quick(*callbacks_with(resumed), max_epochs=2).fit(BoringModel(), ckpt_path=tmp_path / "one.ckpt")
+    trainer = quick(*callbacks_with(resumed), max_epochs=2)
+    trainer.fit(BoringModel(), ckpt_path=tmp_path / "one.ckpt")
     assert numbers == expected
     assert resumed.seeds["torch"] == 2  # at saving, and after the second epoch
 
