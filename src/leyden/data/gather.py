@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from leyden.data.addresses import RowGather
 from leyden.data.picks import Picks
-from leyden.data.readahead import ReadAhead, can_map_ahead
+from leyden.data.readahead import can_map_ahead
 from leyden.data.shelf import OpenSet, Shelf
 from leyden.errors import ShardError
 from leyden.shards import Catalog, OpenPiece
@@ -50,7 +50,7 @@ class ShardStore:
         keeps_labels = _label_bytes(catalog) <= _LABELS_AT_MOST
         self._labels = _Arrays(Shelf() if keeps_labels else shelf, catalog.open_labels)
         self._next_check = 0.0
-        self._ahead = ReadAhead()
+        self._ahead = shelf.ahead
         paths = {shard.data.path for shard in catalog.shards}
         self._has_own_files = len(paths) == len(catalog.shards)
 

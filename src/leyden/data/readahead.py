@@ -1,16 +1,17 @@
-"""Have the system read files before they are needed."""
+"""Have the system read files before they are needed, and forget them after."""
 
-import ctypes
 import mmap
 import os
 import sys
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from leyden.data.addresses import address_of
+from leyden.shards import OpenPiece
+from leyden.shards.readers import advise
 from leyden.types import Array
 
 __all__ = ["ReadAhead", "can_map_ahead"]
@@ -20,7 +21,7 @@ _POPULATE_READ = 22  # of Linux 5.14; Python has no name for it yet
 
 
 class ReadAhead:
-    """A thread that asks the system for what will have to be read soon.
+    """A thread that asks the system for what will have to be read soon, and gives back the rest.
 
     What is in the system's memory already costs nearly nothing. Where the system takes no such
     advice, nothing is done.
@@ -28,6 +29,8 @@ class ReadAhead:
 
     def __init__(self) -> None:
         self._thread: ThreadPoolExecutor | None = None
+        self._process = 0  # which has the thread: one that is forked has none
+        self._given_back: Future[None] | None = None
 
     def ask(self, paths: Iterable[Path]) -> None:
         """Have files read, one after another, and return at once."""
@@ -45,11 +48,26 @@ class ReadAhead:
         """
         self._do(_populate, arrays)
 
-    def _do(self, task: Callable[[Any], None], items: Iterable[Any]) -> None:
-        if self._thread is None:
+    def give_back(self, pieces: Sequence[OpenPiece]) -> None:
+        """Have mapped sets give back their memory, and return before: the next time waits for it.
+
+        Args:
+            pieces: They can be read again.
+        """
+        if self._given_back is not None and self._process == os.getpid():
+            self._given_back.result()
+        if pieces:
+            self._given_back = self._do(_unload, [pieces])
+
+    def _do(self, task: Callable[[Any], None], items: Iterable[Any]) -> Future[None] | None:
+        """Have it done one after another, and return the last of it."""
+        if self._thread is None or self._process != os.getpid():
             self._thread = ThreadPoolExecutor(1, thread_name_prefix="leyden-read-ahead")
+            self._process = os.getpid()
+        last = None
         for item in items:
-            self._thread.submit(task, item)
+            last = self._thread.submit(task, item)
+        return last
 
 
 def _ask(path: Path) -> None:
@@ -78,15 +96,12 @@ def can_map_ahead() -> bool:
 
 
 def _populate(array: Array) -> None:
-    """Ask for pages without holding up Python; one that cannot be read is met when it is used."""
+    """Ask for pages; one that cannot be read is met when it is used."""
     address = address_of(array)
     begin = address - address % mmap.PAGESIZE
-    _madvise()(begin, address + array.nbytes - begin, _POPULATE_READ)
+    advise(begin, address + array.nbytes - begin, _POPULATE_READ)
 
 
-@cache
-def _madvise() -> Callable[[int, int, int], int]:
-    function: Any = ctypes.CDLL(None).madvise
-    function.argtypes = [ctypes.c_size_t, ctypes.c_size_t, ctypes.c_int]
-    function.restype = ctypes.c_int
-    return function  # type: ignore[no-any-return] # of ctypes
+def _unload(pieces: Iterable[OpenPiece]) -> None:
+    for piece in pieces:
+        piece.unload()

@@ -8,6 +8,7 @@ from typing import TypeAlias
 import numpy as np
 
 from leyden.data.addresses import address_of
+from leyden.data.readahead import ReadAhead
 from leyden.shards import OpenPiece
 from leyden.types import Array, Rows
 
@@ -82,10 +83,14 @@ class Shelf:
 
     Args:
         limit: Bytes that open sets may take up.
+
+    Attributes:
+        ahead: Has files read before their turn.
     """
 
     def __init__(self, limit: int = _LIMIT) -> None:
         self.limit = limit
+        self.ahead = ReadAhead()
         self._open: OrderedDict[Hashable, OpenSet] = OrderedDict()
         self._emptied: OrderedDict[Hashable, OpenSet] = OrderedDict()  # mapped, with no page of it
         self.num_bytes = 0
@@ -142,12 +147,14 @@ class Shelf:
         A map costs next to nothing once its pages are given back, and much to make anew, so that it
         stays, unless it holds a descriptor.
         """
+        closed = []
         while len(self._open) > 1 and (self.num_bytes > self.limit or len(self._open) > _MOST_SETS):
             key, one = self._open.popitem(last=False)
             self.num_bytes -= one.num_bytes
-            one.piece.unload()
+            closed.append(one.piece)
             if one.can_stay:
                 one.num_bytes = 0
                 self._emptied[key] = one
+        self.ahead.give_back(closed)
         while len(self._open) + len(self._emptied) > _MOST_SETS:
             self._emptied.popitem(last=False)

@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -107,8 +108,11 @@ tells_maps = pytest.mark.skipif(
 
 
 @tells_maps
-@pytest.mark.usefixtures("small_is_large")
-def test_a_large_map_leaves_the_memory_and_is_read_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("least", [1 << 20, 1 << 30])  # of either kind of map
+def test_a_map_leaves_the_memory_and_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, least: int
+) -> None:
+    monkeypatch.setattr(base, "LARGE", least)
     path, array = large(tmp_path)
     total = array.sum()
     assert resident(path) >= 2 << 20
@@ -132,8 +136,9 @@ def test_a_part_leaves_the_memory_page_by_page(tmp_path: Path) -> None:
     assert array[16:32].tolist() == np.arange(1 << 16, 1 << 17).reshape(16, -1).tolist()
 
 
-def test_what_is_no_large_map_is_left_as_it_is(tmp_path: Path) -> None:
-    for array in (np.arange(5000), large(tmp_path)[1], np.frombuffer(b"abc", np.uint8)):
+def test_what_is_no_map_is_left_as_it_is(tmp_path: Path) -> None:
+    own = torch.arange(5000).numpy()
+    for array in (np.arange(5000), own, large(tmp_path)[1], np.frombuffer(bytes(9000), np.uint8)):
         before = array.tolist()
         unload(array)
         assert array.tolist() == before

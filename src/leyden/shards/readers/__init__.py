@@ -1,6 +1,14 @@
 """Formats of arrays and tables: from a file to an open array."""
 
-from leyden.shards.readers.base import LARGE, ArrayReader, FileState, reading, state_of, unload
+from leyden.shards.readers.base import (
+    LARGE,
+    ArrayReader,
+    FileState,
+    advise,
+    reading,
+    state_of,
+    unload,
+)
 from leyden.shards.readers.compressed import Lz4Reader, ZstdReader
 from leyden.shards.readers.hdf5 import Hdf5Reader, hdf5_keys
 from leyden.shards.readers.lost import refusing_lost_pages
@@ -29,6 +37,7 @@ __all__ = [
     "ParquetReader",
     "SafetensorsReader",
     "ZstdReader",
+    "advise",
     "csv_columns",
     "hdf5_keys",
     "is_header",

@@ -1,5 +1,6 @@
 """What readers have in common: one kind of array, and one kind of error."""
 
+import ctypes
 import math
 import mmap
 import os
@@ -7,7 +8,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Collection
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -22,6 +23,7 @@ __all__ = [
     "LARGE",
     "ArrayReader",
     "FileState",
+    "advise",
     "check_numbers",
     "choose_array",
     "map_array",
@@ -206,21 +208,44 @@ def _map(path: Path, size: int) -> NDArray[np.uint8]:
 
 
 def unload(part: Array) -> None:
-    """Take a part of a large mapped file out of memory; it can be read again as before.
+    """Take a part of a mapped file out of memory; it can be read again as before.
 
     Args:
-        part: Rows next to each other of what ``map_array`` returned; of small files nothing is
-            done.
+        part: Rows next to each other of what ``map_array`` returned; other arrays are left alone.
+            Where the system takes no such advice, nothing is done.
     """
+    if hasattr(mmap, "MADV_DONTNEED") and _is_mapped(part):
+        begin = _address(part)
+        pages = range(-(-begin // mmap.PAGESIZE), (begin + part.nbytes) // mmap.PAGESIZE)
+        advise(pages.start * mmap.PAGESIZE, len(pages) * mmap.PAGESIZE, mmap.MADV_DONTNEED)
+
+
+def _is_mapped(part: Array) -> bool:
+    """Whether an array may be one of ``map_array``: else giving it back would make it zeros."""
     whole: Any = part
     while isinstance(whole, np.ndarray | memoryview):
         whole = whole.obj if isinstance(whole, memoryview) else whole.base
-    if not isinstance(whole, mmap.mmap) or not hasattr(whole, "madvise"):
-        return
-    begin = _address(part) - _address(np.frombuffer(whole, np.uint8))
-    pages = range(-(-begin // mmap.PAGESIZE), (begin + part.nbytes) // mmap.PAGESIZE)
-    if pages:
-        whole.madvise(mmap.MADV_DONTNEED, pages.start * mmap.PAGESIZE, len(pages) * mmap.PAGESIZE)
+    is_small = isinstance(whole, torch.Tensor) and not part.flags.writeable
+    return is_small or isinstance(whole, mmap.mmap)
+
+
+def advise(begin: int, num_bytes: int, advice: int) -> None:
+    """Tell the system what becomes of pages, without holding up Python's other threads.
+
+    Args:
+        begin: Address of the first page.
+        num_bytes: Their length.
+        advice: One that ``madvise`` knows.
+    """
+    _madvise()(begin, num_bytes, advice)
+
+
+@cache
+def _madvise() -> Callable[[int, int, int], int]:
+    function: Any = ctypes.CDLL(None).madvise
+    function.argtypes = [ctypes.c_size_t, ctypes.c_size_t, ctypes.c_int]
+    function.restype = ctypes.c_int
+    return function  # type: ignore[no-any-return] # of ctypes
 
 
 def _address(array: Array) -> int:
