@@ -3,7 +3,9 @@
 ``python -m benchmarks.callbacks`` trains the same networks with and without each of them, some
 steps of each in turns and every other time backwards, and writes medians of the rounds, and of the
 ratios within each, to ``results/callbacks.json``. The plain one runs on both sides of the
-others, and is compared with itself, too. What comes at ends of epochs is not part of a step.
+others, and is compared with itself, too. Since equal networks differ by more than a callback costs,
+the time in the hooks of callbacks is measured as well, beside that of all else in the same steps,
+and held against what it may be. What comes at ends of epochs is not part of a step.
 """
 
 import argparse
@@ -121,6 +123,32 @@ class Keeping(Logger):
     def log_hyperparams(self, *_: Any, **__: Any) -> None: ...
 
 
+class HookTimer:
+    """Adds up the time that callbacks take in their hooks.
+
+    Args:
+        callbacks: Their methods are replaced.
+    """
+
+    def __init__(self, callbacks: Sequence[Callback]) -> None:
+        self.seconds = 0.0
+        for callback in callbacks:
+            for name in dir(Callback):
+                hook = getattr(callback, name)
+                if name.startswith("on_") and hook.__func__ is not vars(Callback)[name]:
+                    setattr(callback, name, self._timed(hook))
+
+    def _timed(self, hook: Callable[..., Any]) -> Callable[..., Any]:
+        def timed(*arguments: Any, **named: Any) -> Any:
+            began = time.process_time()
+            try:
+                return hook(*arguments, **named)
+            finally:
+                self.seconds += time.process_time() - began
+
+        return timed
+
+
 class Runner:
     """Trains in a thread of its own, some steps at a time, whenever it is its turn.
 
@@ -139,6 +167,7 @@ class Runner:
         make_callbacks: Callable[[], Sequence[Callback]] = tuple,
     ) -> None:
         self.milliseconds: list[float] = []
+        self.shares: list[float] = []  # of a turn: time in callbacks over the time of all else
         self._options = kind, shape, num_turns, make_callbacks
         self._turn, self._over = Semaphore(0), Semaphore(0)
         self._error: BaseException | None = None
@@ -173,6 +202,7 @@ class Runner:
         rows: Any = torch.zeros(batch_size, width).expand(num_turns * num_steps, -1, -1)
         runner, callbacks = self, make_callbacks()
         times: list[float] = []
+        hooks = HookTimer(callbacks)
 
         class Clock(Callback):
             @override
@@ -185,9 +215,10 @@ class Runner:
                 if batch_idx:
                     took = [after - before for before, after in pairwise(times[1:])]
                     runner.milliseconds.append(median(took) * 1e3)
+                    runner.shares.append(hooks.seconds / (times[-1] - times[0] - hooks.seconds))
                 runner._over.release()
                 runner._turn.acquire()
-                times[:] = [time.process_time()]
+                times[:], hooks.seconds = [time.process_time()], 0.0
 
         trainer = Trainer(
             accelerator="cpu",
@@ -245,7 +276,7 @@ def _race(
     plain = partial(Runner, Net, shape)
     makers: dict[str, Callable[[int], Runner]] = {"plain": plain}
     makers |= {name: partial(plain, make_callbacks=make) for name, make in watched.items()}
-    figures = measure_rounds(makers | {"plain again": plain}, num_rounds)
+    figures, shares = measure_rounds(makers | {"plain again": plain}, num_rounds)
     beside = _both_sides(figures)
     ratios = {
         name: median(a / b for a, b in zip(figures[name], beside, strict=True)) for name in figures
@@ -259,23 +290,27 @@ def _race(
         "rounds": num_rounds,
         "milliseconds_per_step": medians(figures, 4),
         "plain_to_itself": rounded(ratios["plain again"] / ratios["plain"], 4),
-        "ratio_to_plain": {
-            name: target.judge(rounded(ratios[name], 4)) for name, target in targets.items()
+        "ratio_to_plain": {name: rounded(ratios[name], 4) for name in targets},
+        "with_hooks_to_without": {
+            name: target.judge(rounded(1 + median(shares[name]), 4))
+            for name, target in targets.items()
         },
     }
 
 
 def measure_rounds(
     makers: Mapping[str, Callable[[int], Runner]], num_rounds: int
-) -> dict[str, list[float]]:
+) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
     """Have each make steps in turns, every other time backwards, and begin anew in every round.
 
     Where in memory a network lies makes it faster or slower than others for as long as it lives.
 
     Returns:
-        Milliseconds of a step in each round, by name: the median of the turns after the first.
+        Milliseconds of a step in each round, by name, and the time in callbacks over that of all
+        else: the medians of the turns after the first.
     """
     figures: dict[str, list[float]] = {name: [] for name in makers}
+    shares: dict[str, list[float]] = {name: [] for name in makers}
     for _ in range(num_rounds):
         runners = {name: make(_NUM_TURNS) for name, make in makers.items()}
         for turn_index in range(_NUM_TURNS + 1):  # the first one leads to the first step
@@ -284,7 +319,8 @@ def measure_rounds(
                 runner.take_turn()
         for name, runner in runners.items():
             figures[name].append(median(runner.milliseconds[1:]))
-    return figures
+            shares[name].append(median(runner.shares[1:]))
+    return figures, shares
 
 
 def measure_scalars(num_rounds: int) -> dict[str, Any]:
@@ -296,7 +332,7 @@ def measure_scalars(num_rounds: int) -> dict[str, Any]:
         "monitor": partial(Runner, Net, _SMALL, make_callbacks=lambda: [GradientMonitor(_ALWAYS)]),
         "plain again": partial(Runner, Net, _SMALL),
     }
-    figures = measure_rounds(makers, num_rounds)
+    figures, _ = measure_rounds(makers, num_rounds)
     plain = _both_sides(figures)
     more = {
         name: [a - b for a, b in zip(figures[name], plain, strict=True)]
