@@ -83,7 +83,7 @@ def as_array(value: object) -> Array:
 
 def _as_texts(array: Array) -> Array:
     """Give texts that are kept as objects, as pandas does, the dtype of texts."""
-    if array.dtype.kind not in "OT" or not all(isinstance(item, str) for item in array.flat):
+    if array.dtype.kind not in {"O", "T"} or not all(isinstance(item, str) for item in array.flat):
         return array
     return array.astype(np.str_)
 
