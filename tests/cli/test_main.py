@@ -67,6 +67,15 @@ def test_the_version_is_told(
     assert capsys.readouterr().out == f"leyden {__version__}\n"
 
 
+def test_it_is_a_module_that_can_be_run() -> None:
+    command = [sys.executable, "-m", "leyden"]
+    done = subprocess.run([*command, "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"leyden {__version__}\n"
+    wrong = subprocess.run([*command, "trian"], capture_output=True, text=True, check=False)
+    assert wrong.returncode == 2
+    assert wrong.stderr.startswith("usage: leyden ")
+
+
 PROGRAM = """import sys
 sys.argv[0] = "leyden"
 from leyden.cli import main as leyden
