@@ -73,7 +73,7 @@ def test_it_is_a_module_that_can_be_run() -> None:
     assert done.stdout == f"leyden {__version__}\n"
     wrong = subprocess.run([*command, "trian"], capture_output=True, text=True, check=False)
     assert wrong.returncode == 2
-    assert wrong.stderr.startswith("usage: leyden ")
+    assert wrong.stderr.startswith("leyden: expected a command, but got 'trian'. Did you mean")
 
 
 PROGRAM = """import sys
