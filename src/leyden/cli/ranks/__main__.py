@@ -5,8 +5,13 @@ import os
 import signal
 import sys
 import threading
+import time
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Callback
+from typing_extensions import override
 
 from leyden.cli import training
 from leyden.cli.guard import exit_code, prepare_process
@@ -35,17 +40,31 @@ def main() -> int:
         if rank == 0:
             task.write_outcome(asdict(outcome))
 
+    broke = _FirstError()
     try:
         config, origin = task.read()
         made = training.prepare(config, origin)
+        made.trainer.callbacks.insert(0, broke)  # type: ignore[attr-defined] # set outside its class
         with concluded(RunDir(Path(config.run_dir)), made.trainer):
             training.fit_and_test(made, tell)
     except (KeyboardInterrupt, SystemExit) as exit_:
         return exit_code(exit_)
     except Exception as error:  # noqa: BLE001 - told to the process that started this one
-        task.write_error(rank, error)
+        task.write_error(rank, error, broke.time or time.time())
         return 1
     return 0
+
+
+class _FirstError(Callback):
+    """Knows when a training broke: before the others can have lost their connection for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.time = 0.0
+
+    @override
+    def on_exception(self, *_: Any) -> None:
+        self.time = self.time or time.time()
 
 
 def _end_with_parent() -> None:

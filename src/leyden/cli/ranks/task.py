@@ -1,7 +1,6 @@
 """What the processes of a run are told, and what they tell."""
 
 import json
-import time
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -81,16 +80,17 @@ class RankTask:
         path = self.path / "outcome.json"
         return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
-    def write_error(self, rank: int, error: Exception) -> None:
+    def write_error(self, rank: int, error: Exception, when: float) -> None:
         """Say why a process ends.
 
         Args:
             rank: Which of them.
             error: What it raised.
+            when: Seconds since the epoch.
         """
         line = explain(error, conf_dir(), "train")
         text = "".join(traceback.format_exception(error)) if line is None else line
-        facts = {"time": time.time(), "kind": type(error).__name__, "text": text}
+        facts = {"time": when, "kind": type(error).__name__, "text": text}
         with replacing(self.path / f"error-{rank}.json") as temporary:
             temporary.write_text(json.dumps({**facts, "is_slip": line is not None}))
 
