@@ -2,5 +2,7 @@
 
 from leyden.cli import main
 
+__all__: list[str] = []
+
 if __name__ == "__main__":
     main()
