@@ -60,6 +60,7 @@ class Continuation:
         self.is_same_world = state["world_size"] == world_size
         self._state = state
         self._rank_state = state["ranks"][rank if self.is_same_world else 0]
+        self._callbacks = checkpoint["callbacks"]
         self._loops = checkpoint["loops"]["fit_loop"]
         mend_progress(self._loops)
         self._loops = copy.deepcopy(self._loops)
@@ -82,7 +83,7 @@ class Continuation:
                     if Path(callback.dirpath).is_relative_to(new):
                         rest = Path(callback.dirpath).relative_to(new)
                         callback.dirpath = str(Path(old, rest))
-        overwrite_later_files(trainer.checkpoint_callbacks, self._state["files"])
+        overwrite_later_files(trainer.checkpoint_callbacks, self._state["files"], self._callbacks)
 
     def place(self, phase: str, follower: LoaderFollower) -> None:
         """Bring the next loader of a phase to its place.
