@@ -11,8 +11,9 @@ Every class is also the built-in error that a caller who has never heard of leyd
     │   ├── FormatError                       a file format is unknown
     │   └── ShardError                        one shard is broken, or differs from the others
     ├── NonFiniteError   (FloatingPointError) a loss or a gradient is NaN or infinite
-    └── ResumeError      (RuntimeError)       a saved state does not fit what it is loaded into, or
-                                              cannot be saved or read
+    ├── ResumeError      (RuntimeError)       a saved state does not fit what it is loaded into, or
+    │                                         cannot be saved or read
+    └── WriteError       (OSError)            nothing can be written where it was asked for
 """
 
 from collections.abc import Iterable, Mapping
@@ -33,6 +34,7 @@ __all__ = [
     "NonFiniteError",
     "ResumeError",
     "ShardError",
+    "WriteError",
     "check_version",
     "suggest",
 ]
@@ -96,6 +98,23 @@ class NonFiniteError(LeydenError, FloatingPointError):
 
 class ResumeError(LeydenError, RuntimeError):
     """A saved state does not fit what it is loaded into."""
+
+
+class WriteError(LeydenError, OSError):
+    """Nothing can be written where it was asked for, and nothing was.
+
+    Args:
+        problem: What is wrong, as a sentence.
+        errno: The number that the system has for it; ``None`` if it has none.
+    """
+
+    def __init__(self, problem: str, errno: int | None = None) -> None:
+        super().__init__(problem)
+        self.problem, self.errno = problem, errno
+
+    @override
+    def __str__(self) -> str:
+        return self.problem
 
 
 def check_version(state: Mapping[str, Any], version: int) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from leyden.cli import main
 from leyden.cli.new import make_project
-from leyden.errors import ConfigError, MissingPathError
+from leyden.errors import ConfigError, MissingPathError, WriteError
 from leyden.runs import RunDir, list_runs
 
 FILES = {
@@ -121,6 +121,12 @@ def test_what_is_there_stays(workplace: Path, kind: str) -> None:
         make_project(path)
     assert kept.read_text() == "mine"
     assert len(os.listdir(workplace)) == 1  # noqa: PTH208 - hidden ones, too
+
+
+def test_a_name_that_no_folder_can_have_is_refused(workplace: Path) -> None:
+    with pytest.raises(WriteError, match=r"a place that can be written to, but got.*too long"):
+        make_project(Path("x" * 300))
+    assert list(workplace.iterdir()) == []
 
 
 def test_a_folder_to_put_it_in_is_not_made(workplace: Path) -> None:

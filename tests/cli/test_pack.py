@@ -102,17 +102,26 @@ def test_an_array_is_packed(call: Call) -> None:
             "Expected a folder of images for --color, but got 't.csv'. Leave --color out.",
         ),
         (["p", "d", "--label-column", "y"], "Expected a table for --label-column, but got 'p'."),
-        (["t.csv", "t.csv/d", "--label-column", "kind"], "Not a directory"),
+        (
+            ["t.csv", "t.csv/d", "--label-column", "kind"],
+            "t.csv' is a file. Choose another",
+        ),
+        (["t.csv", "t.csv", "--label-column", "kind"], "which has content without a manifest"),
+        (["t.csv", "x" * 300, "--label-column", "kind"], "x': the name is too long. Choose"),
+        (["t.csv", "/proc/leyden/d", "--label-column", "kind"], "no folder can be made there"),
+        (["x" * 300, "d"], "Expected files that can be read and written, but got"),
     ],
 )
 def test_a_slip_is_one_line_and_exit_code_2(call: Call, arguments: list[str], message: str) -> None:
     write_table()
     Path("p").mkdir()
+    table = Path("t.csv").read_bytes()
     code, out, err = call("pack", *arguments)
     assert (code, out) == (2, "")
     assert message in err
     assert len(err.splitlines()) == 1
-    assert not Path("d").exists()
+    assert {path.name for path in Path().iterdir()} == {"p", "t.csv"}
+    assert Path("t.csv").read_bytes() == table
 
 
 @pytest.mark.parametrize("size", ["64", "0x3", "axb"])

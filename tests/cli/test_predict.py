@@ -200,7 +200,11 @@ def test_numbers_alone_are_a_plain_array(folder: Path, predict: Run) -> None:
         (["run", "new.csv", "--label-column", "labell"], "got 'labell'. Did you mean 'label'"),
         (["run", "new.npy", "--checkpoint", "bst"], "Did you mean 'best'"),
         (["broken.zip", "new.npy"], "broken.zip"),
-        (["run", "new.npy", "-o", "new.npy/out.npy"], "Expected files that can be read and"),
+        (["run", "new.npy", "-o", "new.npy/out.npy"], "'new.npy' is a file. Choose another place"),
+        (["run", "new.npy", "-o", "new.npy"], "Expected a place beside '"),
+        (["run", "new", "-o", "new/out.npy"], "Expected a place beside '"),
+        (["run", "new.npy", "-o", f"{'x' * 300}.npy"], "the name is too long"),
+        (["run", "x" * 300], "Expected files that can be read and written, but got"),
     ],
 )
 def test_slips_are_one_line_and_leave_nothing(
@@ -212,12 +216,13 @@ def test_slips_are_one_line_and_leave_nothing(
     Path("texts.csv").write_text("a,b,c\n1,2,x\n")
     Path("gaps.csv").write_text("a,b,c\n1,,3\n")
     Path("broken.zip").write_bytes(Path("saved.zip").read_bytes()[:-100])
-    before = set(folder.rglob("*"))
+    before, rows = set(folder.rglob("*")), Path("new.npy").read_bytes()
     code, out, err = predict(*arguments)
     assert (code, out) == (2, "")
     assert told in err
     assert err.count("\n") == 1
     assert set(folder.rglob("*")) == before
+    assert Path("new.npy").read_bytes() == rows
 
 
 def test_file_that_was_there_stays_if_predicting_fails(folder: Path, predict: Run) -> None:

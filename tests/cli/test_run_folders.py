@@ -142,3 +142,33 @@ def test_a_trial_stays_one_when_it_goes_on(workplace: Path, show: Show) -> None:
     assert "day/trial" not in text
     assert "a trial not shown; --all does." in text
     assert "day/trial" in show("runs", "--all")
+
+
+@pytest.mark.parametrize(
+    "places",
+    [
+        ["runs_dir=rows.csv/runs"],
+        ["hydra.run.dir=rows.csv/run"],
+        ["hydra.run.dir=rows.csv"],
+        [f"hydra.run.dir={'x' * 300}"],
+        ["runs_dir=/proc/leyden/runs"],
+        ["-m", "seed=1,2", "runs_dir=rows.csv/runs"],
+        ["-m", "seed=1,2", "hydra.sweep.dir=rows.csv/runs"],
+    ],
+)
+def test_a_place_where_no_run_can_be_is_told_in_a_line(
+    workplace: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    places: list[str],
+) -> None:
+    Path("rows.csv").write_text("a\n1\n")
+    monkeypatch.setattr(sys, "argv", ["leyden", "train", *QUICK, *places])
+    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+    with pytest.raises(SystemExit) as ended:
+        leyden()
+    _, err = capsys.readouterr()
+    assert ended.value.code == 2
+    assert err.startswith("Expected a place that can be written to, but got '")
+    assert err.count("\n") == 1
+    assert Path("rows.csv").read_text() == "a\n1\n"

@@ -38,7 +38,7 @@ class Verify:
 
     def __call__(self, script: Path | None, *arguments: str, options: str = "") -> int:
         command = [sys.executable, str(script)] if script else []
-        words = ["verify-resume", *options.split(), "--output", "out.json", "--", *command]
+        words = ["verify-resume", "--output", "out.json", *options.split(), "--", *command]
         self._monkeypatch.setattr(sys, "argv", ["leyden", *words, *arguments])
         with pytest.raises(SystemExit) as ended:
             main()
@@ -227,6 +227,31 @@ def test_a_folder_that_holds_something_is_refused(verify: Verify) -> None:
     Path("mine/thesis.txt").touch()
     assert verify(BROKEN, "good", options="--folder mine") == 2
     assert verify.err == "Expected --folder to be an empty folder, but got 'mine'. Pass another.\n"
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ("--folder thesis.txt", "'thesis.txt' is a file. Choose another place."),
+        ("--folder thesis.txt/a", "'thesis.txt' is a file. Choose another place."),
+        ("--output thesis.txt/a.json", "'thesis.txt' is a file. Choose another place."),
+        ("--output .", "got '.': that is a folder. Choose another place."),
+        (
+            "--output thesis.txt",
+            "exists. Choose a new name, or one that ends in .json.",
+        ),
+    ],
+)
+def test_a_place_for_nothing_is_told_before_anything_is_run(
+    verify: Verify, option: str, told: str
+) -> None:
+    Path("thesis.txt").write_text("mine")
+    run = ("import pathlib", "pathlib.Path('was-run').touch()")
+    assert verify(None, sys.executable, "-c", "; ".join(run), options=option) == 2
+    assert verify.err.endswith(f"{told}\n")
+    assert len(verify.err.splitlines()) == 1
+    assert Path("thesis.txt").read_text() == "mine"
+    assert not Path("was-run").exists()
 
 
 def records(*events: tuple[str, int, dict[str, str]]) -> list[Record]:

@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from leyden.errors import LeydenError
 
-__all__ = ["Commands", "OneLineParser", "add_command", "answered", "count"]
+__all__ = ["Commands", "OneLineParser", "add_command", "answered", "count", "explain_files"]
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001 - there is no other name for it
 """The sub-commands, as ``argparse`` keeps them."""
@@ -77,13 +77,17 @@ def answered(act: Callable[[], None]) -> int:
     """
     try:
         act()
-    except LeydenError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"Expected files that can be read and written, but got: {error}.", file=sys.stderr)
+    except (LeydenError, OSError) as error:
+        print(explain_files(error), file=sys.stderr)
         return 2
     return 0
+
+
+def explain_files(error: LeydenError | OSError) -> str:
+    """Say what an error is about; of one of the system's, that it is about files."""
+    if isinstance(error, LeydenError):
+        return str(error)
+    return f"Expected files that can be read and written, but got: {error}."
 
 
 def count(text: str) -> int:

@@ -13,7 +13,7 @@ from leyden.cli.facts import print_facts
 from leyden.cli.guard import guarded
 from leyden.errors import ConfigError, suggest
 from leyden.evaluation import Comparison, Evaluation, compare, find_evaluation
-from leyden.files import replacing
+from leyden.files import refuse_input, replacing
 
 __all__ = ["run_compare"]
 
@@ -40,6 +40,7 @@ def _compare(arguments: argparse.Namespace) -> None:
     sides = find_evaluation(arguments.before), find_evaluation(arguments.after)
     found = compare(*sides, by=arguments.by, higher_is_better=arguments.higher_is_better)
     if arguments.output is not None:
+        refuse_input(arguments.output, *(side.path for side in sides))
         with replacing(arguments.output) as temporary:
             _WRITERS[arguments.output.suffix](found.rows, temporary)
     console = Console(highlight=False)

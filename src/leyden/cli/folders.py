@@ -23,6 +23,7 @@ from leyden.config import (
     plain_config,
 )
 from leyden.errors import ConfigError, ResumeError
+from leyden.files import make_folder
 from leyden.runs import RunDir, find_unfinished
 
 __all__ = ["NEVER", "HandedOn", "RunFolders", "leave_if_done", "typed_overrides"]
@@ -54,6 +55,8 @@ class RunFolders(Callback):
             with read_write(config), open_dict(config):
                 check_config(_plain(config), Sources.of(config.hydra))
                 _choose_run_dir(config)
+                if fixed := fixed_dir(config, "run"):  # which Hydra would fail to make otherwise
+                    make_folder(fixed)
         except Exception as error:
             raise HandedOn(error) from error
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+from leyden.cli.command import explain_files
 from leyden.cli.options import Typed
 from leyden.cli.ranks import RanksFailedError
 from leyden.config import conf_dir, explain, register_resolvers
@@ -63,7 +64,7 @@ def guarded(act: Callable[[], None], config_name: str = _TRAIN) -> int:
 
 def _explain(error: Exception, config_name: str) -> str | None:
     if isinstance(error, OSError) and not isinstance(error, LeydenError):
-        return f"Expected files that can be read and written, but got: {error}."
+        return explain_files(error)
     line = explain(error, conf_dir(), config_name)
     return None if line is None else " ".join(line.split())
 
@@ -106,6 +107,8 @@ def explain_failure(error: Exception, typed: Typed | None = None) -> str | None:
         where = f" in {error.filename}" if error.filename else ""
         remedy = f"{_DISK[error.errno]}, then go on: leyden resume RUN."
         return f"Expected a disk that can be written to, but got: {error.strerror}{where}. {remedy}"
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        return explain_files(error)
     if isinstance(error, MisconfigurationException):  # such as a metric that nobody logs
         return " ".join(str(error).split())
     name, folder = (_TRAIN, None) if typed is None else (typed.name, typed.folder)

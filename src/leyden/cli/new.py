@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 from leyden import __version__
 from leyden.cli.command import answered
 from leyden.errors import ConfigError, MissingPathError
+from leyden.files import placing
 
 __all__ = ["make_project", "run_new"]
 
@@ -52,16 +53,20 @@ def make_project(folder: Path) -> list[Path]:
     Raises:
         ConfigError: If the name cannot be that of a package, or the folder is not empty.
         MissingPathError: If there is no folder to put it in.
+        WriteError: If that folder cannot be written to.
     """
     folder = folder.absolute()
-    if not folder.parent.is_dir():
+    with placing(folder):
+        has_parent = folder.parent.is_dir()
+        is_taken = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+    if not has_parent:
         problem = f"Expected `NAME` to be in a folder, but {str(folder.parent)!r} is none"
         raise MissingPathError(f"{problem}. Make it first.")
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if is_taken:
         problem = f"Expected `NAME` to be new, but {folder.name!r} exists and is not empty"
         raise ConfigError(f"{problem}. Choose another one, or move it away.")
     words = {_PACKAGE: _package_of(folder.name), _PROJECT: folder.name, _VERSION: __version__}
-    with TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as work:
+    with placing(folder), TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as work:
         made = Path(work, folder.name)
         names = [_write(name, made, words) for name in _templates()]
         made.replace(folder)

@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from leyden.cli.command import explain_files
 from leyden.errors import ConfigError, LeydenError
 from leyden.shards import Catalog, ImageFolder, Table, pack, read_manifest
 
@@ -32,7 +33,7 @@ def run_pack(arguments: argparse.Namespace) -> int:
         print("Interrupted. Run the same command again to go on.", file=sys.stderr)
         return 128 + signal.SIGINT
     except (LeydenError, OSError) as error:
-        print(error, file=sys.stderr)
+        print(explain_files(error), file=sys.stderr)
         return 2
     print(_summary(catalog))
     if len(catalog.shards) < _ENOUGH <= catalog.num_samples:

@@ -18,7 +18,7 @@ from leyden.data import AutoDataModule
 from leyden.data.origin import rows_of
 from leyden.errors import ConfigError, DataError, MissingPathError, suggest
 from leyden.experiment.prediction import RawRows
-from leyden.files import replacing
+from leyden.files import refuse_input, replacing
 from leyden.shards.sources import TABLE_EXTENSIONS, Source, Table, choose_source
 from leyden.types import Array, Phase
 
@@ -94,6 +94,7 @@ def predict_file(
         How many rows there were, and how many of each class.
 
     Raises:
+        WriteError: If no file can be there, or it is what is read.
         LeydenError: If there are no such rows, or they do not fit the model.
     """
     if target.suffix not in OUTPUTS:
@@ -102,6 +103,7 @@ def predict_file(
         )
         raise ConfigError(f"{problem} {suggest(target.suffix, OUTPUTS)}")
     rows = _rows_of(source, predictor, label_column, drop)
+    refuse_input(target, source)
     counts: dict[Any, int] = {}
     total = 0
     with replacing(target) as temporary, closing(OUTPUTS[target.suffix](temporary)) as output:

@@ -21,7 +21,7 @@ from leyden.cli.sweep_results import (
     write_results,
 )
 from leyden.errors import ConfigError, DataError, MissingPathError, ResumeError
-from leyden.files import replacing
+from leyden.files import make_folder, replacing
 from leyden.report import draw_parallel, save_figure
 from leyden.resume.checkpoints import FolderLock
 from leyden.runs import RunDir, RunStatus, claim_dir, read_manifest
@@ -179,6 +179,7 @@ def open_sweep(
         direction: ``minimize`` or ``maximize`` the objective, or neither.
 
     Raises:
+        WriteError: If there can be no such folder.
         ConfigError: If the folder that was chosen holds another sweep.
         ResumeError: If another process goes on with it.
     """
@@ -190,8 +191,7 @@ def open_sweep(
                 f"{str(fixed)!r}, which holds a sweep. Choose another one."
             )
         if found is None or begins_anew:
-            path = make()
-            path.mkdir(parents=True, exist_ok=True)
+            path = make_folder(make())
             begun = {"version": _VERSION, "begun": time.time()}
             _write(path, {**begun, "overrides": list(overrides), "jobs": {}})
             sweep = Sweep(path, is_continued=False, direction=direction)
@@ -239,8 +239,7 @@ def _begun(paths: Iterable[Path]) -> list[Path]:
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Wait for whoever looks around in a folder at the same time."""
-    folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    descriptor = os.open(make_folder(folder), os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield

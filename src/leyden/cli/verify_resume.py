@@ -14,6 +14,7 @@ from tempfile import mkdtemp
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from leyden.cli.command import explain_files
 from leyden.cli.verification import (
     Cause,
     Difference,
@@ -31,7 +32,7 @@ from leyden.cli.verification import (
     run_command,
 )
 from leyden.errors import ConfigError, LeydenError
-from leyden.files import replacing
+from leyden.files import check_place, make_folder, refuse_other_kind, replacing
 from leyden.resume.rehearsal import Interruption, Rehearsal
 
 __all__ = ["run_verify_resume"]
@@ -49,13 +50,16 @@ def run_verify_resume(arguments: argparse.Namespace) -> int:
     """
     console = Console()
     try:
+        if arguments.output is not None:
+            refuse_other_kind(arguments.output, ".json")
+            check_place(arguments.output)  # before minutes of work
         with _work_folder(arguments.folder) as folder:
             outcome = _Verification(arguments, folder).run()
     except KeyboardInterrupt:
         print("Interrupted; nothing was proved.", file=sys.stderr)
         return 128 + signal.SIGINT
     except (LeydenError, OSError) as error:
-        print(error, file=sys.stderr)
+        print(explain_files(error), file=sys.stderr)
         return 2
     print_certificate(outcome, console)
     if arguments.output is not None:
@@ -141,7 +145,7 @@ class _Verification:
 def _work_folder(folder: Path | None) -> Iterator[Path]:
     """A folder to work in; one that was not asked for is removed."""
     if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         if any(folder.iterdir()):
             raise ConfigError(
                 f"Expected --folder to be an empty folder, but got {str(folder)!r}. Pass another."

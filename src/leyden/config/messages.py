@@ -74,6 +74,11 @@ def _explain_ours(error: LeydenError) -> str:
 
 
 def _explain_other(error: Exception) -> str:
+    cause: BaseException | None = error
+    while cause is not None:  # of a function that a configuration calls
+        if isinstance(cause, LeydenError):
+            return _explain_ours(cause)
+        cause = cause.__cause__ or cause.__context__
     return f"{_first_line(error)} (in the configuration)"
 
 

@@ -37,6 +37,9 @@ def write_archive(path: Path, spec: Mapping[str, Any], weights: Tensors) -> None
         path: The file to make or replace.
         spec: Numbers, texts, lists and dictionaries, with tensors among them.
         weights: Tensors by name.
+
+    Raises:
+        WriteError: If no file can be there.
     """
     learned: dict[str, Tensor] = {}
     plain = {"format": _FORMAT, "version": _VERSION, **_without_tensors(spec, learned)}

@@ -9,7 +9,7 @@ from string import Template
 from typing import Any
 
 from leyden.errors import MissingPathError
-from leyden.files import replacing
+from leyden.files import refuse_other_kind, replacing
 from leyden.report.embedding import Packed, pack_curves, pack_timeline
 from leyden.report.facts import (
     describe_environment,
@@ -43,6 +43,7 @@ def write_page(run_dir: str | Path, path: str | Path | None = None) -> Path:
 
     Raises:
         MissingPathError: If this is no run: there is neither ``run.json`` nor ``metrics.csv``.
+        WriteError: If no file can be at ``path``, or one is there that is no page.
         DataError: If a file of the run cannot be read.
     """
     run = RunDir(Path(run_dir))
@@ -50,6 +51,7 @@ def write_page(run_dir: str | Path, path: str | Path | None = None) -> Path:
         problem = f"Expected `run_dir` to be the folder of a run, but got {str(run_dir)!r}"
         raise MissingPathError(f"{problem}, which has neither run.json nor metrics.csv.")
     target = run.page_path if path is None else Path(path)
+    refuse_other_kind(target, ".html", ".htm")
     text = _render(run)
     with replacing(target) as temporary:
         temporary.write_text(text, encoding="utf-8")

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import Path
 
+from leyden.files import placing
+
 __all__ = ["RunDir", "claim_dir"]
 
 
@@ -97,15 +99,19 @@ def claim_dir(parent: Path, name: str) -> Path:
     Returns:
         The folder, empty.
 
+    Raises:
+        WriteError: If there can be no such folder.
+
     Example:
         >>> from tempfile import TemporaryDirectory
         >>> with TemporaryDirectory() as folder:
         ...     [claim_dir(Path(folder), "run").name for _ in range(3)]
         ['run', 'run-2', 'run-3']
     """
-    parent.mkdir(parents=True, exist_ok=True)
     names = chain([name], (f"{name}-{number}" for number in count(2)))
-    return next(parent / name for name in names if _make_new(parent / name))
+    with placing(parent / name):
+        parent.mkdir(parents=True, exist_ok=True)
+        return next(parent / name for name in names if _make_new(parent / name))
 
 
 def _make_new(folder: Path) -> bool:

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from leyden.files import make_folder
+
 __all__ = ["build_name", "encode_best", "encode_value", "next_number"]
 
 _MISSING = object()
@@ -115,7 +117,7 @@ def next_number(parent: Path) -> Iterator[int]:
         ...         (one, other)
         (1, 2)
     """
-    parent.mkdir(parents=True, exist_ok=True)
+    make_folder(parent)
     for number in count(max(_numbers_of_runs(parent), default=0) + 1):
         marker = parent / f".M{number}"
         try:

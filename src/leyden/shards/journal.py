@@ -14,7 +14,7 @@ from typing import IO, Any
 import numpy as np
 
 from leyden.errors import DataError
-from leyden.files import replacing
+from leyden.files import placing, replacing
 from leyden.shards.manifest import (
     FileFacts,
     Manifest,
@@ -122,11 +122,13 @@ def journaling(target: Path, recipe: Mapping[str, Any]) -> Iterator[Journal]:
         What is done so far. The hidden folder goes when the target is there, or nothing is done.
 
     Raises:
+        WriteError: If there can be no such folder.
         DataError: If another process packs this folder, it was begun with another recipe, or the
             disk is full.
     """
     staging = staging_of(target)
-    staging.mkdir(parents=True, exist_ok=True)
+    with placing(target):
+        staging.mkdir(parents=True, exist_ok=True)
     with (staging / "lock").open("a") as file:
         _lock(file, target)
         journal = Journal(target, staging, recipe)

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from leyden.errors import ConfigError, DataError
+from leyden.files import placing
 from leyden.shards.catalog import Catalog
 from leyden.shards.discovery import discover
 from leyden.shards.journal import Journal, journaling, refuse_other_recipe, staging_of
@@ -73,6 +74,7 @@ def pack(
         ConfigError: If an argument is wrong, or does not fit the source.
         MissingPathError: If the source does not exist.
         FormatError: If the source is a file of an unknown format.
+        WriteError: If there can be no such folder.
         DataError: If the source cannot be packed, the folder has other content, or the disk is
             full.
 
@@ -93,8 +95,10 @@ def pack(
         base=base,
         oversample_last=bool(oversample_last),
     )
-    target = Path(path).resolve()
-    if not _is_packed(target, recipe):
+    with placing(Path(path)):
+        target = Path(path).resolve()
+        is_done = _is_packed(target, recipe)
+    if not is_done:
         with journaling(target, recipe) as journal:
             if not _is_packed(target, recipe):  # another process may have been first
                 _fill(journal, chosen, recipe, progress or _ignore)

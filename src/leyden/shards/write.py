@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from leyden.errors import ConfigError, DataError
-from leyden.files import replacing
+from leyden.files import make_folder, placing, replacing
 from leyden.types import Array
 
 __all__ = ["check_base", "create_folder", "write_shards"]
@@ -25,11 +25,15 @@ def create_folder(folder: Path, fill: Callable[[Path], None]) -> Path:
 
     Returns:
         ``folder``.
+
+    Raises:
+        WriteError: If there can be no such folder.
     """
     if folder.is_dir():
         return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    with placing(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         fill(temporary)
         temporary.chmod(0o755)  # mkdtemp makes folders for their owner only
@@ -65,13 +69,13 @@ def write_shards(
     Raises:
         ConfigError: If ``base`` ends in a digit, which would become part of the number.
         DataError: If an array holds Python objects.
+        WriteError: If there can be no such folder.
     """
     check_base(base)
     for number, array in (*inputs.items(), *(labels or {}).items()):
         if array.dtype.hasobject:
             raise DataError(f"Expected numbers in set {number}, but got Python objects.")
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = make_folder(Path(folder))
     for number, array in inputs.items():
         with replacing(folder / f"{base}{number}.npy") as temporary:
             np.save(temporary, array, allow_pickle=False)
