@@ -1,4 +1,5 @@
 import json
+import resource
 import subprocess
 import sys
 import zipfile
@@ -13,7 +14,7 @@ from lightning import LightningModule
 from torch import Tensor, nn
 from typing_extensions import override
 
-from leyden.errors import ConfigError, DataError, LeydenError
+from leyden.errors import ConfigError, DataError, LeydenError, WriteError
 from leyden.experiment import Dataset, Experiment, Model, Tracking
 from leyden.experiment.learned import Learned
 from leyden.experiment.saving import Saved, load_experiment, save_experiment
@@ -212,3 +213,46 @@ def test_data_that_a_foreign_function_makes_is_forgotten(saved: Path) -> None:
     assert loaded.to_dict()["data"]["dataset"] is None
     with pytest.raises(ConfigError, match="Expected data to train and evaluate on, but none is"):
         loaded.train()
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("folder", "that is a folder"), ("x.zip/y.zip", "is a file"), ("/proc/leyden/x.zip", "no f")],
+)
+def test_a_place_where_no_file_can_be_is_told_in_words(
+    saved: Path, tmp_path: Path, name: str, reason: str
+) -> None:
+    (tmp_path / "folder").mkdir()
+    experiment, before = Experiment.load(saved), saved.read_bytes()
+    files = sorted(tmp_path.rglob("*"))
+    with pytest.raises(WriteError, match=f"Expected a place that can be written to.*{reason}"):
+        experiment.save(tmp_path / name)
+    assert saved.read_bytes() == before
+    assert sorted(tmp_path.rglob("*")) == files
+
+
+def test_a_folder_that_is_missing_is_made(saved: Path, tmp_path: Path) -> None:
+    Experiment.load(saved).save(tmp_path / "new" / "folder" / "x.zip")
+    assert Experiment.load(tmp_path / "new" / "folder" / "x.zip").module is not None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"network": {"type": "mlp", "hidden": [10**9]}},
+        {"network": {"type": "mlp", "hidden": [10**14, 10**14]}},
+        {"network": {"type": "mlp", "hidden": [4] * 20_000}},
+        {"input_shape": [10**10]},
+        {"num_classes": 10**9},
+        {"network": {"type": "lstm", "hidden": 10**6}, "input_shape": [3, 1]},
+    ],
+)
+def test_a_network_far_larger_than_its_weights_is_refused_before_it_takes_memory(
+    saved: Path, changes: dict[str, Any]
+) -> None:
+    change(saved, lambda spec: spec["module"]["arguments"].update(changes))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    problem = r"network that takes the .* bytes of the weights, but one is described that takes far"
+    with pytest.raises(DataError, match=f"{problem} more. Do not use the file"):
+        Experiment.load(saved)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 600 << 10  # KiB

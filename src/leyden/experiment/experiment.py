@@ -260,9 +260,12 @@ class Experiment:
         saved; what was told by names and dictionaries is.
 
         Args:
-            path: Such as ``"trained.zip"``; replaced once all is written.
+            path: Such as ``"trained.zip"``; replaced once all is written. Its folder is made if it
+                does not exist.
 
         Raises:
+            WriteError: If no file can be there: it is a folder, or below a file, or may not be
+                written. Nothing is changed then.
             ConfigError: If nothing is trained yet, or a part of the module cannot be saved.
         """
         saved = Saved(
@@ -302,7 +305,8 @@ class Experiment:
 
         Raises:
             MissingPathError: If there is no such file.
-            DataError: If it is damaged, or no experiment, or names what is not trusted.
+            DataError: If it is damaged, or no experiment, names what is not trusted, or describes a
+                network that is far larger than its weights.
             ConfigError: If a module has to be given.
         """
         saved, module = load_experiment(Path(path), trust=trust, model=model)

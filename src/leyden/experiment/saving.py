@@ -10,6 +10,7 @@ from torch import Tensor
 
 from leyden._version import __version__
 from leyden.errors import ConfigError, DataError, LeydenError
+from leyden.experiment.allowance import Allowance
 from leyden.experiment.archive import read_archive, write_archive
 from leyden.experiment.learned import Learned
 from leyden.experiment.models import describe_module, remake_module
@@ -105,14 +106,15 @@ def load_experiment(
 
     Raises:
         MissingPathError: If there is no such file.
-        DataError: If the file is damaged, or names what would be run.
+        DataError: If the file is damaged, names what would be run, or describes a network that is
+            far larger than its weights.
         ConfigError: If a module is needed and was not given.
     """
     spec, weights = read_archive(path)
     try:
         saved, described = _parse(spec)
         _check_trust(saved, described, trust)
-        module = model or _remake(described)
+        module = model or _remake(described, weights)
         restore_weights(module, {**weights, **spec["extra"]})
         # What cannot be loaded is to be told now, not with the first prediction.
         load_chains(saved.learned.states, saved.data.preprocessors or None)
@@ -155,11 +157,12 @@ def _check_trust(saved: Saved, described: Mapping[str, Any], trust: Collection[s
     check_trusted(read, trust)
 
 
-def _remake(described: Mapping[str, Any]) -> LightningModule:
+def _remake(described: Mapping[str, Any], weights: Mapping[str, Tensor]) -> LightningModule:
     if described["arguments"] is None:
         problem = f"Expected `model`, as {described['type']} was made of objects"
         raise ConfigError(f"{problem} that a file cannot hold. Pass one made in the same way.")
-    return remake_module(described)
+    with Allowance(weights):
+        return remake_module(described)
 
 
 def restore_weights(module: LightningModule, state: Mapping[str, Any]) -> None:
