@@ -1,7 +1,9 @@
 """Words as labels of numbered tables."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -9,8 +11,9 @@ import pytest
 from pyarrow import csv as arrow_csv
 from pyarrow import parquet
 
+from leyden.data import AutoDataModule
 from leyden.errors import DataError, ShardError
-from leyden.shards import Catalog, discover
+from leyden.shards import Catalog, discover, write_shards
 
 SETS = {1: ["dog", "cat", "dog"], 2: ["cat", "cat"], 10: ["emu", "dog"]}
 
@@ -76,7 +79,7 @@ def test_numbers_are_labels_as_they_are(tmp_path: Path) -> None:
 
 def test_a_row_without_a_word_is_an_error(tmp_path: Path) -> None:
     folder = write(tmp_path / "pets", {1: ["cat", "", "dog"]})
-    with pytest.raises(ShardError, match=r"a word in every row of column 'label', but some cells"):
+    with pytest.raises(ShardError, match=r"a word in every row of column 'label', but row 2 is"):
         discover(folder)
 
 
@@ -87,5 +90,96 @@ def test_words_in_one_set_and_numbers_in_another_are_told_apart(tmp_path: Path) 
 
 def test_words_are_no_inputs(tmp_path: Path) -> None:
     folder = write(tmp_path / "pets", SETS)
-    with pytest.raises(ShardError, match=r"numbers in column 'label', but got words"):
+    with pytest.raises(ShardError, match=r"numbers in 'label', but got words"):
         discover(folder, inputs=["label"])
+
+
+ROWS = {number: np.zeros((len(words), 2), np.float32) for number, words in SETS.items()}
+NUMBERED = {1: [1, 0, 1], 2: [0, 0], 10: [2, 1]}
+
+
+def write_npz(folder: Path) -> None:
+    write_shards(folder, ROWS, labels={n: np.array(words) for n, words in SETS.items()})
+
+
+def write_bytes(folder: Path) -> None:
+    write_shards(folder, ROWS)
+    np.save(folder / "labels.npy", np.array([w.encode() for words in SETS.values() for w in words]))
+
+
+def write_folder(folder: Path) -> None:
+    write_shards(folder, ROWS)
+    write_shards(folder / "labels", {n: np.array(words) for n, words in SETS.items()})
+
+
+def write_inside(folder: Path) -> None:
+    folder.mkdir()
+    for number, words in SETS.items():
+        np.savez(folder / f"part__{number}.npz", x=ROWS[number], y=np.array(words))
+
+
+def write_h5(folder: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    write_shards(folder, ROWS)
+    with h5py.File(folder / "labels.h5", "w") as file:
+        file["1"], file["2"] = SETS[1], SETS[2]  # texts of any length
+        file["10"] = np.array(SETS[10], "S5")
+
+
+def write_compressed(folder: Path) -> None:
+    zstandard = pytest.importorskip("zstandard")
+    write_shards(folder, ROWS)
+    (folder / "labels").mkdir()
+    for number, words in SETS.items():
+        stream = BytesIO()
+        np.save(stream, np.array(words))
+        path = folder / "labels" / f"{number}.npy.zst"
+        path.write_bytes(zstandard.compress(stream.getvalue()))
+
+
+@pytest.mark.parametrize(
+    "write_all", [write_npz, write_bytes, write_folder, write_inside, write_h5, write_compressed]
+)
+def test_words_of_arrays_become_classes_too(
+    tmp_path: Path, write_all: Callable[[Path], None]
+) -> None:
+    write_all(tmp_path / "pets")
+    catalog = discover(tmp_path / "pets")
+    assert catalog.class_names == ("cat", "dog", "emu")
+    assert (catalog.num_classes, str(catalog.label_dtype)) == (3, "int64")
+    assert read_all(catalog) == NUMBERED
+    assert "3 classes: cat, dog, emu" in catalog.describe()
+    assert discover(tmp_path / "pets").fingerprint == catalog.fingerprint
+
+
+def test_words_stored_by_sets_become_classes(tmp_path: Path) -> None:
+    write_shards(tmp_path / "pets", dict.fromkeys((1, 2), np.zeros((3, 2))))
+    np.save(tmp_path / "pets" / "labels.npy", np.array([["b", "a", "b"], ["c", "a", " a"]]))
+    assert read_all(discover(tmp_path / "pets")) == {1: [1, 0, 1], 2: [2, 0, 0]}
+
+
+def test_batches_have_the_classes_of_words_in_every_phase(tmp_path: Path) -> None:
+    write_npz(tmp_path / "pets")
+    data = AutoDataModule(tmp_path / "pets", val=[2], batch_size=8, shuffle="none")
+    assert (data.num_classes, data.class_names) == (3, ("cat", "dog", "emu"))
+    train: Any = data.fetch("train", 0, 0)
+    val: Any = data.fetch("val", 0, 0)
+    assert train[1].tolist() == [1, 0, 1, 2, 1]
+    assert val[1].tolist() == [0, 0]
+
+
+def test_words_kept_as_python_objects_are_refused_with_the_reason(tmp_path: Path) -> None:
+    write_shards(tmp_path / "pets", ROWS)
+    labels = np.array([word for words in SETS.values() for word in words], object)
+    np.save(tmp_path / "pets" / "labels.npy", labels, allow_pickle=True)
+    problem = r"Python objects, which are not loaded because unpickling runs code.*\.astype\(str\)"
+    with pytest.raises(ShardError, match=problem):
+        discover(tmp_path / "pets")
+
+
+@pytest.mark.parametrize("name", ["a__1.npy", "a__1.npz"])
+def test_an_array_of_words_is_no_input(tmp_path: Path, name: str) -> None:
+    save = np.savez if name.endswith("z") else np.save
+    save(tmp_path / name, np.array(["a", "b"]))
+    with pytest.raises(ShardError, match=r"Expected numbers.*, but got words, which only labels"):
+        discover(tmp_path)

@@ -164,7 +164,7 @@ def test_arrays_of_another_name_are_refused(write: Write) -> None:
         ("a2.npy", b"", r"Expected a \.npy header, but got"),
         ("a2.npy", np.zeros((0, 2), np.float32), "Expected at least one row, but got none"),
         ("a2.npy", 3.5, "Expected rows along axis 0, but got a single number"),
-        ("a2.npy", np.array(["a"]), "Expected numbers, but got <U1"),
+        ("a2.npy", np.array(["a"]), "Expected numbers, but got words, which only labels may be"),
         ("a2.npz", b"garbage", r"Expected an \.npz archive, but it is damaged"),
         ("a2.npz", {}, "Expected one array, but got none"),
         ("a2.npz", {"y": [1]}, "Expected an array of inputs beside 'y'"),
@@ -173,7 +173,7 @@ def test_arrays_of_another_name_are_refused(write: Write) -> None:
         ("a2.npz", {"x": [1], "y": 1}, "Expected rows along axis 0, but got a single number"),
         ("a2.csv", "", "Expected a table, but got an empty first line"),
         ("a2.csv", "name,age\nAda,36\n", "Expected numbers in column 'name', but got string"),
-        ("a2.csv", "u,v\n1,1\n,2\n3,3\n", "every row of column 'u', but some cells are empty"),
+        ("a2.csv", "u,v\n1,1\n,2\n3,3\n", "every row of column 'u', but row 2 is empty"),
         ("a2.csv", "u,v\n1,2\n3,4,5\n", "Expected a table of numbers, but it cannot be parsed"),
     ],
 )

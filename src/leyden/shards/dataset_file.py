@@ -159,7 +159,7 @@ def find_in_file(
 
 def _open_numbered(number: int, path: Path, key: str, headers: Headers) -> Piece:
     with reading(path, set_number=number):
-        return _with_rows(headers.measure(path, key), f"Remove the array {key!r}.")
+        return _of_numbers(_with_rows(headers.measure(path, key), f"Remove the array {key!r}."))
 
 
 def open_shard(
@@ -188,7 +188,7 @@ def open_shard(
     if fields:
         keys, label_key = _named_keys(path, headers, fields, with_labels=with_labels)
     elif reader:
-        return [_with_rows(measure(path, reader=reader), remedy)], None
+        return [_of_numbers(_with_rows(measure(path, reader=reader), remedy))], None
     else:
         keys, label_key = _choose_keys(path, headers)
     inputs = [_of_numbers(_with_rows(headers.measure(path, key), remedy)) for key in keys]
@@ -204,8 +204,9 @@ def _with_rows(piece: Piece, remedy: str) -> Piece:
 
 
 def _of_numbers(piece: Piece) -> Piece:
-    if piece.dtype == TEXT:
-        problem = f"Expected numbers in column {piece.key!r}, but got words."
+    if piece.dtype is not None and piece.dtype.kind in TEXT.kind:
+        where = f" in {piece.key!r}" if piece.key else ""
+        problem = f"Expected numbers{where}, but got words, which only labels may be."
         raise ShardError(f"{problem} Encode them first.", path=piece.path)
     return piece
 

@@ -95,9 +95,8 @@ def test_arrays_kept_in_other_files_are_left_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (["cat", "dog"], "but got Python objects"),
-        (np.array([b"cat"]), r"but got \|S3\. Encode them first"),
         (np.zeros(2, "i4,f4"), "Encode them first"),
+        (np.zeros(2, "V3"), "Encode them first"),
     ],
 )
 def test_what_is_no_number_is_refused(tmp_path: Path, content: object, problem: str) -> None:

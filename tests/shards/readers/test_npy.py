@@ -16,9 +16,7 @@ def test_npy_objects_are_never_unpickled(tmp_path: Path, trap: Array) -> None:
     assert not (tmp_path / "sprung").exists()
 
 
-@pytest.mark.parametrize(
-    "array", [np.array(["a", "bc"]), np.zeros(2, "i4,f4"), np.zeros(2, "M8[s]")]
-)
+@pytest.mark.parametrize("array", [np.zeros(2, "i4,f4"), np.zeros(2, "M8[s]")])
 def test_what_is_no_number_is_refused(tmp_path: Path, array: Array) -> None:
     np.save(tmp_path / "a1.npy", array)
     with pytest.raises(ShardError, match=r"Expected numbers, but got .*Encode them first"):

@@ -16,15 +16,17 @@ from leyden.shards.readers.npy import NpyReader
 from leyden.shards.readers.npz import NpzReader, npz_keys
 from leyden.shards.readers.safetensors import SafetensorsReader, safetensors_keys
 from leyden.shards.readers.tables import (
-    TEXT,
+    EMPTY,
     CsvReader,
     ParquetReader,
     csv_columns,
     is_header,
     parquet_columns,
 )
+from leyden.shards.readers.words import TEXT
 
 __all__ = [
+    "EMPTY",
     "LARGE",
     "TEXT",
     "ArrayReader",

@@ -68,6 +68,7 @@ class reading:  # noqa: N801 - used as a function; a class costs a fifth of the 
             return
         if isinstance(error, ShardError):
             error.set_number = self._set_number if error.set_number is None else error.set_number
+            error.path = error.path or self._path
         elif isinstance(error, LeydenError):
             return
         elif isinstance(error, OSError):
@@ -97,18 +98,18 @@ def state_of(path: Path) -> FileState:
 
 
 def check_numbers(dtype: np.dtype[Any], path: Path) -> None:
-    """Make sure that an array holds numbers.
+    """Make sure that an array holds numbers, or text, which labels may be.
 
     Raises:
-        ShardError: If it holds Python objects, text, times or records.
+        ShardError: If it holds Python objects, times or records.
     """
     if dtype.hasobject:
         problem = (
             "Expected numbers, but got Python objects, which are not loaded because unpickling"
-            " runs code. Save the array with a numeric dtype."
+            " runs code. Save words with .astype(str), and the others with a numeric dtype."
         )
         raise ShardError(problem, path=path)
-    if dtype.kind not in "biufc":
+    if dtype.kind not in "biufcSU":
         raise ShardError(f"Expected numbers, but got {dtype}. Encode them first.", path=path)
 
 

@@ -16,6 +16,7 @@ from leyden._extras import require
 from leyden.errors import ShardError
 from leyden.shards.readers.base import ArrayReader
 from leyden.shards.readers.npy import NpyHeader, npy_header
+from leyden.shards.readers.words import as_read
 from leyden.types import Array
 
 __all__ = ["Lz4Reader", "ZstdReader"]
@@ -38,7 +39,9 @@ class Lz4Reader(ArrayReader):
 
     def __init__(self, path: Path) -> None:
         header = _read_header(path, _open_lz4)
-        super().__init__(header.shape, header.stored, partial(_load, path, header, _open_lz4))
+        super().__init__(
+            header.shape, *as_read(header.stored, partial(_load, path, header, _open_lz4))
+        )
 
 
 class ZstdReader(ArrayReader):
@@ -54,7 +57,9 @@ class ZstdReader(ArrayReader):
 
     def __init__(self, path: Path) -> None:
         header = _read_header(path, _open_zstd)
-        super().__init__(header.shape, header.stored, partial(_load, path, header, _open_zstd))
+        super().__init__(
+            header.shape, *as_read(header.stored, partial(_load, path, header, _open_zstd))
+        )
 
 
 @contextmanager

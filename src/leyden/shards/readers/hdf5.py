@@ -23,6 +23,7 @@ from leyden.shards.readers.base import (
     reading,
     state_of,
 )
+from leyden.shards.readers.words import TEXT, as_words
 from leyden.types import Array, Key
 
 __all__ = ["Hdf5Reader", "hdf5_keys"]
@@ -79,8 +80,10 @@ def _open(path: Path) -> Any:
 
 def _load(path: Path, name: str) -> Array:
     with _open(path) as file:
-        array: Array = file[name][...]
-    return array
+        dataset = file[name]
+        is_text = _h5py(path).check_string_dtype(dataset.dtype) is not None
+        array: Array = dataset.asstr()[...] if is_text else dataset[...]
+    return as_words(array) if is_text else array
 
 
 def _datasets(path: Path) -> Mapping[str, _Dataset]:
@@ -110,6 +113,8 @@ def _describe(dataset: Any, h5py: ModuleType) -> _Dataset:
         dtype = np.dtype(dataset.dtype)
     except TypeError:  # a type that NumPy does not have
         return _Dataset(shape, np.dtype(object), None)
+    if h5py.check_string_dtype(dtype) is not None:  # of any length, and no Python objects
+        return _Dataset(shape, TEXT, None)
     in_one_piece = dataset.id.get_create_plist().get_layout() == h5py.h5d.CONTIGUOUS
     is_written = dataset.id.get_storage_size() == math.prod(shape) * dtype.itemsize > 0
     return _Dataset(shape, dtype, dataset.id.get_offset() if in_one_piece and is_written else None)

@@ -16,6 +16,7 @@ from numpy.lib import format as npy_format
 
 from leyden.errors import ShardError
 from leyden.shards.readers.base import ArrayReader, check_numbers, map_array
+from leyden.shards.readers.words import as_read
 
 __all__ = ["NpyHeader", "NpyReader", "npy_header"]
 
@@ -61,8 +62,9 @@ class NpyReader(ArrayReader):
         if size < expected:
             problem = f"Expected {expected} bytes, as the header says, but got {size}: truncated."
             raise ShardError(problem, path=path)
-        load = partial(map_array, path, stored, shape, offset, is_fortran=is_fortran)
-        super().__init__(shape, stored, load, is_mapped=True)
+        mapped = partial(map_array, path, stored, shape, offset, is_fortran=is_fortran)
+        dtype, load = as_read(stored, mapped)
+        super().__init__(shape, dtype, load, is_mapped=dtype is stored)
 
 
 def npy_header(file: _Readable, path: Path) -> NpyHeader:

@@ -13,6 +13,7 @@ from numpy.lib import format as npy_format
 from leyden.errors import ShardError
 from leyden.shards.readers.base import ArrayReader, FileState, choose_array, reading, state_of
 from leyden.shards.readers.npy import npy_header
+from leyden.shards.readers.words import as_read
 from leyden.types import Array, Key
 
 __all__ = ["NpzReader", "npz_keys"]
@@ -37,7 +38,7 @@ class NpzReader(ArrayReader):
         member = members[name]
         with _open_member(path, member) as file:
             shape, _, stored, _ = npy_header(file, path)
-        super().__init__(shape, stored, partial(_load_member, path, member))
+        super().__init__(shape, *as_read(stored, partial(_load_member, path, member)))
 
 
 def _load_member(path: Path, member: zipfile.ZipInfo) -> Array:

@@ -15,15 +15,17 @@ import pyarrow.parquet as pq
 
 from leyden.errors import ShardError, suggest
 from leyden.shards.readers.base import ArrayReader, FileState, reading, state_of
+from leyden.shards.readers.words import TEXT
 from leyden.types import Array, Key
 
-__all__ = ["TEXT", "CsvReader", "ParquetReader", "csv_columns", "is_header", "parquet_columns"]
-
-TEXT = np.dtype("U")
-"""What a column of words is said to hold, however long they are."""
+__all__ = ["EMPTY", "CsvReader", "ParquetReader", "csv_columns", "is_header", "parquet_columns"]
 
 _NOT_A_NUMBER = ("nan", "-nan")  # which is a value, as NumPy writes it, and no empty cell
-_EMPTY = [cell for cell in pa_csv.ConvertOptions().null_values if cell.lower() not in _NOT_A_NUMBER]
+EMPTY = tuple(
+    cell for cell in pa_csv.ConvertOptions().null_values if cell.lower() not in _NOT_A_NUMBER
+)
+"""What a cell of a table of text has in it where there is no value: nothing, ``NA``, ``null``."""
+
 _PANDAS_INDEX = re.compile(r"__index_level_\d+__")  # which rows had, and is no column
 
 # While it reads, Arrow would take Ctrl-C and SIGTERM away from whoever trains.
@@ -149,7 +151,9 @@ def _parse_csv(
                 skip_rows=1 if has_header else 0,
             ),
             parse_options=pa_csv.ParseOptions(delimiter=delimiter),
-            convert_options=pa_csv.ConvertOptions(null_values=_EMPTY),
+            convert_options=pa_csv.ConvertOptions(
+                null_values=list(EMPTY), strings_can_be_null=True
+            ),
         )
     except pa.ArrowInvalid as error:
         problem = f"Expected a table of numbers, but it cannot be parsed: {error}."
@@ -170,9 +174,10 @@ def _to_array(table: pa.Table, key: Key, path: Path) -> Array:
         return _column(table, key, path, takes_text=True)
     names = tuple(table.column_names) if key is None else key
     columns = [_column(table, name, path) for name in names]
-    if len({len(column) for column in columns}) > 1:
-        problem = "Expected a number in every cell, but the ends of some columns are empty."
-        raise ShardError(problem, path=path)
+    num_rows = max(map(len, columns), default=0)
+    for name, column in zip(names, columns, strict=True):
+        if len(column) < num_rows:
+            raise _gap("number", name, len(column), path)
     # One dtype whatever the file: a shard may happen to hold whole numbers only.
     return np.stack(columns, axis=1).astype(np.float64, copy=False)
 
@@ -211,8 +216,25 @@ def _check_gaps(facts: pq.FileMetaData, names: Sequence[str], path: Path) -> Non
             counted = chunk.path_in_schema in names and chunk.statistics
             if counted and chunk.statistics.null_count:
                 name = chunk.path_in_schema
-                problem = f"Expected a number in every row of column {name!r}"
-                raise ShardError(f"{problem}, but some cells are empty.", path=path)
+                raise _gap("number", name, _first(_read_column(path, name).is_null()), path)
+
+
+def _read_column(path: Path, name: str) -> pa.ChunkedArray:
+    with path.open("rb") as file:
+        return pq.ParquetFile(file).read([name]).column(name)
+
+
+def _first(mask: pa.ChunkedArray) -> int:
+    """Where the first true value is."""
+    index: int = pc.index(mask, pa.scalar(value=True)).as_py()
+    return index
+
+
+def _gap(what: str, name: str, index: int, path: Path) -> ShardError:
+    """Say where a value is missing; rows are counted from 1, without the line of names."""
+    problem = f"Expected a {what} in every row of column {name!r}, but row {index + 1} is empty."
+    remedy = f"Fill it, or leave the column out: leyden pack {path.name} DIR --drop {name}."
+    return ShardError(f"{problem} {remedy}", path=path)
 
 
 def _column(table: pa.Table, name: str, path: Path, *, takes_text: bool = False) -> Array:
@@ -222,8 +244,7 @@ def _column(table: pa.Table, name: str, path: Path, *, takes_text: bool = False)
         return _words(column, name, path)
     filled = column.drop_null()
     if column.slice(0, len(filled)).null_count:  # a column may end early, but has no gaps
-        problem = f"Expected a number in every row of column {name!r}, but some cells are empty."
-        raise ShardError(problem, path=path)
+        raise _gap("number", name, _first(column.is_null()), path)
     values: Array = filled.to_numpy()
     return values
 
@@ -235,6 +256,5 @@ def _words(column: pa.ChunkedArray, name: str, path: Path) -> Array:
     (filled,) = values.astype(bool).nonzero()
     num_rows = int(filled[-1]) + 1 if len(filled) else 0
     if num_rows != len(filled):
-        problem = f"Expected a word in every row of column {name!r}, but some cells are empty."
-        raise ShardError(problem, path=path)
+        raise _gap("word", name, int((values == "").argmax()), path)
     return values[:num_rows]

@@ -75,7 +75,8 @@ def as_array(value: object) -> Array:
         if isinstance(value, Tensor):
             array: Array = value.numpy(force=True)
             return array
-        return _as_texts(np.asarray(value))
+        array = np.asarray(value)
+        return np.char.decode(array, "utf-8") if array.dtype.kind == "S" else _as_texts(array)
     except (TypeError, ValueError) as error:  # bfloat16, sparse; lists of lists of many lengths
         problem = f"Expected an array of one dtype that NumPy has, but got: {error}."
         raise DataError(f"{problem} Convert it, for example with .float().") from None
