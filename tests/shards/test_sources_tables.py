@@ -11,7 +11,7 @@ import pyarrow.parquet as pa_parquet
 import pytest
 
 from leyden.errors import DataError, FormatError, MissingPathError
-from leyden.shards import Table, pack, read_manifest
+from leyden.shards import Table, discover, pack, read_manifest
 from leyden.shards.sources import Block
 from leyden.shards.sources import tables as tables_module
 
@@ -151,10 +151,36 @@ def test_all_columns_that_are_no_numbers_are_told_at_once(write: Write) -> None:
 
 
 def test_all_gaps_are_told_at_once(write: Write) -> None:
-    with pytest.raises(DataError, match=r"gaps: 2 in 'a', 1 in 'y', of 3 rows. Fill them"):
+    with pytest.raises(DataError, match=r"empty: 2 in 'a', 1 in 'y', of 3 rows, first in row 1"):
         Table(write("a,b,y\n,2,x\nNA,3,\n4,5,x\n")).check()
-    with pytest.raises(DataError, match=r"gaps: 1 in 'a', of 2 rows"):
+    with pytest.raises(DataError, match=r"empty: 1 in 'a', of 2 rows, first in row 2 of 'a'"):
         Table(write({"a": [1, None]}, "t.parquet")).check()
+
+
+@pytest.mark.parametrize("cell", ["nan", "NaN", "-nan"])
+def test_nan_is_a_number_packed_or_not(write: Write, tmp_path: Path, cell: str) -> None:
+    path = write(f"a,b,y\n1,2,0\n{cell},3,1\n")
+    packed = pack(path, tmp_path / "packed")
+    read = discover(path)
+    for catalog in (packed, read):
+        (number,) = catalog.set_numbers
+        rows = catalog.open_data(number).read(np.arange(2))
+        assert rows.dtype == np.float64
+        assert np.isnan(rows).tolist() == [[False, False], [True, False]]
+
+
+@pytest.mark.parametrize("cell", ["", "NA", "null"])
+def test_an_empty_cell_is_a_gap_packed_or_not(write: Write, tmp_path: Path, cell: str) -> None:
+    path = write(f"a,b,y\n1,2,0\n{cell},3,1\n5,6,0\n")
+    with pytest.raises(DataError, match=r"first in row 2 of 'a'\. .* \(--drop\)"):
+        pack(path, tmp_path / "packed")
+    with pytest.raises(DataError, match=r"column 'a', but row 2 is empty\. .* --drop a"):
+        discover(path)
+    words = write(f"a,y\n1,cat\n2,{cell}\n3,dog\n", "words.csv")
+    with pytest.raises(DataError, match="first in row 2 of 'y'"):
+        pack(words, tmp_path / "packed")
+    with pytest.raises(DataError, match="a word in every row of column 'y', but row 2 is empty"):
+        discover(words)
 
 
 def test_labels_that_are_neither_numbers_nor_texts_are_refused(write: Write) -> None:

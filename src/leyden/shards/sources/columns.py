@@ -23,41 +23,53 @@ class Column:
         dtype: Of its numbers; ``None`` where it holds something else.
         kind: What it holds, for people.
         gaps: Cells without a value.
+        first_gap: The row of the first of them, from zero; ``None`` without any.
         texts: The different texts, as far as they are kept: more than ``MAX_CLASSES`` are not.
     """
 
     dtype: np.dtype[Any] | None
     kind: str
     gaps: int
+    first_gap: int | None = None
     texts: frozenset[str] = frozenset()
 
     def merge(self, other: "Column") -> "Column":
         """Tell what is known after both parts were seen."""
         texts = self.texts if len(self.texts) > MAX_CLASSES else self.texts | other.texts
-        gaps = self.gaps + other.gaps
+        first = other.first_gap if self.first_gap is None else self.first_gap
+        gaps = self.gaps + other.gaps, first
         if self.dtype is None or other.dtype is None:
             kind = self.kind if self.dtype is None else other.kind
-            return Column(None, kind, gaps, texts)
-        return Column(np.result_type(self.dtype, other.dtype), self.kind, gaps, texts)
+            return Column(None, kind, *gaps, texts)
+        return Column(np.result_type(self.dtype, other.dtype), self.kind, *gaps, texts)
 
 
-def look(cells: pa.Array, *, parse: bool, keep_texts: bool) -> Column:
+def look(cells: pa.Array, start: int, *, parse: bool, keep_texts: bool) -> Column:
     """Find out what a piece of a column holds.
 
     Args:
         cells: The piece.
+        start: Rows before it.
         parse: Whether texts may stand for numbers.
         keep_texts: Whether the different texts are wanted.
     """
+    gaps = cells.null_count, _first_gap(cells, start)
     if _is_text(cells.type):
         dtype = _parsed_dtype(cells) if parse else None
         texts = pc.unique(_texts(cells).drop_null()).to_pylist() if keep_texts else ()
         kind = "text" if dtype is None else "numbers"
-        return Column(dtype, kind, cells.null_count, frozenset(texts))
+        return Column(dtype, kind, *gaps, frozenset(texts))
     if _is_number(cells.type):
         dtype = pa.array([], cells.type).to_numpy(zero_copy_only=False).dtype
-        return Column(dtype, "numbers", cells.null_count)
-    return Column(None, str(cells.type), cells.null_count)
+        return Column(dtype, "numbers", *gaps)
+    return Column(None, str(cells.type), *gaps)
+
+
+def _first_gap(cells: pa.Array, start: int) -> int | None:
+    if not cells.null_count:
+        return None
+    index: int = pc.index(cells.is_null(), pa.scalar(value=True)).as_py()
+    return start + index
 
 
 def numbers(cells: pa.Array, dtype: np.dtype[Any]) -> Array:

@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from leyden.errors import DataError, FormatError, MissingPathError, suggest
 from leyden.shards.labels import LABEL_NAMES
-from leyden.shards.readers import csv_columns, is_header, parquet_columns
+from leyden.shards.readers import EMPTY, csv_columns, is_header, parquet_columns
 from leyden.shards.sources.base import Block, Source, digest_files
 from leyden.shards.sources.columns import MAX_CLASSES, Column, encode, look, numbers
 from leyden.types import Array
@@ -35,6 +35,7 @@ TABLE_EXTENSIONS = (*_DELIMITERS, ".parquet")
 class Table(Source):
     """Rows of a ``.csv``, ``.tsv`` or ``.parquet`` file: numbers, and perhaps a column of labels.
 
+    An empty cell, or one with ``NA`` or ``null``, is a gap, which is refused; ``nan`` is a number.
     Numbers of text files become float64, or int64 where they are labels and all of them whole;
     those of ``.parquet`` files get the dtype that holds all of their columns. Texts in the column
     of labels become classes in alphabetical order.
@@ -127,11 +128,12 @@ class Table(Source):
         columns: dict[str, Column] = {}
         num_rows = 0
         for batch in self._batches(_LOOK_ROWS):
-            num_rows += batch.num_rows
             for name in self._used_names:
                 cells, keep_texts = batch.column(name), name == self._label
-                seen = look(cells, parse=self._extension != ".parquet", keep_texts=keep_texts)
+                parse = self._extension != ".parquet"
+                seen = look(cells, num_rows, parse=parse, keep_texts=keep_texts)
                 columns[name] = columns[name].merge(seen) if name in columns else seen
+            num_rows += batch.num_rows
         if not num_rows:
             raise DataError(f"Expected at least one row in {self.path}, but got none.")
         return columns, num_rows
@@ -176,10 +178,13 @@ class Table(Source):
                 remedy += ", or pass `label_column` (--label-column) if one of them has the labels"
             problem = f"Expected numbers in every column of {self.path} but that of the labels"
             raise DataError(f"{problem}, but got {found}. {remedy}.")
-        if gaps := {name: column.gaps for name, column in columns.items() if column.gaps}:
-            found = ", ".join(f"{count} in {name!r}" for name, count in gaps.items())
-            problem = f"Expected a value in every cell of {self.path}, but there are gaps"
-            raise DataError(f"{problem}: {found}, of {num_rows} rows. Fill them, or drop the rows.")
+        if gaps := {name: column for name, column in columns.items() if column.gaps}:
+            found = ", ".join(f"{column.gaps} in {name!r}" for name, column in gaps.items())
+            name, first = min(gaps.items(), key=lambda gap: (gap[1].first_gap or 0, gap[0]))
+            where = f"first in row {(first.first_gap or 0) + 1} of {name!r}"
+            problem = f"Expected a value in every cell of {self.path}, but some are empty"
+            remedy = "Fill them, or leave columns out with `drop` (--drop)"
+            raise DataError(f"{problem}: {found}, of {num_rows} rows, {where}. {remedy}.")
         if self._label is not None:
             self._check_label(columns[self._label])
 
@@ -228,7 +233,9 @@ class Table(Source):
             ),
             parse_options=pa_csv.ParseOptions(delimiter=delimiter),
             convert_options=pa_csv.ConvertOptions(
-                column_types=dict.fromkeys(self._names, pa.string()), strings_can_be_null=True
+                column_types=dict.fromkeys(self._names, pa.string()),
+                null_values=list(EMPTY),
+                strings_can_be_null=True,
             ),
         )
 
