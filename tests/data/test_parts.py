@@ -1,11 +1,12 @@
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from leyden.data import AutoDataModule
 from leyden.data.parts import Part, split_parts
 from leyden.errors import ConfigError, DataError, DiscoveryError, MissingPathError
 from leyden.shards import discover
@@ -49,6 +50,63 @@ def test_a_fraction_depends_on_the_seed(write: Callable[..., Path]) -> None:
     draws = {split(folder, val=0.3, seed=seed)["val"] for seed in range(10)}
     assert len(draws) > 1
     assert split(folder, val=0.3, seed=4) == split(folder, val=0.3, seed=4)
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (("train", "valid"), {"train": (0,), "val": (1,)}),
+        (("train", "validation", "testing"), {"train": (0,), "val": (1,), "test": (2,)}),
+        (("training", "dev"), {"train": (0,), "val": (1,)}),
+        (("training", "eval", "test"), {"train": (0,), "val": (1,), "test": (2,)}),
+        (("train", "val", "validation"), {"train": (0,), "val": (1,)}),
+        (("train", "training", "val"), {"train": (0,), "val": (2,)}),
+    ],
+)
+def test_sub_folders_may_have_other_usual_names(
+    write: Callable[..., Path],
+    tmp_path: Path,
+    names: Sequence[str],
+    expected: Mapping[str, tuple[int, ...]],
+) -> None:
+    for number, name in enumerate(names):
+        write({number: 2}, f"all/{name}")
+    assert split(tmp_path / "all", val=0.5) == expected
+
+
+def test_two_other_names_for_one_phase_are_an_error_that_names_both(
+    write: Callable[..., Path], tmp_path: Path
+) -> None:
+    for number, name in enumerate(("train", "valid", "dev")):
+        write({number: 2}, f"all/{name}")
+    problem = r"one folder for `val` in .*all, but got valid/ and dev/. Rename one to val/"
+    with pytest.raises(DiscoveryError, match=problem):
+        split(tmp_path / "all")
+    found = split(tmp_path / "all", val=tmp_path / "all" / "dev")
+    assert found == {"train": (0,), "val": (2,)}
+    (tmp_path / "all" / "val").symlink_to("dev")
+    assert split(tmp_path / "all") == {"train": (0,), "val": (2,)}
+
+
+def test_a_folder_beside_shards_may_be_called_otherwise_too(write: Callable[..., Path]) -> None:
+    folder = write(TEN)
+    write({11: 2}, f"{folder.name}/validation")
+    assert split(folder, val=0.2) == {"train": tuple(range(1, 11)), "val": (11,)}
+
+
+def test_a_folder_that_is_not_used_is_told_of(write: Callable[..., Path], tmp_path: Path) -> None:
+    for number, name in enumerate(("train", "val", "valid")):
+        write({number: 2}, f"all/{name}")
+    described = AutoDataModule(tmp_path / "all").describe()
+    assert described.endswith("\n\nnot used: valid/, as there is val/")
+
+
+def test_a_folder_of_testing_alone_lacks_training(
+    write: Callable[..., Path], tmp_path: Path
+) -> None:
+    write({1: 2}, "all/testing")
+    with pytest.raises(DiscoveryError, match=r"shards or a folder train/ in .*, but got only tes"):
+        split(tmp_path / "all")
 
 
 def test_sub_folders_are_phases(write: Callable[..., Path], tmp_path: Path) -> None:

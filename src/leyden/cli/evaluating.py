@@ -18,6 +18,7 @@ from leyden.cli.start import newest_checkpoint
 from leyden.cli.trained import Trained, check_run, find_checkpoint, load_trained
 from leyden.config import build_data, build_group, load_saved_config
 from leyden.data import AutoDataModule
+from leyden.data.phases import has_phases, phase_folder
 from leyden.errors import ConfigError, DataError, MissingPathError
 from leyden.evaluation import Evaluation, Method, Metrics, evaluate, find_evaluation
 from leyden.evaluation import list_evaluations as list_stored
@@ -205,11 +206,11 @@ def _change(config: DictConfig, settings: Mapping[str, Any]) -> None:
 
 def _point_to(config: DictConfig, path: Path, split: str) -> tuple[str, str]:
     """Have the data be another folder: its part of that name, or all of it."""
-    own_part = path / split
+    own_part = phase_folder(path, Phase(split)) if split in set(Phase) else None
     labels = config.data.get("labels", "auto")
     kept = labels if labels in ("auto", "inputs", None) else "auto"  # a path is of the run's data
-    has_parts = any((path / phase).is_dir() for phase in Phase)
-    place = own_part if own_part.is_dir() else path
+    has_parts = has_phases(path)
+    place = own_part or path
     _change(config, {**_PARTS, "path": str(place), "labels": kept})
     if has_parts and place == path:
         return split, split  # which is answered with what there is

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from leyden.cli.trained import load_trained
 from leyden.data import AutoDataModule, TimeWindows
+from leyden.data.phases import phase_folder
 from leyden.errors import ConfigError
 from leyden.experiment.learned import ExperimentData
 from leyden.experiment.prediction import (
@@ -129,7 +130,7 @@ def _class_names(state: Mapping[str, Any], section: Mapping[str, Any]) -> tuple[
     if section.get("path") is None:
         return None
     folder = Path(section["path"])
-    for place in (folder, folder / Phase.TRAIN):
-        if (place / "manifest.json").is_file():
+    for place in (folder, phase_folder(folder, Phase.TRAIN)):
+        if place is not None and (place / "manifest.json").is_file():
             return read_manifest(place).class_names
     return None

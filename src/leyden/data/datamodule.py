@@ -17,6 +17,7 @@ from leyden.data.material import Material
 from leyden.data.order import check_whole
 from leyden.data.origin import BatchOrigin
 from leyden.data.parts import Part
+from leyden.data.phases import unused_folders
 from leyden.data.plan import Begin, EpochPlan
 from leyden.data.planner import Planner, phase_of
 from leyden.data.preload import Preload, Preloader
@@ -42,8 +43,9 @@ class AutoDataModule(LightningDataModule):
     ``(inputs, labels)``, or the inputs alone where there are no labels.
 
     Args:
-        path: The folder: of shards, or of sub-folders ``train/``, ``val/``, ``test/``. Or a file
-            that holds all sets.
+        path: The folder: of shards, or of sub-folders ``train/``, ``val/``, ``test/``, which may be
+            called ``training/``, ``valid/``, ``validation/``, ``dev/``, ``eval/``, ``testing/``
+            instead. Or a file that holds all sets.
         train: Set numbers, or the path of a folder; ``None`` for ``train/`` or else all the rest.
         val: A fraction of the sets, set numbers, or the path of a folder; ``None`` for ``val/`` if
             there is one. A sub-folder goes before a fraction.
@@ -456,11 +458,11 @@ class AutoDataModule(LightningDataModule):
 
     def describe(self) -> str:
         """Tell what was inferred for each phase, and why."""
-        if len(self.catalogs) == 1:
-            return self.catalogs[Phase.TRAIN].describe()
-        return "\n\n".join(
-            f"[{phase}]\n{catalog.describe()}" for phase, catalog in self.catalogs.items()
-        )
+        parts = [f"[{phase}]\n{found.describe()}" for phase, found in self.catalogs.items()]
+        if len(parts) == 1:
+            parts = [self.catalogs[Phase.TRAIN].describe()]
+        unused = [f"not used: {folder}" for folder in unused_folders(self._material.path)]
+        return "\n\n".join([*parts, *unused])
 
     def _loader(self, phase: Phase) -> BatchLoader:
         return self._loaders[phase] if phase in self._loaders else self._new_loader(phase)

@@ -45,7 +45,7 @@ class Material:
         windows: TimeWindows | None,
         preloader: Preloader,
     ) -> None:
-        self._path, self._parts, self._find, self._seed = path, parts, find, seed
+        self.path, self._parts, self._find, self._seed = path, parts, find, seed
         self.preparation = preparation
         self._weights, self._windows, self._preloader = weights, windows, preloader
         self._shelf = Shelf()
@@ -57,7 +57,7 @@ class Material:
     def catalogs(self) -> Mapping[Phase, Catalog]:
         """The sets of each phase that has any; looked for once, when first asked for."""
         if self._found is None:
-            found = split_parts(self._path, self._parts, self._find, seed=self._seed)
+            found = split_parts(self.path, self._parts, self._find, seed=self._seed)
             found = name_classes(found, self._class_names)
             if Phase.PREDICT not in found and Phase.TEST in found:
                 found[Phase.PREDICT] = found[Phase.TEST]
@@ -93,7 +93,7 @@ class Material:
             DataError: If there are none.
         """
         if phase not in self.catalogs:
-            problem = f"Expected data for `{phase}`, but {self._path} has none."
+            problem = f"Expected data for `{phase}`, but {self.path} has none."
             raise DataError(f"{problem} Pass `{phase}` with set numbers or a path.")
         return self.catalogs[phase]
 

@@ -7,6 +7,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TypeAlias
 
+from leyden.data.phases import has_phases, phase_folder
 from leyden.errors import ConfigError, DataError, DiscoveryError, MissingPathError
 from leyden.shards import Catalog, Piece, hold_out
 from leyden.types import Key, Phase
@@ -22,7 +23,8 @@ def split_parts(
 ) -> dict[Phase, Catalog]:
     """Give every phase its catalogue.
 
-    A path is that folder. A sub-folder that is named after a phase is that phase's. Set numbers
+    A path is that folder. A sub-folder that is named after a phase is that phase's, and so is one
+    with another usual name for it, such as ``validation/``. Set numbers
     are taken from the training sets, and so is a fraction where there is no sub-folder.
 
     Args:
@@ -36,11 +38,12 @@ def split_parts(
 
     Raises:
         MissingPathError: If a folder does not exist.
+        DiscoveryError: If two sub-folders could be those of one phase.
         ConfigError: If a part is of no known kind, two share rows, or nothing is left to train on.
         DataError: If a set number does not exist, or the rows of two parts differ in make.
     """
     folders = _choose_folders(path, parts)
-    if Phase.TRAIN not in folders and any((path / phase).is_dir() for phase in Phase):
+    if Phase.TRAIN not in folders and has_phases(path):
         _expect_shards(path)
     base = find(folders.pop(Phase.TRAIN, path))
     found = {phase: find(folder) for phase, folder in folders.items()}
@@ -62,8 +65,8 @@ def _choose_folders(path: Path, parts: Mapping[Phase, Part]) -> dict[Phase, Path
             if not folders[phase].exists():
                 problem = f"Expected `{phase}` to exist, but got {str(part)!r}."
                 raise MissingPathError(f"{problem} Pass its path as seen from {Path.cwd()}.")
-        elif (path / phase).is_dir():
-            folders[phase] = path / phase
+        elif (folder := phase_folder(path, phase)) is not None:
+            folders[phase] = folder
             if isinstance(part, Sequence) and phase is not Phase.TRAIN:
                 problem = f"Expected `{phase}` to be None where {folders[phase]} exists"
                 raise ConfigError(f"{problem}, but got {part!r}. Remove one of the two.")
@@ -81,7 +84,8 @@ def _check_kind(phase: Phase, part: object) -> None:
 
 def _expect_shards(path: Path) -> None:
     if not any(entry.is_file() and not entry.name.startswith(".") for entry in path.iterdir()):
-        names = ", ".join(f"{phase}/" for phase in Phase if (path / phase).is_dir())
+        folders = (phase_folder(path, phase) for phase in Phase)
+        names = ", ".join(f"{folder.name}/" for folder in folders if folder is not None)
         problem = f"Expected shards or a folder train/ in {path}, but got only {names}."
         raise DiscoveryError(f"{problem} Pass `train` with the path of the training shards.")
 

@@ -13,6 +13,7 @@ import numpy as np
 from lightning import LightningDataModule
 from typing_extensions import override
 
+from leyden.data.phases import phase_folder
 from leyden.errors import ConfigError, MissingPathError
 from leyden.recipes import build
 from leyden.shards.sources import (
@@ -93,7 +94,9 @@ def _has_folders_only(path: Path) -> bool:
 
 def has_parts(path: Path) -> bool:
     """Say whether a folder has a folder for a phase, so that it is split already."""
-    return any((path / phase).is_dir() for phase in Phase)
+    named = any((path / phase).is_dir() for phase in Phase)
+    # Without it, `valid` and `invalid` may be classes of images.
+    return named or phase_folder(path, Phase.TRAIN) is not None
 
 
 def _digits() -> ArraySource:
