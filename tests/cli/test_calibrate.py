@@ -19,6 +19,7 @@ from sklearn.metrics import f1_score, roc_auc_score
 from leyden.cli import main
 from leyden.cli.evaluating import Request, evaluate_run
 from leyden.modules import ClassifierModule
+from leyden.report import write_page
 from leyden.report.figures import PALETTE
 from leyden.shards import write_shards
 from leyden.tracking import read_ledger
@@ -109,6 +110,19 @@ def samples_of(folder: Path) -> tuple[Any, Any, Any]:
         scores = [module(torch.from_numpy(rows[n])).softmax(1)[:, 1].numpy() for n in VAL]
     sets = np.repeat(VAL, [len(rows[n]) for n in VAL])
     return sets, np.concatenate(scores), np.concatenate([labels[n] for n in VAL])
+
+
+def test_the_page_of_a_run_shows_what_was_calibrated_with(
+    folder: Path, calibrates: Calibrate
+) -> None:
+    page = write_page(folder / "run")
+    before = page.read_text()
+    code, printed = calibrates(folder, "run")
+    assert code == 0, printed
+    assert re.search(r"^report +run/report\.html$", printed, re.MULTILINE)
+    name = records_of(folder).parents[1].name
+    assert name in page.read_text()
+    assert name not in before
 
 
 def test_threshold_is_that_of_an_independent_search(folder: Path, calibrates: Calibrate) -> None:

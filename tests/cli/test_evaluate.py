@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import json
+import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -277,6 +278,7 @@ def test_two_runs_are_compared_row_by_row(folder: Path, run: Run) -> None:
         (["runs/two", "runs/two", "--by", "confidense"], "Did you mean 'confidence'"),
         (["runs/two", "runs/two", "--output", "rows.txt"], "to end in .csv or .parquet"),
         (["runs/two", "runs/two", "--rows", "-1"], "Expected `--rows` to be at least 0"),
+        (["runs/two", "runs/two", "--output", "mine.py/a.csv"], "'mine.py' is a file. Choose"),
     ],
 )
 def test_slips_of_comparisons_are_one_line(
@@ -287,6 +289,27 @@ def test_slips_of_comparisons_are_one_line(
     assert (code, out) == (2, "")
     assert told in err
     assert err.count("\n") == 1
+
+
+def test_a_comparison_does_not_replace_what_is_compared(folder: Path, run: Run) -> None:
+    assert run("evaluate", "runs/two")[0] == 0
+    records = newest(Path("runs/two")).records.path
+    before = records.read_bytes()
+    code, out, err = run("compare", "runs/two", "runs/two", "--output", records)
+    assert (code, out) == (2, "")
+    assert err.startswith("Expected a place beside '")
+    assert records.read_bytes() == before
+
+
+def test_the_page_of_a_run_shows_an_evaluation_at_once(folder: Path, run: Run) -> None:
+    page = folder / "runs" / "one" / "report.html"
+    assert run("evaluate", "runs/one")[0] == 0
+    assert not page.exists()  # it is made if it is asked for
+    assert run("report", "runs/one")[0] == 0
+    code, out, _ = run("evaluate", "runs/one", "--metrics", "spread=mine.py:gap")
+    assert code == 0
+    assert re.search(r"^report +runs/one/report\.html$", out, re.MULTILINE)
+    assert ">spread<" in page.read_text()
 
 
 @pytest.fixture
@@ -320,6 +343,8 @@ def test_evaluation_from_a_configuration(folder: Path, application: Run) -> None
         ([], "run"),
         (["run=runs/one", "splt=val"], "got 'splt'. Did you mean 'split'"),
         (["run=runs/one", "metrics=accuracy"], "Expected `metrics` to be a list, or names with"),
+        (["run=runs/one", "trainer=ddp_cpu"], "one process evaluates, also where several trained"),
+        (["run=runs/one", "+trainer.devices=2"], "one process evaluates, also where several"),
     ],
 )
 def test_slips_of_configurations_are_one_line(

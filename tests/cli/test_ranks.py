@@ -19,6 +19,7 @@ from leyden.cli.ranks import RankTask, given_ranks, num_ranks
 from leyden.cli.start import Origin
 from leyden.cli.train import main
 from leyden.errors import ConfigError
+from leyden.evaluation import list_evaluations
 from leyden.resume import latest_checkpoint, load
 from leyden.runs import RunDir, read_manifest
 from leyden.tracking import read_metrics
@@ -139,6 +140,23 @@ def test_two_processes_make_the_steps_of_one_with_twice_the_batch(
     assert len(list(two.config_dir.iterdir())) == 1
     assert len(list(Path("runs").rglob("run.json"))) == 2
     assert capsys.readouterr().out.count("run folder") == 2
+    assert processes_on(workplace) == []
+
+
+@pytest.mark.slow
+def test_one_process_evaluates_what_two_have_trained(workplace: Path, command: Command) -> None:
+    assert command("train", *TINY, *TWO) == 0
+    (run,) = runs()
+    assert command("report", str(run.path)) == 0
+    assert command("evaluate", str(run.path)) == 0
+    (found,) = list_evaluations(run.path)
+    results = read_manifest(run.manifest_path)["results"]
+    assert found.metrics["accuracy"] == pytest.approx(results["test/accuracy"], rel=1e-6)
+    assert found.metrics["log_loss"] == pytest.approx(results["test/loss"], rel=1e-4)
+    places = list(zip(found.records["set_number"], found.records["row"], strict=True))
+    assert len(set(places)) == len(places)
+    assert found.path.parent.name in run.page_path.read_text()
+    assert command("evaluate", str(run.path), "trainer=ddp_cpu") == 2
     assert processes_on(workplace) == []
 
 

@@ -30,6 +30,7 @@ from leyden.calibration.thresholds import candidates
 from leyden.cli.facts import print_facts
 from leyden.cli.guard import guarded
 from leyden.cli.paths import inside
+from leyden.cli.report import renew_page
 from leyden.cli.stored_predictions import (
     apply_threshold,
     find_best,
@@ -164,6 +165,8 @@ def calibrate_run(path: Path, wishes: Wishes) -> Found:
     run = check_run(path)
     found = _by_history(run, wishes) if wishes.metric == "loss" else _by_predictions(run, wishes)
     _keep(run, found)
+    if page := renew_page(run):  # on which there may be one more evaluation
+        found.places["report"] = page
     return found
 
 

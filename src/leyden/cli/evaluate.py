@@ -1,6 +1,7 @@
 """``leyden evaluate``, ``python evaluate.py``: what a model gives, and how good it is."""
 
 import argparse
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,9 +13,11 @@ from omegaconf import DictConfig, OmegaConf
 from leyden.cli.evaluating import Request, evaluate_run
 from leyden.cli.facts import print_facts
 from leyden.cli.guard import guarded, hydra_hands_errors_on
+from leyden.cli.report import renew_page
 from leyden.config import conf_dir
 from leyden.errors import ConfigError
 from leyden.evaluation import Evaluation
+from leyden.runs import RunDir
 
 __all__ = ["main", "run_evaluate"]
 
@@ -53,11 +56,8 @@ def _named(metrics: Sequence[str]) -> dict[str, str]:
 
 def _evaluate(request: Request) -> None:
     done, was_run = evaluate_run(request)
-    _show(done, was_run=was_run)
-
-
-def _show(done: Evaluation, *, was_run: bool) -> None:
-    print_facts(_lines(done, was_run=was_run))
+    page = renew_page(RunDir(done.path.parents[2]))
+    print_facts([*_lines(done, was_run=was_run), *([("report", page)] if page else ())])
 
 
 def _lines(done: Evaluation, *, was_run: bool) -> Iterator[tuple[str, object]]:
@@ -93,12 +93,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
             failed.append(error)  # Hydra would print more than one line about it
 
     def act() -> None:
+        _refuse_trainer(sys.argv[1:])
         with hydra_hands_errors_on():
             job()
         for error in failed:
             raise error
 
     return guarded(act, _CONFIG)
+
+
+def _refuse_trainer(overrides: Sequence[str]) -> None:
+    """Say that a run of several processes is evaluated by one, where another is asked for."""
+    for override in overrides:
+        if re.match(r"[+~]*trainer\b", override):
+            problem = "Expected no `trainer`, as one process evaluates, also where several trained"
+            remedy = "Leave it out; accelerator=gpu chooses where."
+            raise ConfigError(f"{problem}, but got {override!r}. {remedy}")
 
 
 def _read(config: DictConfig) -> Request:

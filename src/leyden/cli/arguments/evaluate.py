@@ -37,6 +37,9 @@ PHASES = ("train", "val", "test", "predict")
 _DESCRIPTION = f"""Run the model of a run over a part of its data, store what it gives for every row
 in RUN/evaluation/<time>/<step>/, and compute metrics over the rows.
 
+One process does it, also where several have trained, on the kind of device that was trained on.
+A report.html of the run is brought up to date.
+
 With --metrics, rows that are stored already are used, and neither the model nor the data is needed.
 A metric is one of {", ".join(METRICS)};
 any function of scikit-learn's metrics or torchmetrics.functional; an import path package.module.fn;
