@@ -107,6 +107,7 @@ def test_an_array_is_packed(call: Call) -> None:
             "t.csv' is a file. Choose another",
         ),
         (["t.csv", "t.csv", "--label-column", "kind"], "which has content without a manifest"),
+        (["p", "p/shards"], "Expected a place beside '"),
         (["t.csv", "x" * 300, "--label-column", "kind"], "x': the name is too long. Choose"),
         (["t.csv", "/proc/leyden/d", "--label-column", "kind"], "no folder can be made there"),
         (["x" * 300, "d"], "Expected files that can be read and written, but got"),
@@ -114,7 +115,8 @@ def test_an_array_is_packed(call: Call) -> None:
 )
 def test_a_slip_is_one_line_and_exit_code_2(call: Call, arguments: list[str], message: str) -> None:
     write_table()
-    Path("p").mkdir()
+    Path("p/ant").mkdir(parents=True)
+    Image.new("L", (3, 3)).save("p/ant/1.png")
     table = Path("t.csv").read_bytes()
     code, out, err = call("pack", *arguments)
     assert (code, out) == (2, "")
@@ -122,6 +124,7 @@ def test_a_slip_is_one_line_and_exit_code_2(call: Call, arguments: list[str], me
     assert len(err.splitlines()) == 1
     assert {path.name for path in Path().iterdir()} == {"p", "t.csv"}
     assert Path("t.csv").read_bytes() == table
+    assert [path.name for path in Path("p").iterdir()] == ["ant"]
 
 
 @pytest.mark.parametrize("size", ["64", "0x3", "axb"])

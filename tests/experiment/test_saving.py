@@ -217,7 +217,12 @@ def test_data_that_a_foreign_function_makes_is_forgotten(saved: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "reason"),
-    [("folder", "that is a folder"), ("x.zip/y.zip", "is a file"), ("/proc/leyden/x.zip", "no f")],
+    [
+        ("folder", "that is a folder"),
+        ("x.zip/y.zip", "is a file"),
+        ("/proc/leyden/x.zip", "no f"),
+        ("nul\0.zip", "no file can be called that"),
+    ],
 )
 def test_a_place_where_no_file_can_be_is_told_in_words(
     saved: Path, tmp_path: Path, name: str, reason: str

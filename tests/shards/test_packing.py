@@ -18,7 +18,7 @@ from torch.utils.data import TensorDataset
 from typing_extensions import override
 
 from leyden.data import AutoDataModule
-from leyden.errors import ConfigError, DataError
+from leyden.errors import ConfigError, DataError, WriteError
 from leyden.shards import Catalog, pack, read_manifest, verify_pack
 from leyden.shards.journal import journaling
 from leyden.shards.sources import Block, Source
@@ -448,3 +448,14 @@ def test_of_two_that_begin_together_the_later_finds_the_work_done(
     pack(source, tmp_path / "d", rows_per_shard=10)
     assert source.starts == []
     assert content(tmp_path) == {f"d/{name}": data for name, data in whole.items()}
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("rows.npy/shards", "is a file"), ("nul\0", "no file can"), ("x" * 300, "too long")],
+)
+def test_a_folder_that_cannot_be_is_told_in_words(tmp_path: Path, name: str, reason: str) -> None:
+    np.save(tmp_path / "rows.npy", np.zeros((4, 2)))
+    with pytest.raises(WriteError, match=f"(?s)a place that can be written to, but got.*{reason}"):
+        pack(tmp_path / "rows.npy", tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.npy"]

@@ -176,11 +176,29 @@ def test_an_empty_cell_is_a_gap_packed_or_not(write: Write, tmp_path: Path, cell
         pack(path, tmp_path / "packed")
     with pytest.raises(DataError, match=r"column 'a', but row 2 is empty\. .* --drop a"):
         discover(path)
+    last = write(f"a,b\n1,2\n{cell},{cell}\n", "last.csv")
+    with pytest.raises(DataError, match="first in row 2 of 'a'"):
+        pack(last, tmp_path / "packed")
+    with pytest.raises(DataError, match="column 'a', but row 2 is empty"):
+        discover(last)
     words = write(f"a,y\n1,cat\n2,{cell}\n3,dog\n", "words.csv")
     with pytest.raises(DataError, match="first in row 2 of 'y'"):
         pack(words, tmp_path / "packed")
     with pytest.raises(DataError, match="a word in every row of column 'y', but row 2 is empty"):
         discover(words)
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.parquet"])
+def test_a_word_of_white_space_is_a_gap_packed_or_not(
+    write: Write, tmp_path: Path, name: str
+) -> None:
+    columns = {"a": [1, 2, 3], "y": ["cat", " ", "dog"]}
+    is_text = name.endswith(".csv")
+    path = write("a,y\n1,cat\n2, \n3,dog\n" if is_text else columns, name)
+    with pytest.raises(DataError, match="first in row 2 of 'y'"):
+        pack(path, tmp_path / "packed")
+    with pytest.raises(DataError, match="a word in every row of column 'y', but row 2 is empty"):
+        discover(path)
 
 
 def test_labels_that_are_neither_numbers_nor_texts_are_refused(write: Write) -> None:

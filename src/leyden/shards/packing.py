@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from leyden.errors import ConfigError, DataError
-from leyden.files import placing
+from leyden.files import placing, refuse_input
 from leyden.shards.catalog import Catalog
 from leyden.shards.discovery import discover
 from leyden.shards.journal import Journal, journaling, refuse_other_recipe, staging_of
@@ -74,7 +74,7 @@ def pack(
         ConfigError: If an argument is wrong, or does not fit the source.
         MissingPathError: If the source does not exist.
         FormatError: If the source is a file of an unknown format.
-        WriteError: If there can be no such folder.
+        WriteError: If there can be no such folder, or it is in the one that is packed.
         DataError: If the source cannot be packed, the folder has other content, or the disk is
             full.
 
@@ -99,11 +99,18 @@ def pack(
         target = Path(path).resolve()
         is_done = _is_packed(target, recipe)
     if not is_done:
+        refuse_input(target, *_paths_of(source))
         with journaling(target, recipe) as journal:
             if not _is_packed(target, recipe):  # another process may have been first
                 _fill(journal, chosen, recipe, progress or _ignore)
     shutil.rmtree(staging_of(target), ignore_errors=True)  # if only that was missing
     return discover(path, labels="auto" if (target / "labels").is_dir() else None)
+
+
+def _paths_of(source: object) -> list[Path]:
+    """Where a source is read from, if it is a path, or images or a table there."""
+    path = getattr(source, "path", None) if isinstance(source, Source) else source
+    return [Path(path)] if isinstance(path, str | os.PathLike) else []
 
 
 def _check(rows_per_shard: int, base: str) -> None:

@@ -174,9 +174,8 @@ def _to_array(table: pa.Table, key: Key, path: Path) -> Array:
         return _column(table, key, path, takes_text=True)
     names = tuple(table.column_names) if key is None else key
     columns = [_column(table, name, path) for name in names]
-    num_rows = max(map(len, columns), default=0)
     for name, column in zip(names, columns, strict=True):
-        if len(column) < num_rows:
+        if len(column) < table.num_rows:  # rows of inputs do not end early
             raise _gap("number", name, len(column), path)
     # One dtype whatever the file: a shard may happen to hold whole numbers only.
     return np.stack(columns, axis=1).astype(np.float64, copy=False)

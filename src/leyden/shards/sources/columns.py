@@ -53,10 +53,12 @@ def look(cells: pa.Array, start: int, *, parse: bool, keep_texts: bool) -> Colum
         parse: Whether texts may stand for numbers.
         keep_texts: Whether the different texts are wanted.
     """
+    is_text = _is_text(cells.type)
+    cells = _texts(cells) if is_text else cells
     gaps = cells.null_count, _first_gap(cells, start)
-    if _is_text(cells.type):
+    if is_text:
         dtype = _parsed_dtype(cells) if parse else None
-        texts = pc.unique(_texts(cells).drop_null()).to_pylist() if keep_texts else ()
+        texts = pc.unique(cells.drop_null()).to_pylist() if keep_texts else ()
         kind = "text" if dtype is None else "numbers"
         return Column(dtype, kind, *gaps, frozenset(texts))
     if _is_number(cells.type):
@@ -92,12 +94,12 @@ def encode(cells: pa.Array, class_names: tuple[str, ...]) -> Array:
 
 
 def _texts(cells: pa.Array) -> pa.Array:
-    """Take texts for one type of text, without white space around them."""
-    return pc.utf8_trim_whitespace(pc.cast(cells, pa.string()))
+    """Take texts for one type of text, without white space around them; an empty one is a gap."""
+    texts = pc.utf8_trim_whitespace(pc.cast(cells, pa.string()))
+    return pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts)
 
 
-def _parsed_dtype(cells: pa.Array) -> np.dtype[Any] | None:
-    texts = _texts(cells)
+def _parsed_dtype(texts: pa.Array) -> np.dtype[Any] | None:
     for dtype in (np.dtype(np.int64), np.dtype(np.float64)):
         try:
             pc.cast(texts, pa.from_numpy_dtype(dtype))
