@@ -67,6 +67,11 @@ class RunDir:
         return self.path / "incidents"
 
     @property
+    def attributes_path(self) -> Path:
+        """What module, data and callbacks held as the training began."""
+        return self.path / "attributes.json"
+
+    @property
     def log_path(self) -> Path:
         """Messages of the program, which Hydra puts there."""
         return self.path / "train.log"
