@@ -2,6 +2,7 @@
 
 import argparse
 import re
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -179,3 +180,13 @@ def test_training_names_what_it_cannot_go_on_with(call: Call, kind: str) -> None
 )
 def test_other_slips_are_one_line(call: Call, arguments: list[str]) -> None:
     assert_one_line(call(*arguments))
+
+
+def test_ctrl_c_ends_a_command_without_a_traceback(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def press_ctrl_c(*_arguments: object) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr("leyden.cli.inspect._inspect", press_ctrl_c)
+    assert call("inspect", str(tmp_path)) == (130, "", "")

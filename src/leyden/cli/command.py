@@ -1,6 +1,7 @@
 """How a sub-command of ``leyden`` is added, and what is said to a slip in typing it."""
 
 import argparse
+import signal
 import sys
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -73,10 +74,12 @@ def answered(act: Callable[[], None]) -> int:
         act: Does it.
 
     Returns:
-        The exit code: 0, or 2 for a user's slip.
+        The exit code: 0, 2 for a user's slip, 130 after Ctrl-C.
     """
     try:
         act()
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
     except LeydenError as error:
         print(error, file=sys.stderr)
         return 2

@@ -14,6 +14,7 @@ from lightning import LightningDataModule
 from typing_extensions import override
 
 from leyden.errors import ConfigError, MissingPathError
+from leyden.experiment.specs import as_recipe
 from leyden.recipes import build
 from leyden.shards.sources import (
     TABLE_EXTENSIONS,
@@ -63,8 +64,7 @@ def find_data(dataset: Any) -> Found:
         problem = "Expected data to train and evaluate on, but none is known"
         raise ConfigError(f"{problem}. Pass `data`, to `Experiment.load` as well.")
     if isinstance(dataset, Mapping):
-        recipe = {("type" if key == "entry_point" else key): dataset[key] for key in dataset}
-        return find_data(build(recipe, DATASETS, what="dataset"))
+        return find_data(build(as_recipe(dataset), DATASETS, what="dataset"))
     if isinstance(dataset, Source | Shards | LightningDataModule):
         return dataset
     if isinstance(dataset, str | os.PathLike):

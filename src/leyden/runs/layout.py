@@ -37,6 +37,11 @@ class RunDir:
         return self.path / "checkpoints"
 
     @property
+    def best_path(self) -> Path:
+        """The best checkpoint, as the shipped configuration names it."""
+        return self.checkpoints_dir / "best.ckpt"
+
+    @property
     def metrics_path(self) -> Path:
         """Every logged metric."""
         return self.path / "metrics.csv"
