@@ -15,6 +15,7 @@ from leyden.errors import (
     ShardError,
     check_version,
     suggest,
+    suggest_beside,
 )
 
 
@@ -78,3 +79,9 @@ def test_state_of_another_version_is_refused() -> None:
     for state in (older, {}):
         with pytest.raises(ResumeError, match=r"state to be 2, but got (1|None)"):
             check_version(state, 2)
+
+
+def test_neighbours_of_a_path_that_does_not_exist_are_suggested(tmp_path: Path) -> None:
+    (tmp_path / "digits").mkdir()
+    assert suggest_beside(tmp_path / "digit") == "Did you mean 'digits'? Known: digits."
+    assert suggest_beside(tmp_path / "nowhere" / "digit") == "Known: none."

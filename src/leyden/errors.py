@@ -37,6 +37,7 @@ __all__ = [
     "WriteError",
     "check_version",
     "suggest",
+    "suggest_beside",
 ]
 
 _SHOWN = 20  # names listed in one message
@@ -156,3 +157,16 @@ def suggest(name: str, known: Iterable[str]) -> str:
     near = get_close_matches(name, names, n=1, cutoff=0.5)
     question = f"Did you mean {near[0]!r}? " if near else ""
     return f"{question}Known: {', '.join(names[:_SHOWN]) or 'none'}{more}."
+
+
+def suggest_beside(path: Path) -> str:
+    """Say which neighbour of a path that does not exist was probably meant, and which there are.
+
+    Args:
+        path: What was written.
+
+    Returns:
+        One or two sentences to end an error message with.
+    """
+    folder = path.parent
+    return suggest(path.name, [one.name for one in folder.iterdir()] if folder.is_dir() else [])

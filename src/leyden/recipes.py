@@ -4,13 +4,13 @@ A recipe is plain, so it can be written to a configuration and to a checkpoint t
 unpickling; and it leaves out what is only known later, such as the parameters or the input shape.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from typing import Any, TypeAlias
 
 from leyden.errors import ConfigError, LeydenError, suggest
 
-__all__ = ["Recipe", "build", "is_plain"]
+__all__ = ["Recipe", "build", "import_named", "is_plain"]
 
 Recipe: TypeAlias = str | Mapping[str, Any] | Callable[..., Any]
 """A name, a dictionary with the name under ``type`` and keyword arguments, or a factory."""
@@ -45,7 +45,7 @@ def build(recipe: Recipe, known: Mapping[str, Callable[..., Any]], *args: Any, w
     if not isinstance(name, str):
         problem = f"Expected `{what}` to have a `type`, but got {recipe!r}."
         raise ConfigError(f"{problem} {suggest(str(name), known)}")
-    factory = known[name] if name in known else _import(name, known, what)
+    factory = known[name] if name in known else import_named(name, known, what)
     try:
         return factory(*args, **settings)
     except LeydenError:
@@ -64,7 +64,21 @@ def is_plain(recipe: object) -> bool:
     return recipe is None or type(recipe) in (bool, int, float, str)  # NumPy's are not plain
 
 
-def _import(path: str, known: Mapping[str, Any], what: str) -> Any:
+def import_named(path: str, known: Iterable[str], what: str) -> Any:
+    """Import what a recipe names by its path.
+
+    Args:
+        path: An import path, ``package.module.Class``.
+        known: The short names that there are, for errors.
+        what: What is being made, for errors.
+
+    Raises:
+        ConfigError: If there is no such thing.
+
+    Example:
+        >>> import_named("fractions.Fraction", [], what="number").__name__
+        'Fraction'
+    """
     module, _, name = path.rpartition(".")
     problem = f"Expected `{what}` to be of a known type or an import path, but got {path!r}."
     if not module:

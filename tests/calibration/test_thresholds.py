@@ -19,9 +19,15 @@ from torchmetrics.classification import (
     BinaryHammingDistance,
     BinaryJaccardIndex,
     BinaryMatthewsCorrCoef,
+    BinaryPrecision,
 )
 
-from leyden.calibration import Threshold, find_threshold, metric_at_thresholds
+from leyden.calibration import (
+    Threshold,
+    compute_metric,
+    find_threshold,
+    metric_at_thresholds,
+)
 from leyden.calibration.thresholds import candidates
 from leyden.errors import ConfigError, DataError
 
@@ -224,6 +230,16 @@ def test_what_cannot_be_searched_is_refused(options: Any, message: str) -> None:
 def test_thresholds_of_a_curve_are_in_order() -> None:
     with pytest.raises(ConfigError, match=r"to be in ascending order, but got \[0\.5, 0\.1\]\."):
         metric_at_thresholds([0.2, 0.7], [0, 1], "f1", [0.5, 0.1])
+
+
+def test_a_value_of_a_metric_that_says_no_direction_needs_none() -> None:
+    class Aimless(BinaryPrecision):
+        higher_is_better: Any = None
+
+    scores, targets = [0.2, 0.7, 0.6], [0, 1, 0]
+    assert compute_metric(scores, targets, Aimless()) == 0.5
+    assert metric_at_thresholds(scores, targets, Aimless(), [0.5, 0.65]).tolist() == [0.5, 1.0]
+    assert find_threshold(scores, targets, Aimless(), higher_is_better=True).metric == 1.0
 
 
 def test_a_metric_that_says_no_direction_asks_for_it() -> None:

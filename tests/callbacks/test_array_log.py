@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from leyden.callbacks import ArrayLog, StageHooks
+from leyden.callbacks.layer_arrays import LayerArrays
 from leyden.errors import ConfigError
 from leyden.lifecycle import Every, RunView
 
@@ -84,6 +85,29 @@ def test_a_probe_may_be_several_arguments(as_dictionary: bool, tmp_path: Path) -
     ArrayLog(outputs="times", probe=probe)(run)
     arrays = load_file(tmp_path / "arrays" / "save_0000000.safetensors")
     assert torch.equal(arrays["outputs/times"], module.times(left, right))
+
+
+class Named(nn.Module):
+    """Returns its outputs by name."""
+
+    @override
+    def forward(self, rows: Tensor) -> dict[str, Tensor]:
+        return {"doubled": 2 * rows, "halved": rows / 2}
+
+
+class Nothing(nn.Module):
+    """Returns no tensor."""
+
+    @override
+    def forward(self, outputs: dict[str, Tensor]) -> str:
+        return "nothing"
+
+
+def test_of_several_outputs_the_first_is_kept_and_of_none_none() -> None:
+    module = nn.Sequential(nn.Linear(1, 1), Named(), Nothing())
+    arrays = LayerArrays(outputs="*", probe=torch.ones(1, 1)).collect(module)
+    assert sorted(arrays) == ["outputs/0", "outputs/1"]
+    assert torch.equal(arrays["outputs/1"], 2 * arrays["outputs/0"])
 
 
 def test_an_unknown_layer_is_answered_with_the_nearest(quick: Quick) -> None:

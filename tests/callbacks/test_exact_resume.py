@@ -199,7 +199,7 @@ def test_folder_that_cannot_be_made_is_refused_before_the_first_step(
 def test_folder_in_use_is_refused(tmp_path: Path, quick: Quick) -> None:
     note, store = At(0, lambda _: None), CheckpointStore(tmp_path / "c")
     store.open()
-    with pytest.raises(ResumeError):
+    with pytest.raises(ResumeError, match=r"but this process \(\d+\) has it open"):
         quick(note, ExactResume(tmp_path / "c")).fit(model())
     assert note.seen == []
     store.close()
@@ -216,7 +216,7 @@ def test_folder_in_use_by_another_process_is_refused(tmp_path: Path, quick: Quic
     ) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "open\n"
-        with pytest.raises(ResumeError):
+        with pytest.raises(ResumeError, match=r"but process \d+ on \S+ has it open"):
             quick(ExactResume(tmp_path / "c")).fit(model())
         other.communicate("")
     quick(ExactResume(tmp_path / "c")).fit(model())

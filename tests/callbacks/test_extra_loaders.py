@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from leyden.callbacks import ExtraLoaders, StageHooks
 from leyden.data import AutoDataModule
+from leyden.errors import DataError
 from leyden.lifecycle import Hook, Results
 from leyden.shards import write_shards
 
@@ -99,7 +100,7 @@ def test_training_is_the_same_bit_for_bit(quick: Quick) -> None:
 
 def test_a_loader_without_batches_is_an_error(quick: Quick) -> None:
     hooks = [ExtraLoaders({"validation": []}), Reading("validation/first")]
-    with pytest.raises(ValueError, match="the loader `validation` to have batches, but got none"):
+    with pytest.raises(DataError, match="the loader `validation` to have batches, but got none"):
         quick(StageHooks(hooks, {"first": first})).fit(BoringModel())
 
 

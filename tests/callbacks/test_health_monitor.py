@@ -108,3 +108,5 @@ def test_validation_alone_is_a_moment_too(quick: Quick) -> None:
     monitor = HealthMonitor()
     quick(monitor).validate(Ill({}), verbose=False)
     assert monitor.report is not None
+    assert monitor.report.is_healthy
+    assert set(monitor.figures) == {f"health/{name}" for name in ("dead", "NaN", "Inf", "large")}

@@ -132,3 +132,20 @@ def test_development_run_leaves_nothing(tmp_path: Path) -> None:
     trainer = make_trainer(tmp_path, HistoryFigure(), fast_dev_run=True)
     trainer.fit(Logging(), LOADER)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_disk_that_refuses_ends_no_run_is_told_once_and_hides_no_error(tmp_path: Path) -> None:
+    class Breaking(Callback):
+        @override
+        def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+            if trainer.current_epoch == 2:
+                raise RuntimeError("out of luck")
+
+    (tmp_path / "full").write_text("a file")  # where a folder is to be
+    figure = HistoryFigure(tmp_path / "full" / "history.png", every_seconds=0.0)
+    with (
+        pytest.warns(UserWarning, match="history of the run could not be written") as caught,
+        pytest.raises(RuntimeError, match="out of luck"),
+    ):
+        make_trainer(tmp_path, figure, Breaking(), max_epochs=3).fit(Logging(), LOADER)
+    assert len([one for one in caught if "could not be written" in str(one.message)]) == 1

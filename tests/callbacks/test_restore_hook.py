@@ -9,7 +9,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.demos.boring_classes import BoringModel
 
 from leyden.callbacks import CheckpointHook, RestoreHook, StageHooks
-from leyden.errors import MissingPathError
+from leyden.errors import MissingPathError, ResumeError
 from leyden.lifecycle import RunView
 
 Quick = Callable[..., Trainer]
@@ -95,3 +95,9 @@ def test_a_path_that_does_not_exist_is_an_error(quick: Quick, tmp_path: Path) ->
         MissingPathError, match=r"Expected `path` to exist, but got '.*missing.ckpt'"
     ):
         begin(quick, tmp_path / "missing.ckpt")
+
+
+def test_a_broken_checkpoint_is_an_error_of_ours(quick: Quick, tmp_path: Path) -> None:
+    (tmp_path / "half.ckpt").write_bytes(b"PK half of it")
+    with pytest.raises(ResumeError, match=r"half\.ckpt"):
+        begin(quick, tmp_path / "half.ckpt")

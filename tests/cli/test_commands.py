@@ -1,16 +1,21 @@
 """What every command promises: help that teaches, and a line and exit code 2 for a slip."""
 
 import argparse
+import os
 import re
+import signal
+import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from leyden.cli import main
 from leyden.cli.command import Commands
 from leyden.cli.main import GROUPS, make_parser
+from leyden.shards import write_shards
 
 Call = Callable[..., tuple[int, str, str]]
 COMMANDS: Commands = make_parser()[1]
@@ -179,3 +184,23 @@ def test_training_names_what_it_cannot_go_on_with(call: Call, kind: str) -> None
 )
 def test_other_slips_are_one_line(call: Call, arguments: list[str]) -> None:
     assert_one_line(call(*arguments))
+
+
+def test_ctrl_c_ends_a_command_without_a_traceback(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def press_ctrl_c(*_arguments: object) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr("leyden.cli.inspect._inspect", press_ctrl_c)
+    assert call("inspect", str(tmp_path)) == (130, "", "")
+
+
+def test_a_reader_that_has_gone_is_told_nothing(tmp_path: Path) -> None:
+    write_shards(tmp_path, {1: np.zeros((4, 2), np.float32)})
+    reads, writes = os.pipe()
+    os.close(reads)
+    command = [sys.executable, "-m", "leyden", "inspect", str(tmp_path)]
+    done = subprocess.run(command, stdout=writes, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writes)
+    assert (done.returncode, done.stderr) == (141, "")

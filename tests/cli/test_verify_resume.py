@@ -304,7 +304,9 @@ def test_without_validation_its_interruptions_are_in_steps() -> None:
 
 def test_a_checkpoint_is_asked_for_before_a_kill_and_not_before_a_signal() -> None:
     draw = random.Random(0)
-    for one in plan_interruptions(run_of(40), 5, draw):
+    planned = plan_interruptions(run_of(40), 5, draw)
+    assert len(planned) == 5
+    for one in planned:
         requests = requests_between(0, one, draw)
         assert bool(requests) == (one.how in (How.SIGKILL, How.EXCEPTION))
         assert all(0 <= request < one.batch for request in requests)

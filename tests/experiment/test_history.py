@@ -27,7 +27,7 @@ def test_a_history_is_kept_in_checkpoints() -> None:
     other.load_state_dict(json.loads(json.dumps(history.state_dict())))
     other.log_metrics({"train/loss": 2.0, "epoch": 1})
     assert other.metrics == {"loss": [1.0, 2.0]}
-    with pytest.raises(ResumeError, match="Expected a history of version 1, but got 2"):
+    with pytest.raises(ResumeError, match="version of the state to be 1, but got 2"):
         other.load_state_dict({"version": 2})
 
 

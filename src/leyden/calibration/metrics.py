@@ -41,7 +41,7 @@ def compute_metric(
         >>> compute_metric([0.2, 0.7], [0.0, 1.0], "mae", weights=[1, 3])  # (0.2 + 3 * 0.3) / 2
         0.55
     """
-    goal = choose_goal(metric)
+    goal = choose_goal(metric, higher_is_better=True)  # which nobody asks here
     if isinstance(goal.compute, SampleMetric):
         of_samples = None if weights is None else as_tensor(weights)
         return goal.compute(as_tensor(scores), as_tensor(targets), of_samples)

@@ -117,7 +117,7 @@ def metric_at_thresholds(
         >>> metric_at_thresholds([0.2, 0.7], [0, 1], "tnr", [0.1, 0.5]).tolist()
         [0.0, 1.0]
     """
-    goal = choose_goal(metric)
+    goal = choose_goal(metric, higher_is_better=True)  # which nobody asks here
     _check_decides(goal)
     at = as_tensor(thresholds).double()
     if at.ndim != 1 or (at.diff() < 0).any():

@@ -8,12 +8,13 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from typing_extensions import override
 
+from leyden.callbacks.run_folder import folder_to_write
 from leyden.files import replacing
 from leyden.report import describe
+from leyden.runs import RunDir
 
 __all__ = ["AttributeLog"]
 
-_NAME = "attributes.json"
 _LIGHTNINGS = ("log", "log_dict")  # methods that it gives to callbacks
 
 
@@ -39,9 +40,8 @@ class AttributeLog(Callback):
 
     @override
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        folder = trainer.log_dir or trainer.default_root_dir  # asks every rank, so first
-        is_trial = trainer.fast_dev_run  # type: ignore[attr-defined] # set outside its class
-        if not trainer.is_global_zero or is_trial:
+        folder = folder_to_write(trainer)
+        if folder is None:
             return
         data = trainer.datamodule  # type: ignore[attr-defined] # set outside its class
         things: dict[str, Any] = {"module": pl_module, "hyper-parameters": dict(pl_module.hparams)}
@@ -49,5 +49,5 @@ class AttributeLog(Callback):
         callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined] # likewise
         things |= {f"callback {type(one).__name__}": one for one in callbacks}
         facts = {name: describe(one, exclude=self._exclude) for name, one in things.items()}
-        with replacing(self._path or Path(folder, _NAME)) as temporary:
+        with replacing(self._path or RunDir(folder).attributes_path) as temporary:
             temporary.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")

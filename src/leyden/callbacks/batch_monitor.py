@@ -10,6 +10,7 @@ from pyarrow import parquet
 from torch import Tensor
 from typing_extensions import override
 
+from leyden.callbacks.run_folder import folder_to_write
 from leyden.data.origin import origin_of
 from leyden.errors import ResumeError, check_version
 from leyden.files import replacing
@@ -53,10 +54,9 @@ class BatchMonitor(Callback):
     @override
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self._ledger = None
-        folder = trainer.log_dir or trainer.default_root_dir  # asks every rank, so first
-        is_trial = trainer.fast_dev_run  # type: ignore[attr-defined] # set outside its class
-        if trainer.is_global_zero and not is_trial:
-            self._open(self._path or RunDir(Path(folder)).ledger_path)
+        folder = folder_to_write(trainer)
+        if folder is not None:
+            self._open(self._path or RunDir(folder).ledger_path)
         self._can_go_on = stage == "fit"
 
     def _open(self, path: Path) -> None:

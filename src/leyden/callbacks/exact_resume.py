@@ -42,10 +42,12 @@ from leyden.resume import (
 )
 from leyden.resume.checkpoints import Intervals
 
-__all__ = ["ExactResume"]
+__all__ = ["STATE_KEY", "ExactResume"]
+
+STATE_KEY = "leyden.resume"
+"""Of a checkpoint: what it holds beside Lightning's own state."""
 
 _log = logging.getLogger(__name__)
-_KEY = "leyden.resume"
 _PHASES = ("train", "val")
 
 
@@ -133,7 +135,7 @@ class ExactResume(Callback):
     ) -> None:
         if self._hooks is None or trainer.state.fn != "fit":
             return
-        state = checkpoint.get(_KEY)
+        state = checkpoint.get(STATE_KEY)
         if state is None:
             warnings.warn(
                 "The checkpoint was written without `ExactResume`: the run goes on as Lightning "
@@ -191,17 +193,17 @@ class ExactResume(Callback):
 
     def _between_batches(self) -> None:
         self._moment = Moment.BETWEEN_BATCHES
-        self._has_come_back()
+        self._note_return()
         self._look_around()
         self._moment = Moment.ELSEWHERE
 
     def _in_validation(self) -> None:
         self._moment = Moment.IN_VALIDATION
-        self._has_come_back()
+        self._note_return()
         self._look_around()
         self._moment = Moment.ELSEWHERE
 
-    def _has_come_back(self) -> None:
+    def _note_return(self) -> None:
         """The run is where the checkpoint was, which need not be written a second time."""
         if self._continuation is not None:
             self._continuation = None
@@ -260,7 +262,7 @@ class ExactResume(Callback):
         state = rank_state(trainer, pl_module, followers, baseline)
         state["logged"]["before_val"] = self._first_of_loop
         loggers = logger_states(trainer.loggers) if trainer.is_global_zero else []
-        checkpoint[_KEY] = {
+        checkpoint[STATE_KEY] = {
             "version": STATE_VERSION,
             "moment": self._moment.value,
             "should_stop": trainer.should_stop,

@@ -5,6 +5,7 @@ from typing import Any
 
 from typing_extensions import override
 
+from leyden.errors import DataError
 from leyden.lifecycle import Fetches, Hook, copy_fetches, make_feeds
 
 __all__ = ["ExtraLoaders"]
@@ -24,6 +25,9 @@ class ExtraLoaders(Hook):
             phase, such as ``"val"``. Batches of a phase go on where a checkpoint was.
         fetches: Functions ``function(module, **feeds)`` in a nested dictionary; ``None`` for those
             of the train batch.
+
+    Raises:
+        DataError: At a step, if a loader that is asked for has no batches.
     """
 
     def __init__(self, loaders: Mapping[str, Any], fetches: Fetches | None = None) -> None:
@@ -66,7 +70,8 @@ class ExtraLoaders(Hook):
                 return next(self._iterators[name])
             except StopIteration:
                 del self._iterators[name]
-        raise ValueError(f"Expected the loader `{name}` to have batches, but got none.")
+        problem = f"Expected the loader `{name}` to have batches, but got none."
+        raise DataError(f"{problem} A loader that can be gone through once only cannot begin anew.")
 
     def state_dict(self) -> dict[str, Any]:
         """Write down how many batches of each phase were fetched."""

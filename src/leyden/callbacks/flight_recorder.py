@@ -30,6 +30,7 @@ from leyden.incidents import (
 )
 from leyden.introspect.tensors import dense
 from leyden.resume.replaced import Replaced
+from leyden.runs import RunDir
 
 __all__ = ["FlightRecorder", "OnIncident"]
 
@@ -121,7 +122,7 @@ class FlightRecorder(Callback):
         is_trial = trainer.fast_dev_run  # type: ignore[attr-defined] # set outside its class
         if stage != "fit" or is_trial or self._is_idle:
             return
-        folder = self._dirpath or Path(trainer.default_root_dir, "incidents")
+        folder = self._dirpath or RunDir(Path(trainer.default_root_dir)).incidents_dir
         self._writer = IncidentWriter(folder, trainer, pl_module)
 
     @override

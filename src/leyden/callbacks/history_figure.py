@@ -7,7 +7,9 @@ from pathlib import Path
 from lightning.pytorch import Callback, LightningModule, Trainer
 from typing_extensions import override
 
-from leyden.report import draw_history, save_figure
+from leyden.callbacks.kept_figure import KeptFigure
+from leyden.callbacks.run_folder import folder_to_write
+from leyden.report import draw_history
 from leyden.runs import RunDir
 from leyden.tracking import FileLogger, epoch_ends, log_figure, read_metrics
 
@@ -32,6 +34,7 @@ class HistoryFigure(Callback):
         super().__init__()
         self._path = None if path is None else Path(path)
         self._every_seconds = every_seconds
+        self._file = KeptFigure("history")
         self._drawn_at = -float("inf")
         self._metrics_path: Path | None = None
         self._has_warned = False
@@ -44,8 +47,7 @@ class HistoryFigure(Callback):
     @override
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self._metrics_path = None
-        is_trial = trainer.fast_dev_run  # type: ignore[attr-defined] # set outside its class
-        if not trainer.is_global_zero or is_trial:
+        if folder_to_write(trainer) is None:
             return
         loggers = [logger for logger in trainer.loggers if isinstance(logger, FileLogger)]
         if loggers:
@@ -82,7 +84,8 @@ class HistoryFigure(Callback):
             return
         history = read_metrics(self._metrics_path) if self._metrics_path.exists() else {}
         figure = draw_history(history, epoch_ends=epoch_ends(history))
-        save_figure(figure, self._path or RunDir(self._metrics_path.parent).history_path)
+        path = self._path or RunDir(self._metrics_path.parent).history_path
+        self._file.write(figure, path)
         if last_of is not None:
             log_figure(last_of.loggers, "history", figure, last_of.global_step)
         self._drawn_at = time.monotonic()

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from leyden.errors import ConfigError, suggest
+from leyden.introspect.look import watching
+from leyden.introspect.step import call, first_tensor
 from leyden.lifecycle import quietly
 
 __all__ = ["LayerArrays", "Patterns"]
@@ -55,7 +56,8 @@ class LayerArrays:
             module: The model, which is left as it is.
 
         Returns:
-            Arrays by names such as ``weights/layer.bias``; a parameter without gradient has none.
+            Arrays by names such as ``weights/layer.bias``, of several that a layer returns the
+            first; a parameter without gradient has none.
 
         Raises:
             ConfigError: If there is no such layer.
@@ -88,35 +90,11 @@ def _match(patterns: Patterns, known: Mapping[str, Any]) -> list[str]:
 def _run(module: nn.Module, names: Iterable[str], probe: Any) -> dict[str, Tensor]:
     layers, outputs = dict(module.named_modules()), dict[str, Tensor]()
 
-    def keep(name: str) -> Any:
-        def hook(_layer: nn.Module, _inputs: Any, output: Any) -> None:
-            first = output[0] if isinstance(output, tuple | list) else output
+    def keep(name: str, _layer: nn.Module, output: Any) -> None:
+        first = first_tensor(output)
+        if first is not None:
             outputs[f"outputs/{name}"] = first
 
-        return hook
-
-    handles = [layers[name].register_forward_hook(keep(name)) for name in names]
-    try:
-        with quietly(module):
-            _call(module, _to(probe, next(module.parameters()).device))
-    finally:
-        for handle in handles:
-            handle.remove()
+    with watching({name: layers[name] for name in names}, keep), quietly(module):
+        call(module, probe)
     return outputs
-
-
-def _call(module: nn.Module, probe: Any) -> None:
-    if isinstance(probe, Mapping):
-        module(**probe)
-    elif isinstance(probe, tuple):
-        module(*probe)
-    else:
-        module(probe)
-
-
-def _to(probe: Any, device: torch.device) -> Any:
-    if isinstance(probe, Mapping):
-        return {name: _to(part, device) for name, part in probe.items()}
-    if isinstance(probe, tuple):
-        return tuple(_to(part, device) for part in probe)
-    return probe.to(device) if isinstance(probe, Tensor) else probe

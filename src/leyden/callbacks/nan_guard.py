@@ -3,7 +3,7 @@
 import math
 import warnings
 from functools import cached_property
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 from typing_extensions import override
 
 from leyden.errors import ConfigError, NonFiniteError, check_version, suggest
+from leyden.incidents import gradient_scaler
 from leyden.introspect import NonFinite, find_nonfinite, find_nonfinite_tensor
 from leyden.introspect.norms import measure
 
@@ -19,7 +20,6 @@ __all__ = ["NaNGuard"]
 
 Action: TypeAlias = Literal["raise", "stop", "warn"]
 
-_ACTIONS = ("raise", "stop", "warn")
 _STATE_VERSION = 1
 
 
@@ -56,9 +56,9 @@ class NaNGuard(Callback):
 
     def __init__(self, action: Action = "raise", *, locate: bool = True) -> None:
         super().__init__()
-        if action not in _ACTIONS:
+        if action not in get_args(Action):
             problem = f"Expected `action` to be known, but got {action!r}."
-            raise ConfigError(f"{problem} {suggest(str(action), _ACTIONS)}")
+            raise ConfigError(f"{problem} {suggest(str(action), get_args(Action))}")
         self._action, self._locate = action, locate
         self.found: NonFinite | None = None
         self.num_found = 0
@@ -171,7 +171,7 @@ class NaNGuard(Callback):
             warnings.warn(message, stacklevel=2)
         if self._action == "stop":
             trainer.should_stop = True
-            if _scaler(trainer) is None:  # which leaves out such steps
+            if gradient_scaler(trainer) is None:  # which leaves out such steps
                 for parameter in self._parameters:
                     parameter.grad = None
 
@@ -190,20 +190,16 @@ class NaNGuard(Callback):
 
 
 def _gradients(trainer: Trainer, parameters: list[torch.nn.Parameter]) -> list[Tensor]:
-    if _scaler(trainer) is not None:
+    if gradient_scaler(trainer) is not None:
         return []
     return [parameter.grad for parameter in parameters if parameter.grad is not None]
 
 
 def _find_gradient(trainer: Trainer, pl_module: LightningModule) -> NonFinite | None:
-    if _scaler(trainer) is not None:
+    if gradient_scaler(trainer) is not None:
         return None
     found = {name: one.grad for name, one in pl_module.named_parameters() if one.grad is not None}
     return find_nonfinite_tensor("weight gradient", dict(reversed(found.items())))
-
-
-def _scaler(trainer: Trainer) -> Any:
-    return getattr(trainer.precision_plugin, "scaler", None)
 
 
 def _fold(gradients: list[Tensor]) -> list[Tensor]:

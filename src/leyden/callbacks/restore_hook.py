@@ -5,11 +5,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-import torch
 from typing_extensions import override
 
 from leyden.errors import MissingPathError
 from leyden.lifecycle import Hook
+from leyden.resume import load
 from leyden.runs import RunDir
 
 __all__ = ["RestoreHook"]
@@ -32,6 +32,7 @@ class RestoreHook(Hook):
 
     Raises:
         MissingPathError: When training begins, if the path does not exist.
+        ResumeError: Likewise, if the file is broken, or holds something else than plain data.
     """
 
     def __init__(self, path: str | Path | None = None, *, retrain: bool = False) -> None:
@@ -54,7 +55,8 @@ class RestoreHook(Hook):
         if path.is_file():
             return path
         if self._path is not None and not path.exists():
-            raise MissingPathError(f"Expected `path` to exist, but got '{path}'.")
+            problem = f"Expected `path` to exist, but got {str(path)!r}."
+            raise MissingPathError(f"{problem} Leave it out for the checkpoints of the run.")
         found = sorted(path.glob("[!.]*.ckpt"), key=lambda path: (_step_of(path), _written(path)))
         return found[-1] if found else None
 
@@ -64,7 +66,7 @@ class RestoreHook(Hook):
         Args:
             path: A checkpoint.
         """
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        checkpoint = load(path)
         self.run.module.load_state_dict(checkpoint["state_dict"])
         if self._retrain:
             return

@@ -1,7 +1,6 @@
 """Keep a run in one picture."""
 
 import time
-import warnings
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -12,15 +11,16 @@ import numpy as np
 from lightning.pytorch import Callback, LightningModule, Trainer
 from typing_extensions import override
 
+from leyden.callbacks.kept_figure import KeptFigure
 from leyden.callbacks.run_facts import data_state, hyper_parameters, last_metrics, train_state
+from leyden.callbacks.run_folder import folder_to_write
 from leyden.errors import check_version
-from leyden.report import draw_card, save_figure
+from leyden.report import draw_card
+from leyden.runs import RunDir
 from leyden.tracking import FileLogger, History, epoch_ends, log_figure, read_metrics
 from leyden.types import Phase
 
 __all__ = ["RunCard"]
-
-_NAME = "card.png"
 
 
 class RunCard(Callback):
@@ -59,7 +59,7 @@ class RunCard(Callback):
         self._seen: dict[str, dict[int, float]] = {}  # values by step, by name
         self._last: dict[str, float] = {}
         self._drawn_at = -float("inf")
-        self._has_warned = False
+        self._file = KeptFigure("card")
 
     @cached_property  # which Lightning asks for in every hook of every step
     @override
@@ -73,13 +73,12 @@ class RunCard(Callback):
         self._last = {}
         if stage == "fit":
             self._seen = {}
-        folder = trainer.log_dir or trainer.default_root_dir  # asks every rank, so first
-        is_trial = trainer.fast_dev_run  # type: ignore[attr-defined] # set outside its class
-        if not trainer.is_global_zero or is_trial:
+        folder = folder_to_write(trainer)
+        if folder is None:
             return
         loggers = [logger for logger in trainer.loggers if isinstance(logger, FileLogger)]
         self._metrics_path = loggers[0].metrics_path if loggers else None
-        self._target = self._path or Path(folder, _NAME)
+        self._target = self._path or RunDir(folder).card_path
 
     @override
     def state_dict(self) -> dict[str, Any]:
@@ -154,15 +153,7 @@ class RunCard(Callback):
         shown = {name: curve for name, curve in history.items() if _has_phase(name)}
         blocks = self._blocks(trainer, module, shown)
         figure = draw_card(blocks, shown, epoch_ends=epoch_ends(history))
-        try:
-            save_figure(figure, self._target)
-        except OSError as error:  # a picture is not worth a run
-            if not self._has_warned:
-                self._has_warned = True
-                warnings.warn(
-                    f"The card of the run could not be written, and will be tried again: {error}",
-                    stacklevel=2,
-                )
+        self._file.write(figure, self._target)
         if is_last:
             log_figure(trainer.loggers, "card", figure, trainer.global_step)
         self._drawn_at = time.monotonic()

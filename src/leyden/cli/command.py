@@ -1,6 +1,8 @@
 """How a sub-command of ``leyden`` is added, and what is said to a slip in typing it."""
 
 import argparse
+import os
+import signal
 import sys
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -10,7 +12,15 @@ from typing_extensions import override
 
 from leyden.errors import LeydenError
 
-__all__ = ["Commands", "OneLineParser", "add_command", "answered", "count", "explain_files"]
+__all__ = [
+    "Commands",
+    "OneLineParser",
+    "add_command",
+    "answered",
+    "count",
+    "explain_files",
+    "hang_up",
+]
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001 - there is no other name for it
 """The sub-commands, as ``argparse`` keeps them."""
@@ -73,10 +83,15 @@ def answered(act: Callable[[], None]) -> int:
         act: Does it.
 
     Returns:
-        The exit code: 0, or 2 for a user's slip.
+        The exit code: 0, 2 for a user's slip, 130 after Ctrl-C, 141 if nobody reads what is said.
     """
     try:
         act()
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except BrokenPipeError:
+        return hang_up()
     except (LeydenError, OSError) as error:
         print(explain_files(error), file=sys.stderr)
         return 2
@@ -88,6 +103,18 @@ def explain_files(error: LeydenError | OSError) -> str:
     if isinstance(error, LeydenError):
         return str(error)
     return f"Expected files that can be read and written, but got: {error}."
+
+
+def hang_up() -> int:
+    """Say no more on a standard output whose reader, such as ``head``, has gone.
+
+    Returns:
+        The exit code, as of a program that ends by SIGPIPE.
+    """
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())  # what is left there is written when the process ends
+    os.close(nowhere)
+    return 128 + signal.SIGPIPE
 
 
 def count(text: str) -> int:

@@ -13,15 +13,22 @@ from lightning.pytorch.loggers import Logger
 from matplotlib.figure import Figure
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from leyden.callbacks.exact_resume import STATE_KEY
 from leyden.cli.paths import inside
 from leyden.cli.start import newest_checkpoint
 from leyden.cli.trained import Trained, check_run, find_checkpoint, load_trained
 from leyden.config import build_data, build_group, load_saved_config
 from leyden.data import AutoDataModule
 from leyden.data.phases import has_phases, phase_folder
-from leyden.errors import ConfigError, DataError, MissingPathError
-from leyden.evaluation import Evaluation, Method, Metrics, evaluate, find_evaluation
-from leyden.evaluation import list_evaluations as list_stored
+from leyden.errors import ConfigError, DataError, MissingPathError, suggest_beside
+from leyden.evaluation import (
+    Evaluation,
+    Method,
+    Metrics,
+    evaluate,
+    find_evaluation,
+    list_evaluations,
+)
 from leyden.evaluation.functions import choose_metrics
 from leyden.incidents import quiet_lightning
 from leyden.modules import SupervisedModule
@@ -40,7 +47,6 @@ _PLAIN: Mapping[str, Any] = {  # so that training rows come as they are, in thei
     "drop_last": False,
 }
 _LEARNED = ("version", "preparation", "classes")  # of the data that was trained on
-_STATE = "leyden.resume"  # what ExactResume puts into a checkpoint
 _NAMES = ("run_id", "experiment_id", "id", "name", "project", "step")  # of a run of MLflow or W&B
 _PARTS = {"train": None, "val": None, "test": None, "predict": None}
 
@@ -96,7 +102,7 @@ def evaluate_run(request: Request) -> tuple[Evaluation, bool]:
         for name, number in done.metrics.items()
         if number is not None and made.metrics.get(name) != number
     }
-    if (run.path / "run.json").is_file():
+    if run.manifest_path.is_file():
         _log(run, done, changed, figures)
     return done, stored is None
 
@@ -130,7 +136,7 @@ def _find_stored(request: Request) -> Evaluation | None:
         "checkpoint": checkpoint,
         "data": None if request.data is None else str(request.data.absolute()),
     }
-    for one in reversed(list_stored(run.path)):
+    for one in reversed(list_evaluations(run.path)):
         given = {name: value for name, value in wanted.items() if value is not None}
         # Rows of other data are meant only if that data is named.
         if one.facts.get("data") == wanted["data"] and given.items() <= one.facts.items():
@@ -178,7 +184,9 @@ def _data(trained: Trained, request: Request, split: str) -> tuple[Any, str, str
     if request.data is not None:
         if not request.data.exists():
             problem = f"Expected `data` to be a folder or a file, but got {str(request.data)!r}"
-            raise MissingPathError(f"{problem}, which does not exist.")
+            raise MissingPathError(
+                f"{problem}, which does not exist. {suggest_beside(request.data)}"
+            )
         if not is_ours:
             problem = "Expected a run on an `AutoDataModule` to evaluate it on other data"
             raise ConfigError(f"{problem}, but got {config.data.get('_target_')}.")
@@ -270,7 +278,7 @@ def _loggers(run: RunDir) -> list[Logger]:
     """Make the loggers of a run; trackers of runs of their own go on in the one they have begun."""
     loggers: list[Logger] = list(build_group(load_saved_config(run), "tracking").values())
     newest, _ = newest_checkpoint(run)
-    exact = {} if newest is None else load(newest).get(_STATE, {})
+    exact = {} if newest is None else load(newest).get(STATE_KEY, {})
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Expected the loggers to be those of the checkpoint")
         continue_loggers(loggers, [_whose_run(state) for state in exact.get("loggers", ())])

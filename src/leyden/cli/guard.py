@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from leyden.cli.command import explain_files
+from leyden.cli.command import explain_files, hang_up
 from leyden.cli.options import Typed
 from leyden.cli.ranks import RanksFailedError
 from leyden.config import conf_dir, explain, register_resolvers
@@ -46,13 +46,17 @@ def guarded(act: Callable[[], None], config_name: str = _TRAIN) -> int:
         config_name: The configuration whose keys are meant in errors.
 
     Returns:
-        The exit code: 0, 2 for a user's slip, 130 after Ctrl-C, 143 after SIGTERM.
+        The exit code: 0, 2 for a user's slip, 130 after Ctrl-C, 141 if nobody reads what is said,
+        143 after SIGTERM.
     """
     prepare_process()
     try:
         act()
+        sys.stdout.flush()
     except (KeyboardInterrupt, SystemExit) as exit_:
         return exit_code(exit_)
+    except BrokenPipeError:
+        return hang_up()
     except Exception as error:
         line = _explain(error, config_name)
         if line is None or wants_traceback():

@@ -1,15 +1,14 @@
 """``leyden pack``: from images, a table or an array to a folder of numbered shards."""
 
 import argparse
-import signal
 import sys
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from leyden.cli.command import explain_files
-from leyden.errors import ConfigError, LeydenError
+from leyden.cli.command import answered
+from leyden.errors import ConfigError
 from leyden.shards import Catalog, ImageFolder, Table, pack, read_manifest
 
 __all__ = ["run_pack"]
@@ -27,14 +26,15 @@ def run_pack(arguments: argparse.Namespace) -> int:
     Returns:
         The exit code: 0, 2 for a user's slip, 130 after Ctrl-C.
     """
+    return answered(lambda: _pack_and_tell(arguments))
+
+
+def _pack_and_tell(arguments: argparse.Namespace) -> None:
     try:
         catalog = _pack(arguments)
     except KeyboardInterrupt:
         print("Interrupted. Run the same command again to go on.", file=sys.stderr)
-        return 128 + signal.SIGINT
-    except (LeydenError, OSError) as error:
-        print(explain_files(error), file=sys.stderr)
-        return 2
+        raise
     print(_summary(catalog))
     if len(catalog.shards) < _ENOUGH <= catalog.num_samples:
         rows = catalog.num_samples // _ENOUGH
@@ -43,7 +43,6 @@ def run_pack(arguments: argparse.Namespace) -> int:
             f"--rows-per-shard {rows}, and another DIR.",
             file=sys.stderr,
         )
-    return 0
 
 
 def _pack(arguments: argparse.Namespace) -> Catalog:

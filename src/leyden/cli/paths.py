@@ -4,7 +4,10 @@ from pathlib import Path
 
 from leyden.runs import RunDir
 
-__all__ = ["inside", "short_path"]
+__all__ = ["SWEEP_FILE", "inside", "is_sweep", "short_path"]
+
+SWEEP_FILE = "sweep.json"
+"""What is known of a sweep, in its folder."""
 
 
 def short_path(path: Path) -> Path:
@@ -16,6 +19,11 @@ def inside(run: RunDir, path: Path) -> str:
     """Name a file by its place in the run, which may be moved; others by their whole path."""
     absolute = path.absolute()
     return str(_below(absolute, run.path.absolute()) or absolute)
+
+
+def is_sweep(folder: Path) -> bool:
+    """Say whether a folder is that of a sweep, whose jobs are the runs."""
+    return (folder / SWEEP_FILE).is_file()
 
 
 def _below(path: Path, folder: Path) -> Path | None:

@@ -16,7 +16,7 @@ from leyden.cli.prediction_files import OUTPUTS
 from leyden.cli.predictor import Predictor, find_predictor
 from leyden.data import AutoDataModule
 from leyden.data.origin import rows_of
-from leyden.errors import ConfigError, DataError, MissingPathError, suggest
+from leyden.errors import ConfigError, DataError, MissingPathError, suggest, suggest_beside
 from leyden.experiment.prediction import RawRows
 from leyden.files import refuse_input, replacing
 from leyden.shards.sources import TABLE_EXTENSIONS, Source, Table, choose_source
@@ -125,9 +125,8 @@ def _rows_of(
 ) -> Iterator[tuple[dict[str, Array], RawRows]]:
     """Read rows, with their places."""
     if not path.exists():
-        beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
         problem = f"Expected `INPUT` to be a folder or a file of rows, but got {str(path)!r}"
-        raise MissingPathError(f"{problem}, which does not exist. {suggest(path.name, beside)}")
+        raise MissingPathError(f"{problem}, which does not exist. {suggest_beside(path)}")
     if path.suffix.lower() in TABLE_EXTENSIONS and path.is_file():
         table = Table(path, label_column, drop)
         return _from_source(table, _places(table.column_names, predictor.column_names, path))

@@ -23,6 +23,7 @@ from leyden.config import (
     plain_config,
 )
 from leyden.errors import ConfigError, ResumeError
+from leyden.incidents import quiet_lightning
 from leyden.resume.checkpoints import num_steps
 from leyden.runs import RunDir
 
@@ -41,8 +42,6 @@ def run_resume(arguments: argparse.Namespace) -> int:
         The exit code: 0, 2 for a user's slip, 130 after Ctrl-C, 143 after SIGTERM.
     """
     prepare_process()
-    for name in ("lightning.pytorch", "lightning.fabric"):  # as the configuration of Hydra has it
-        logging.getLogger(name).setLevel(logging.WARNING)
     try:
         origin = find_origin(arguments.run)
         run = _run_of(origin)
@@ -70,7 +69,7 @@ def _go_on(config: DictConfig, origin: Origin, run: RunDir) -> None:
     step = num_steps(origin.checkpoint)
     print(f"going on with {run.path} from step {step}, {origin.checkpoint.name}")
     try:
-        with _logging_to(run):
+        with _logging_to(run), quiet_lightning():  # as the configuration of Hydra has it
             training.train(config, sys.argv, origin=origin)
     except (KeyboardInterrupt, SystemExit):
         say_how_to_go_on(run)

@@ -11,15 +11,24 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from typing_extensions import override
 
+from leyden.callbacks.exact_resume import STATE_KEY
+from leyden.cli.paths import is_sweep
 from leyden.config import load_saved_config, saved_run_dirs
-from leyden.errors import MissingPathError, ResumeError, suggest
+from leyden.errors import MissingPathError, ResumeError, suggest_beside
 from leyden.resume import latest_checkpoint, load
 from leyden.runs import RunDir, RunStatus, read_run, relocate, run_of
 
-__all__ = ["Origin", "Relocation", "WarmStart", "find_origin", "is_done", "newest_checkpoint"]
+__all__ = [
+    "Origin",
+    "Relocation",
+    "WarmStart",
+    "find_origin",
+    "first_misfit",
+    "is_done",
+    "newest_checkpoint",
+]
 
 _LIMITS = ("max_epochs", "max_steps", "max_time")
-_STATE = "leyden.resume"  # what ExactResume puts into a checkpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +59,8 @@ def find_origin(resume: str | os.PathLike[str]) -> Origin:
         run = RunDir(path)
         return Origin(_newest(run), run)
     if not path.exists():
-        beside = path.parent.iterdir() if path.parent.is_dir() else ()
         problem = f"Expected `resume` to be a run folder or a checkpoint, but got {str(path)!r}"
-        known = suggest(path.name, [other.name for other in beside])
-        raise MissingPathError(f"{problem}, which does not exist. {known}")
+        raise MissingPathError(f"{problem}, which does not exist. {suggest_beside(path)}")
     load(path)  # what is broken is said now, not when everything is set up
     return Origin(path, run_of(path))
 
@@ -77,7 +84,7 @@ def _newest(run: RunDir) -> Path:
             warnings.warn(problems, stacklevel=2)
         return path
     problem = f"Expected `resume` to be a run with a checkpoint, but got {str(run.path)!r}"
-    if (run.path / "sweep.json").exists():
+    if is_sweep(run.path):
         raise ResumeError(f"{problem}, a sweep. Run the command of the sweep again.")
     reason = f"which has no good one. {problems}" if problems else "which has none."
     raise ResumeError(f"{problem}, {reason}".strip())
@@ -143,8 +150,8 @@ class Relocation(Callback):
 
 def _relocate_state(checkpoint: dict[str, Any], old: str, new: Path) -> None:
     checkpoint["callbacks"] = relocate(checkpoint["callbacks"], old, new)
-    if _STATE in checkpoint:
-        state = checkpoint[_STATE]
+    if STATE_KEY in checkpoint:
+        state = checkpoint[STATE_KEY]
         state["loggers"] = relocate(state["loggers"], old, new)
 
 
@@ -196,14 +203,23 @@ class WarmStart(Callback):
         try:
             trainer.strategy.load_model_state_dict(checkpoint, strict=pl_module.strict_loading)
         except RuntimeError as error:
-            (first, *_) = [*str(error).splitlines()[1:], str(error)]
             raise ResumeError(
                 f"Expected the weights in {str(self._path)!r} to fit the model, but got: "
-                f"{first.strip()} Use the model of the checkpoint."
+                f"{first_misfit(error)} Use the model of the checkpoint."
             ) from error
         for saved, optimizer in zip(optimizers, trainer.optimizers, strict=True):
             saved["param_groups"] = optimizer.state_dict()["param_groups"]
         trainer.strategy.load_optimizer_state_dict(checkpoint)
+
+
+def first_misfit(error: RuntimeError) -> str:
+    """Take of what torch says about weights that do not fit the first that does not.
+
+    Args:
+        error: What ``load_state_dict`` raised: a title, and a line for each.
+    """
+    first, *_ = [*str(error).splitlines()[1:], str(error)]
+    return first.strip()
 
 
 def _sizes(state: Mapping[str, Any]) -> list[int]:

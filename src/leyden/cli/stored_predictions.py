@@ -8,7 +8,7 @@ from torch import Tensor
 
 from leyden.cli.evaluating import Request, find_or_make
 from leyden.cli.start import newest_checkpoint
-from leyden.errors import ConfigError, MissingPathError, ResumeError
+from leyden.errors import ConfigError, MissingPathError, ResumeError, suggest_beside
 from leyden.files import replacing
 from leyden.resume import load
 from leyden.resume.checkpoints import digest_path_of
@@ -37,11 +37,10 @@ def find_best(run: RunDir, told: Path | None) -> Path | None:
         if not told.is_file():
             raise MissingPathError(
                 f"Expected `--checkpoint` to be a file, but got {str(told)!r}, which does not "
-                "exist."
+                f"exist. {suggest_beside(told)}"
             )
         return told
-    best = run.checkpoints_dir / "best.ckpt"
-    return best if best.is_file() else newest_checkpoint(run)[0]
+    return run.best_path if run.best_path.is_file() else newest_checkpoint(run)[0]
 
 
 def find_records(run: RunDir, checkpoint: Path | None) -> Path:

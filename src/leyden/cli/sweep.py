@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
-from leyden.cli.paths import short_path
+from leyden.cli.paths import SWEEP_FILE, short_path
 from leyden.cli.sweep_results import (
     JobResult,
     differing,
@@ -29,7 +29,6 @@ from leyden.runs import RunDir, RunStatus, claim_dir, read_manifest
 __all__ = ["Sweep", "open_sweep", "take_open_sweep"]
 
 _VERSION = 1
-_FILE = "sweep.json"
 
 
 class Sweep:
@@ -212,7 +211,7 @@ def take_open_sweep() -> Sweep | None:
 
 def _find(folder: Path, overrides: list[str], is_sweep: bool) -> Path | None:
     if is_sweep:
-        if not (folder / _FILE).exists():
+        if not (folder / SWEEP_FILE).exists():
             return None
         if _read(folder)["overrides"] != overrides:
             raise ConfigError(
@@ -220,7 +219,7 @@ def _find(folder: Path, overrides: list[str], is_sweep: bool) -> Path | None:
                 "holds another one. Choose another folder."
             )
         return folder
-    folders = _begun(folder.glob(f"*/*/{_FILE}"))
+    folders = _begun(folder.glob(f"*/*/{SWEEP_FILE}"))
     same = [path for path in folders if _read(path)["overrides"] == overrides]
     return same[-1] if same else None
 
@@ -248,7 +247,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def _read(folder: Path) -> dict[str, Any]:
-    path = folder / _FILE
+    path = folder / SWEEP_FILE
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
         if facts["version"] == _VERSION and isinstance(facts["jobs"], dict):
@@ -260,7 +259,7 @@ def _read(folder: Path) -> dict[str, Any]:
 
 
 def _write(folder: Path, facts: dict[str, Any]) -> None:
-    with replacing(folder / _FILE) as temporary:
+    with replacing(folder / SWEEP_FILE) as temporary:
         temporary.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
 
 

@@ -9,9 +9,10 @@ from hydra.utils import get_class
 from lightning import LightningModule
 from omegaconf import DictConfig
 
-from leyden.cli.start import newest_checkpoint
+from leyden.cli.paths import is_sweep
+from leyden.cli.start import first_misfit, newest_checkpoint
 from leyden.config import build, load_saved_config
-from leyden.errors import MissingPathError, ResumeError, suggest
+from leyden.errors import MissingPathError, ResumeError, suggest, suggest_beside
 from leyden.modules import SupervisedModule
 from leyden.resume import load
 from leyden.runs import RunDir
@@ -50,13 +51,11 @@ def check_run(path: Path) -> RunDir:
     if run.manifest_path.is_file():
         return run
     problem = f"Expected `RUN` to be the folder of a run, but got {str(path)!r}"
-    if (path / "sweep.json").is_file():
+    if is_sweep(path):
         raise MissingPathError(f"{problem}, a sweep. Name one of its jobs: {path}/<job>.")
     if path.is_dir():
         raise MissingPathError(f"{problem}, which has no {run.manifest_path.name}.")
-    beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-    known = suggest(path.name, beside)
-    raise MissingPathError(f"{problem}, which does not exist. {known}")
+    raise MissingPathError(f"{problem}, which does not exist. {suggest_beside(path)}")
 
 
 def find_checkpoint(run: RunDir, name: str) -> Path:
@@ -70,9 +69,8 @@ def find_checkpoint(run: RunDir, name: str) -> Path:
     Raises:
         MissingPathError: If there is none.
     """
-    best = run.checkpoints_dir / "best.ckpt"
-    if name == "best" and best.is_file():
-        return best
+    if name == "best" and run.best_path.is_file():
+        return run.best_path
     if name in ("best", "last"):
         path, problems = newest_checkpoint(run)
         if path is None:
@@ -114,10 +112,9 @@ def load_trained(path: Path, checkpoint: str = "best") -> Trained:
     try:
         module.load_state_dict(weights, strict=module.strict_loading)
     except RuntimeError as error:
-        (first, *_) = [*str(error).splitlines()[1:], str(error)]
         raise ResumeError(
-            f"Expected the weights in {str(chosen)!r} to fit the model, but got: {first.strip()} "
-            "Use a checkpoint of this run."
+            f"Expected the weights in {str(chosen)!r} to fit the model, but got: "
+            f"{first_misfit(error)} Use a checkpoint of this run."
         ) from error
     return Trained(run, config, chosen, state, module)
 

@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -196,16 +197,7 @@ def _with_cause(outcome: Outcome, difference: Difference, start: Start, ended: E
         cause = Cause(text, [ended.last_line()], "Make it start where a checkpoint lies.")
     else:
         cause = cause_of(difference, start, is_interrupted=len(outcome.legs) > 1)
-    return Outcome(
-        outcome.command,
-        outcome.seed,
-        outcome.reference,
-        outcome.ended,
-        outcome.legs,
-        outcome.notes,
-        difference,
-        cause,
-    )
+    return replace(outcome, difference=difference, cause=cause)
 
 
 def _notes(reference: Start, start: Start) -> list[str]:

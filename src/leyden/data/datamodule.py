@@ -17,22 +17,22 @@ from leyden.data.material import Material
 from leyden.data.order import check_whole
 from leyden.data.origin import BatchOrigin
 from leyden.data.parts import Part
+from leyden.data.phase_loaders import PhaseLoaders
 from leyden.data.phases import unused_folders
 from leyden.data.plan import Begin, EpochPlan
 from leyden.data.planner import Planner, phase_of
 from leyden.data.preload import Preload, Preloader
-from leyden.data.status import Status, make_status
+from leyden.data.status import Status
 from leyden.data.weights import ClassWeights, RowWeights
 from leyden.data.windows import TimeWindows
 from leyden.data.workers import make_blocks
-from leyden.errors import ConfigError, ResumeError
+from leyden.errors import ConfigError
 from leyden.shards import Catalog, Inputs, Labels, LeadingAxis, OpenFile, discover, name_inputs
 from leyden.types import Phase
 
 __all__ = ["AutoDataModule"]
 
 _STATE_VERSION = 1
-_RELOAD = "reload_dataloaders_every_n_epochs"
 
 
 class AutoDataModule(LightningDataModule):
@@ -171,11 +171,12 @@ class AutoDataModule(LightningDataModule):
         self._planner = Planner(
             self._material, batch_size=batch_size, shuffle=shuffle, drop_last=drop_last
         )
-        self._loaders: dict[Phase, BatchLoader] = {}
-        self._plans: dict[Phase, EpochPlan] = {}  # of each phase, the one asked for last
-        self._reload_every = 0  # epochs, as the trainer was told
-        self._place: dict[str, Any] | None = None  # where the next training loader begins
-        self._last: tuple[Phase, BatchLoader] | None = None  # that handed out a batch
+
+    @cached_property
+    def _loaders(self) -> PhaseLoaders:
+        """Made when needed: it holds the module, which then goes with the garbage only."""
+        trainer = partial(getattr, self, "trainer")
+        return PhaseLoaders(self._material, self.plan, self._make_blocks, trainer)
 
     @property
     def catalogs(self) -> Mapping[Phase, Catalog]:
@@ -212,7 +213,7 @@ class AutoDataModule(LightningDataModule):
         """Shape of one label; ``None`` without labels."""
         return self.catalogs[Phase.TRAIN].label_shape
 
-    @cached_property
+    @property
     def num_classes(self) -> int | None:
         """Classes over all phases, where labels are whole numbers; else ``None``."""
         counts = [catalog.num_classes for catalog in self.catalogs.values() if catalog.has_labels]
@@ -226,8 +227,7 @@ class AutoDataModule(LightningDataModule):
     @override
     def setup(self, stage: str) -> None:
         _ = self._material.sample_shapes  # which are refused if they are shorter than a window
-        self._plans, self._place, self._last = {}, None, None
-        self._reload_every = getattr(self.trainer, _RELOAD, 0)
+        self._loaders.begin()
         _, num_ranks = self._ranks
         for phase, catalog in self.catalogs.items():
             if catalog.num_samples < num_ranks:
@@ -237,50 +237,27 @@ class AutoDataModule(LightningDataModule):
 
     @override
     def teardown(self, stage: str) -> None:
-        for loader in self._loaders.values():
-            loader.close()
+        self._loaders.close()
 
     @override
     def on_exception(self, exception: BaseException) -> None:
         self.teardown("")  # Lightning does not, and a notebook goes on
 
-    def _announce_lengths(self) -> None:
-        """Have Lightning, which asks a loader for its length once, ask again if one will change."""
-        if self.trainer is not None:
-            changes = any(
-                len(self.plan(phase, loader.plan.epoch + 1)) != len(loader)
-                for phase, loader in self._loaders.items()
-            )
-            every = 1 if changes else self._reload_every
-            setattr(self.trainer, _RELOAD, every)  # an attribute that Trainer does not declare
-
     @override
     def train_dataloader(self) -> BatchLoader:
-        loader = self._new_loader(Phase.TRAIN)
-        self._forget_the_batches_before()
-        if self._place is not None:
-            loader.load_state_dict(self._place)
-            self._place = None
-        return loader
-
-    def _forget_the_batches_before(self) -> None:
-        """Have Lightning count from zero, after a checkpoint of the last batch of an epoch."""
-        loop = getattr(getattr(self.trainer, "fit_loop", None), "epoch_loop", None)
-        if loop and loop.restarted_on_train_batch_end and loop.batch_progress.is_last_batch:
-            loop.batch_progress.reset_on_run()
-            loop.batch_progress.current.completed = -1  # which it is about to count up
+        return self._loaders.make_for_training()
 
     @override
     def val_dataloader(self) -> "BatchLoader | _NoLoaders":
-        return self._new_loader(Phase.VAL) if self.has(Phase.VAL) else _NoLoaders()
+        return self._loaders.make(Phase.VAL) if self.has(Phase.VAL) else _NoLoaders()
 
     @override
     def test_dataloader(self) -> BatchLoader:
-        return self._new_loader(Phase.TEST)
+        return self._loaders.make(Phase.TEST)
 
     @override
     def predict_dataloader(self) -> BatchLoader:
-        return self._new_loader(Phase.PREDICT)
+        return self._loaders.make(Phase.PREDICT)
 
     def plan(
         self,
@@ -336,15 +313,8 @@ class AutoDataModule(LightningDataModule):
         """
         phase = phase_of(phase)
         set_numbers = self._planner.check_sets(phase, set_numbers)
-        loader = self._loaders.get(phase)
-        begun = loader is not None and loader.progress.num_batches > 0
-        first_epoch = loader.plan.epoch + begun if loader is not None else 0
-        self._planner.schedule(phase, first_epoch, set_numbers)
-        self._plans.pop(phase, None)
-        if loader is not None:
-            if not begun:
-                loader.renew()
-            self._announce_lengths()
+        self._planner.schedule(phase, self._loaders.next_epoch(phase), set_numbers)
+        self._loaders.replan(phase)
 
     def origin(self, phase: Phase | str, epoch: int, batch_index: int) -> BatchOrigin:
         """Tell where a batch of this rank comes from; reads nothing.
@@ -359,16 +329,7 @@ class AutoDataModule(LightningDataModule):
             DataError: If the phase has no data.
             IndexError: If the epoch has no such batch.
         """
-        phase = phase_of(phase)
-        loader = self._loaders.get(phase)
-        plan = loader.plan if loader is not None else None
-        # It may have gone on with an epoch that was begun with another batch size.
-        if plan is not None and plan.epoch == epoch and plan.first_index <= batch_index:
-            return plan[batch_index]
-        plan = self._plans.get(phase)
-        if plan is None or plan.epoch != epoch:
-            plan = self._plans[phase] = self.plan(phase, epoch)
-        return plan[batch_index]
+        return self._loaders.origin(phase_of(phase), epoch, batch_index)
 
     def fetch(self, phase: Phase | str, epoch: int, batch_index: int) -> Batch:
         """Read any batch, the very one that training sees, saw or will see.
@@ -388,15 +349,12 @@ class AutoDataModule(LightningDataModule):
             IndexError: If the epoch has no such batch.
             ShardError: If a shard is missing or broken.
         """
-        origin = self.origin(phase, epoch, batch_index)
-        return self._loader(phase_of(phase)).fetch(origin)
+        return self._loaders.fetch(phase_of(phase), epoch, batch_index)
 
     @property
     def status(self) -> Status | None:
         """What is being fit right now; ``None`` before the first batch."""
-        phase, loader = self._last or (Phase.TRAIN, None)
-        progress = loader and loader.latest
-        return make_status(phase, progress) if progress else None
+        return self._loaders.status
 
     @override
     def state_dict(self) -> dict[str, Any]:
@@ -405,18 +363,12 @@ class AutoDataModule(LightningDataModule):
         Lightning saves the state of the training loader too, but does not always load it: not where
         ``configure_optimizers`` asks for ``trainer.estimated_stepping_batches``.
         """
-        loader = self._loaders.get(Phase.TRAIN)
-        state: dict[str, Any] = {"version": _STATE_VERSION}  # Lightning loads no empty state
-        if self._material.preparation:
-            state["preparation"] = self._material.fitted.state_dict()
-        if self._material.class_names is not None:
-            state["classes"] = list(self._material.class_names)
-        if self._material.column_names is not None:
-            state["columns"] = list(self._material.column_names)
-        state |= self._planner.state_dict()
-        if loader is not None and loader.progress.num_batches not in (0, len(loader)):
-            state["train"] = loader.state_dict()
-        return state
+        return {
+            "version": _STATE_VERSION,  # Lightning loads no empty state
+            **self._material.state_dict(),
+            **self._planner.state_dict(),
+            **self._loaders.state_dict(),
+        }
 
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -428,16 +380,9 @@ class AutoDataModule(LightningDataModule):
         Raises:
             ResumeError: If it was made with other preprocessors.
         """
-        if "classes" in state_dict:
-            self.name_classes(state_dict["classes"])
-        prepared = state_dict.get("preparation", {})
-        if prepared and not self._material.preparation:
-            problem = "Expected a checkpoint without a state of preprocessors, but it has one."
-            raise ResumeError(f"{problem} Pass the `preprocessors` that it was made with.")
-        if self._material.preparation:
-            self._material.fitted.load_state_dict(prepared)
+        self._material.load_state_dict(state_dict)
         self._planner.load_state_dict(state_dict)
-        self._place = state_dict.get("train")
+        self._loaders.load_state_dict(state_dict)
 
     @property
     def class_names(self) -> tuple[str, ...] | None:
@@ -454,7 +399,6 @@ class AutoDataModule(LightningDataModule):
             DataError: When labels are looked for, if one is none of the names.
         """
         self._material.name_classes(names)
-        self.__dict__.pop("num_classes", None)  # which is worked out once
 
     def describe(self) -> str:
         """Tell what was inferred for each phase, and why."""
@@ -463,31 +407,6 @@ class AutoDataModule(LightningDataModule):
             parts = [self.catalogs[Phase.TRAIN].describe()]
         unused = [f"not used: {folder}" for folder in unused_folders(self._material.path)]
         return "\n\n".join([*parts, *unused])
-
-    def _loader(self, phase: Phase) -> BatchLoader:
-        return self._loaders[phase] if phase in self._loaders else self._new_loader(phase)
-
-    def _new_loader(self, phase: Phase) -> BatchLoader:
-        trains = phase is Phase.TRAIN
-
-        def note(loader: BatchLoader) -> None:
-            self._last = phase, loader
-
-        assembler = self._material.assembler(phase)
-        self._loaders[phase] = BatchLoader(
-            assembler,
-            partial(self.plan, phase),
-            fingerprint=assembler.store.catalog.fingerprint,
-            every_epoch_alike=not trains,
-            cut=self._material.cut(phase),
-            make_blocks=self._make_blocks(assembler),
-            on_batch=note,
-            on_end=lambda _: self._announce_lengths() if trains else None,
-        )
-        # Lightning asks for the length before it says which epoch comes.
-        self._loaders[phase].set_epoch(getattr(self.trainer, "current_epoch", 0))
-        self._announce_lengths()  # a checkpoint may be of the end of this epoch
-        return self._loaders[phase]
 
 
 class _NoLoaders(CombinedLoader):

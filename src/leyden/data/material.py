@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from leyden.data.assembly import Assembler
 from leyden.data.cut import WindowCut
@@ -12,7 +13,7 @@ from leyden.data.preload import Preloader
 from leyden.data.shelf import Shelf
 from leyden.data.weights import RowWeights
 from leyden.data.windows import TimeWindows
-from leyden.errors import DataError
+from leyden.errors import DataError, ResumeError
 from leyden.shards import Catalog
 from leyden.types import Phase
 
@@ -85,6 +86,35 @@ class Material:
         """
         if self.class_names is None or tuple(self.class_names) != tuple(names):
             self._class_names, self._found, self._stores = tuple(names), None, {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Write down what preprocessors have learned, and what classes and columns are called."""
+        state: dict[str, Any] = {}
+        if self.preparation:
+            state["preparation"] = self.fitted.state_dict()
+        if self.class_names is not None:
+            state["classes"] = list(self.class_names)
+        if self.column_names is not None:
+            state["columns"] = list(self.column_names)
+        return state
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what was learned, and what classes are called.
+
+        Args:
+            state: What ``state_dict`` returned, perhaps among other things.
+
+        Raises:
+            ResumeError: If it was made with other preprocessors.
+        """
+        prepared = state.get("preparation", {})
+        if prepared and not self.preparation:
+            problem = "Expected a checkpoint without a state of preprocessors, but it has one."
+            raise ResumeError(f"{problem} Pass the `preprocessors` that it was made with.")
+        if "classes" in state:
+            self.name_classes(state["classes"])
+        if self.preparation:
+            self.fitted.load_state_dict(prepared)
 
     def catalog(self, phase: Phase) -> Catalog:
         """Look up the sets of a phase.

@@ -22,7 +22,13 @@ __all__ = ["DataRequest"]
 
 _DISCOVERY = ("labels", "inputs", "pattern", "reader", "rows_per_set", "leading_axis")
 _OWN_SETTINGS = (
-    *("samples", "preprocessors", "data_augmentors", "one_hot", "seed", "packed_dir", "options"),
+    "samples",
+    "preprocessors",
+    "data_augmentors",
+    "one_hot",
+    "seed",
+    "packed_dir",
+    "options",
 )
 
 

@@ -7,7 +7,7 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 from typing_extensions import override
 
-from leyden.errors import ResumeError
+from leyden.errors import check_version
 
 __all__ = ["MetricHistory", "name_metric"]
 
@@ -58,9 +58,7 @@ class MetricHistory(Logger):
         Raises:
             ResumeError: If it is of another version.
         """
-        if state_dict.get("version") != _VERSION:
-            problem = f"Expected a history of version {_VERSION}"
-            raise ResumeError(f"{problem}, but got {state_dict.get('version')!r}.")
+        check_version(state_dict, _VERSION)
         self._values = {name: dict(pairs) for name, pairs in state_dict["values"].items()}
 
     @property

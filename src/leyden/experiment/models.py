@@ -1,7 +1,6 @@
 """From what a model is called to the module that is trained."""
 
 from collections.abc import Callable, Mapping, Sequence
-from importlib import import_module
 from inspect import signature
 from types import MappingProxyType
 from typing import Any
@@ -9,10 +8,11 @@ from typing import Any
 from lightning import LightningModule
 from torch import nn
 
-from leyden.errors import ConfigError, suggest
+from leyden.errors import ConfigError
+from leyden.experiment.specs import as_recipe
 from leyden.modules import AutoencoderModule, ClassifierModule, RegressorModule, SupervisedModule
 from leyden.modules.networks import AUTOENCODERS, NETWORKS
-from leyden.recipes import build
+from leyden.recipes import build, import_named
 
 __all__ = ["MODELS", "class_name", "describe_module", "find_class", "make_module", "remake_module"]
 
@@ -56,8 +56,7 @@ def make_module(model: Any, data: Any) -> LightningModule:
 def _settings(model: Any) -> dict[str, Any]:
     if model is None:
         raise ConfigError("Expected a model, but none is known. Pass `model`.")
-    given = {"type": model} if not isinstance(model, Mapping) else model
-    settings = {("type" if key == "entry_point" else key): given[key] for key in given}
+    settings = as_recipe(model) if isinstance(model, Mapping) else {"type": model}
     if not isinstance(settings.get("type"), str):
         problem = f"Expected `model` to have a `type`, but got {model!r}."
         raise ConfigError(f"{problem} Known: {', '.join(_known())}.")
@@ -77,15 +76,9 @@ def find_class(path: str) -> type:
     Raises:
         ConfigError: If there is no such class.
     """
-    module, _, name = path.rpartition(".")
-    problem = f"Expected `model` to be of a known type or an import path, but got {path!r}."
-    if not module:
-        raise ConfigError(f"{problem} {suggest(path, _known())}")
-    try:
-        found = getattr(import_module(module), name)
-    except (ImportError, AttributeError, TypeError) as error:
-        raise ConfigError(f"{problem} It cannot be imported: {error}.") from error
+    found = import_named(path, _known(), "model")
     if not isinstance(found, type):
+        problem = f"Expected `model` to be of a known type or an import path, but got {path!r}."
         raise ConfigError(f"{problem} It is no class.")
     return found
 

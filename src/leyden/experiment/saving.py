@@ -15,7 +15,7 @@ from leyden.experiment.archive import read_archive, write_archive
 from leyden.experiment.learned import Learned
 from leyden.experiment.models import describe_module, remake_module
 from leyden.experiment.prediction import load_chains
-from leyden.experiment.specs import Dataset, Model, Tracking, as_plain
+from leyden.experiment.specs import Dataset, Model, Tracking, as_plain, as_recipe
 from leyden.experiment.trust import check_trusted, is_trusted
 from leyden.modules import HiddenState, SupervisedModule
 from leyden.recipes import is_plain
@@ -189,9 +189,7 @@ def restore_weights(module: LightningModule, state: Mapping[str, Any]) -> None:
 
 
 def _type_of(dataset: Any) -> str:
-    if isinstance(dataset, Mapping):
-        return str(dataset.get("type", dataset.get("entry_point", "")))
-    return ""
+    return str(as_recipe(dataset).get("type", "")) if isinstance(dataset, Mapping) else ""
 
 
 def _without_data(saved: Saved) -> Saved:

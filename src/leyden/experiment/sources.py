@@ -15,6 +15,7 @@ from typing_extensions import override
 
 from leyden.data.phases import phase_folder
 from leyden.errors import ConfigError, MissingPathError
+from leyden.experiment.specs import as_recipe
 from leyden.recipes import build
 from leyden.shards.sources import (
     TABLE_EXTENSIONS,
@@ -64,8 +65,7 @@ def find_data(dataset: Any) -> Found:
         problem = "Expected data to train and evaluate on, but none is known"
         raise ConfigError(f"{problem}. Pass `data`, to `Experiment.load` as well.")
     if isinstance(dataset, Mapping):
-        recipe = {("type" if key == "entry_point" else key): dataset[key] for key in dataset}
-        return find_data(build(recipe, DATASETS, what="dataset"))
+        return find_data(build(as_recipe(dataset), DATASETS, what="dataset"))
     if isinstance(dataset, Source | Shards | LightningDataModule):
         return dataset
     if isinstance(dataset, str | os.PathLike):

@@ -17,6 +17,7 @@ __all__ = [
     "Model",
     "Tracking",
     "as_plain",
+    "as_recipe",
     "change_data",
     "read",
     "read_data",
@@ -196,6 +197,21 @@ def as_plain(value: Any) -> Any:
     return value
 
 
+def as_recipe(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a recipe its ``type``, which may be called ``entry_point``.
+
+    Example:
+        >>> as_recipe({"entry_point": "digits"})
+        {'type': 'digits'}
+    """
+    return {("type" if key == "entry_point" else key): settings[key] for key in settings}
+
+
+def _are_arguments(given: Any) -> bool:
+    """Say whether a dictionary has the arguments of a record, and is no recipe of a part of it."""
+    return isinstance(given, Mapping) and "type" not in as_recipe(given)
+
+
 def _show(value: Any) -> str:
     text = repr(value)
     return text if len(text) < 80 and "\n" not in text else f"a {type(value).__qualname__}"
@@ -209,7 +225,7 @@ def read_data(data: Any) -> Dataset:
     """
     if isinstance(data, Dataset):
         return data
-    if isinstance(data, Mapping) and not {"type", "entry_point"} & data.keys():
+    if _are_arguments(data):
         return read(Dataset, data, what="data")
     return Dataset(data)
 
@@ -228,7 +244,7 @@ def change_data(saved: Dataset, data: Any) -> Dataset:
         return saved
     if isinstance(data, Dataset | LightningDataModule):
         return read_data(data)
-    if isinstance(data, Mapping) and not {"type", "entry_point"} & data.keys():
+    if _are_arguments(data):
         read(Dataset, data, what="data")
         elsewhere = {"packed_dir": None} if "dataset" in data else {}  # it held other data
         return replace(saved, **{**elsewhere, **data})
@@ -243,7 +259,7 @@ def read_model(model: Any) -> Model:
     """
     if isinstance(model, Model):
         return model
-    if isinstance(model, Mapping) and not {"type", "entry_point"} & model.keys():
+    if _are_arguments(model):
         return read(Model, model, what="model")
     return Model(model)
 

@@ -17,11 +17,19 @@ from leyden.errors import DataError
 __all__ = ["check_trusted", "is_trusted"]
 
 _PACKAGES = ("kornia", "leyden", "lightning", "sklearn", "torch", "torchmetrics")
-_BASES = (*(Augmentor, LightningDataModule, Logger, LRScheduler, nn.Module, Optimizer, Transform),)
+_BASES = (Augmentor, LightningDataModule, Logger, LRScheduler, nn.Module, Optimizer, Transform)
 _TYPES = ("type", "entry_point")
 _RECIPES = (
-    *("data_augmentors", "loss", "metrics", "model", "network", "optimizer", "preprocessors"),
-    *("reader", "scheduler", "trackers"),
+    "data_augmentors",
+    "loss",
+    "metrics",
+    "model",
+    "network",
+    "optimizer",
+    "preprocessors",
+    "reader",
+    "scheduler",
+    "trackers",
 )
 
 

@@ -7,7 +7,7 @@ from leyden.incidents.replaying import Source, quiet_lightning, replay, replay_i
 from leyden.incidents.replays import MadeStep, Replay
 from leyden.incidents.rows import BadRow, find_bad_rows
 from leyden.incidents.step_start import StepStart, carries_gradients, restore_start
-from leyden.incidents.true_loss import gradient_scaler, true_loss
+from leyden.incidents.true_loss import as_recorded, gradient_scaler, true_loss
 from leyden.incidents.watch import Facts, LossWatch, Trouble
 from leyden.incidents.writer import IncidentWriter, Sighting
 
@@ -25,6 +25,7 @@ __all__ = [
     "Source",
     "StepStart",
     "Trouble",
+    "as_recorded",
     "carries_gradients",
     "examine",
     "find_bad_rows",

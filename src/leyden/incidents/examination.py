@@ -20,10 +20,11 @@ from leyden.introspect import (
     is_mask,
     untouched,
 )
+from leyden.introspect.look import watching
+from leyden.introspect.step import TALKS, say_nothing
 
-__all__ = ["TALKS", "Examination", "examine", "loss_of_step", "say_nothing", "statistics_of"]
+__all__ = ["Examination", "examine", "loss_of_step", "statistics_of"]
 
-TALKS = ("log", "log_dict", "record")  # methods by which a step tells others
 _STATISTICS = ("num_nonfinite", "mean", "std", "max")
 
 
@@ -73,7 +74,7 @@ def examine(
 
     def loss_of(model: Any, _batch: Any) -> Tensor:
         try:
-            with context or nullcontext(), seen.watching(model):
+            with context or nullcontext(), watching(find_layers(model), seen.see):
                 loss = loss_of_step(model, arguments)
         finally:
             for parameter, requires_grad in trained:  # the step may have been left half-way
@@ -166,26 +167,13 @@ class _Seen:
         self._suspect: tuple[list[NonFinite], list[int]] | None = None
         self._numbers: dict[str, Tensor] = {}
 
-    @contextmanager
-    def watching(self, module: nn.Module) -> Iterator[None]:
-        def hook(name: str) -> Any:
-            return lambda _layer, _inputs, output: self._see(name, output)
-
-        layers = find_layers(module).items()
-        handles = [layer.register_forward_hook(hook(name)) for name, layer in layers]
-        try:
-            yield
-        finally:
-            for handle in handles:
-                handle.remove()
-
     def activations(self) -> dict[str, dict[str, float]]:
         return {
             name: dict(zip(_STATISTICS, numbers.tolist(), strict=True))
             for name, numbers in self._numbers.items()
         }
 
-    def _see(self, name: str, output: Any) -> None:
+    def see(self, name: str, _layer: nn.Module, output: Any) -> None:
         for _, tensor in tensors_of(output):
             if tensor.is_floating_point() and tensor.numel():
                 self._numbers[name] = _numbers(tensor)
@@ -241,12 +229,3 @@ def _replaced(module: nn.Module, methods: Mapping[str, Any]) -> Iterator[None]:
         for name in names:
             del own[name]
         own.update(before)
-
-
-def say_nothing(*_args: Any, **_options: Any) -> None:
-    """Stand for a method that logs.
-
-    Args:
-        _args: What is logged.
-        _options: How.
-    """

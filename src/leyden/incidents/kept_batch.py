@@ -19,10 +19,10 @@ _PLAIN = (bool, int, float, str, type(None))
 def keep_batch(batch: Any) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Take a batch apart, for files of JSON and of tensors.
 
+    How a tensor lies in memory is kept too: a matrix product may differ in its last bit by that.
+
     Args:
         batch: Tensors, arrays, numbers and strings in dictionaries, lists and tuples.
-
-    How a tensor lies in memory is kept too: a matrix product may differ in its last bit by that.
 
     Returns:
         How it is put together, with ``{"unknown": type}`` in place of anything else; and copies of

@@ -17,6 +17,7 @@ from leyden.errors import ConfigError, MissingPathError, ResumeError
 from leyden.incidents.records import FACTS, Incident, read_incident, real_number
 from leyden.incidents.replays import Replay
 from leyden.incidents.rows import BadRow
+from leyden.runs import RunDir
 
 __all__ = ["Source", "quiet_lightning", "replay", "replay_incident"]
 
@@ -63,13 +64,13 @@ def replay(
         ResumeError: If there is nothing before the step to start from.
     """
     path = Path(run)
-    kept = path / "incidents" / str(step)
+    kept = RunDir(path).incidents_dir / str(step)
     if module is not None and kept.is_dir():
         path = kept
     is_incident = (path / FACTS).is_file()
     if module is not None:
         return replay_incident(read_incident(path), module, rank=rank)
-    if is_incident and not (path.parent.parent / "run.json").is_file():
+    if is_incident and not RunDir(path.parent.parent).manifest_path.is_file():
         raise ConfigError(
             f"Expected `module` for the incident in {str(path)!r}, which is of no run with a "
             "configuration, but got None. Pass the module, made as for the training."
@@ -99,6 +100,7 @@ def replay_incident(
         The step, made once.
 
     Raises:
+        ConfigError: If there is no such rank.
         DataError: If the batch or the state was not kept.
         ResumeError: If the module does not fit, or what was kept is not from before the step.
     """

@@ -10,10 +10,12 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
-from leyden.incidents.examination import TALKS, examine, loss_of_step, say_nothing
+from leyden.incidents.examination import examine, loss_of_step
 from leyden.incidents.rows import BadRow, find_bad_rows
 from leyden.incidents.step_start import restore_start
+from leyden.incidents.true_loss import as_recorded, loss_divisor
 from leyden.introspect import NonFinite
+from leyden.introspect.step import TALKS, say_nothing
 
 __all__ = ["MadeStep", "Replay", "same_bits"]
 
@@ -116,9 +118,7 @@ class Replay:
             The loss, ``()``, detached.
         """
         self.restore()
-        divisor = 1 if self.trainer is None else self.trainer.accumulate_grad_batches
-        if not self.module.automatic_optimization:
-            divisor = 1
+        divisor = loss_divisor(self.trainer, self.module)
         with torch.enable_grad():
             with self._context():
                 loss = loss_of_step(self.module, self.arguments)
@@ -151,14 +151,9 @@ class Replay:
     def examine(self) -> None:
         """Make the step quietly, and note the loss and what is not finite in it."""
         found = examine(self.module, self.arguments, self._state, context=self._context())
-        self.loss = self._as_recorded(found.loss).item()
+        self.loss = as_recorded(found.loss, self.trainer, self.module).item()
         self.findings = found.findings
         self.rows = tuple(find_bad_rows(self.batch, self.origin))
-
-    def _as_recorded(self, loss: Tensor) -> Tensor:
-        """Divide and multiply a loss as it was in the run, where gradients are accumulated."""
-        count = 1 if self.trainer is None else self.trainer.accumulate_grad_batches
-        return loss / count * count if self.module.automatic_optimization else loss
 
 
 def same_bits(one: float, other: float) -> bool:

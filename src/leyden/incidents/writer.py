@@ -14,7 +14,9 @@ from leyden.errors import LeydenError, ResumeError
 from leyden.incidents.examination import Examination, examine, statistics_of
 from leyden.incidents.kept_batch import keep_batch
 from leyden.incidents.records import IncidentFolder, read_incident
+from leyden.incidents.replays import same_bits
 from leyden.incidents.rows import find_bad_rows
+from leyden.incidents.true_loss import as_recorded
 from leyden.introspect import NonFinite, stored_gradients, weights
 from leyden.resume import as_plain, gathered
 from leyden.runs import versions
@@ -122,9 +124,7 @@ class IncidentWriter:
         found, problem = self._make_again(sighting)
         is_same = None
         if found is not None:
-            count = trainer.accumulate_grad_batches if module.automatic_optimization else 1
-            again = (found.loss / count * count).item()
-            is_same = again == loss or (again != again and loss != loss)  # noqa: PLR0124 - NaN
+            is_same = same_bits(as_recorded(found.loss, trainer, module).item(), loss)
         return {
             "loss": loss,
             "origin": _plain_origin(origin),

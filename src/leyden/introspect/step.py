@@ -11,12 +11,22 @@ from torch import Tensor, nn
 from leyden.errors import ConfigError, DataError
 from leyden.introspect.untouched import untouched
 
-__all__ = ["Loss", "call", "compute_loss", "first_tensor", "stepping", "to_device"]
+__all__ = [
+    "TALKS",
+    "Loss",
+    "call",
+    "compute_loss",
+    "first_tensor",
+    "say_nothing",
+    "stepping",
+    "to_device",
+]
 
 Loss: TypeAlias = Callable[[Any, Any], Tensor]
 """Called as ``loss(model, batch)``; returns a scalar with its graph."""
 
-_TALKS = ("log", "log_dict", "record")  # methods by which a step tells others
+TALKS = ("log", "log_dict", "record")
+"""Methods by which a step tells others."""
 
 
 @contextmanager
@@ -28,9 +38,9 @@ def stepping(model: nn.Module, *, training: bool | None) -> Iterator[None]:
         training: In training mode or not; as it is if ``None``.
     """
     with untouched(model):
-        for name in _TALKS:
+        for name in TALKS:
             if callable(getattr(model, name, None)):
-                vars(model)[name] = _say_nothing
+                vars(model)[name] = say_nothing
         if training is not None:
             model.train(training)
         # cuDNN has no gradients for recurrent layers in evaluation mode.
@@ -128,7 +138,7 @@ def _step(model: Any, batch: Any, index: int) -> Any:
     return step(batch, index) if len(names) > 1 else step(batch)
 
 
-def _say_nothing(*_args: Any, **_options: Any) -> None:
+def say_nothing(*_args: Any, **_options: Any) -> None:
     """Stand for a method that logs."""
 
 

@@ -9,13 +9,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from leyden.types import Array
+from leyden.types import Array, Phase
 
 __all__ = ["Packed", "pack_curves", "pack_timeline", "thin"]
 
 _MAX_NUMBERS = 400_000  # of all curves together: 2.1 MB of text
 _MAX_ENTRIES = 120_000  # of the timeline: 2.1 MB of text
-_PHASES = ("train", "val", "test", "predict")
+_PHASES = tuple(phase.value for phase in Phase)
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,11 @@ class RunDir:
         return self.path / "checkpoints"
 
     @property
+    def best_path(self) -> Path:
+        """The best checkpoint, as the shipped configuration names it."""
+        return self.checkpoints_dir / "best.ckpt"
+
+    @property
     def metrics_path(self) -> Path:
         """Every logged metric."""
         return self.path / "metrics.csv"
@@ -67,6 +72,11 @@ class RunDir:
     def incidents_dir(self) -> Path:
         """What the flight recorder kept, a folder for each step."""
         return self.path / "incidents"
+
+    @property
+    def attributes_path(self) -> Path:
+        """What module, data and callbacks held as the training began."""
+        return self.path / "attributes.json"
 
     @property
     def log_path(self) -> Path:

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,6 @@ def takes_files(logger: Any) -> bool:
 def _for_each(loggers: Iterable[Any], hand_over: Callable[[Any], None]) -> None:
     for logger in loggers:
         if isinstance(logger, Tolerant):
-            logger.attempt(lambda logger=logger: hand_over(logger))  # type: ignore[misc]
+            logger.attempt(partial(hand_over, logger))
         else:
             hand_over(logger)

@@ -8,8 +8,7 @@ __all__ = ["add_report"]
 
 _DESCRIPTION = """Write what is known about a run as one page that needs nothing else: its facts,
 curves that can be zoomed, which set was used when, its layers, evaluations, incidents and
-environment. The run
-may still be going on."""
+environment. The run may still be going on."""
 
 _EPILOG = """examples:
   leyden report runs/2026-11-21/09-06-10-M1__cnn                    report.html in the run's folder

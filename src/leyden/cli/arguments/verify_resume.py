@@ -19,11 +19,7 @@ _EPILOG = """examples:
 
 
 def add_verify_resume(commands: Commands) -> None:
-    """Add the sub-command.
-
-    Args:
-        commands: Those of ``leyden``.
-    """
+    """Add the sub-command to those of ``leyden``."""
     parser = add_command(
         commands,
         "verify-resume",

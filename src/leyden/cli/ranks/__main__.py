@@ -1,6 +1,5 @@
 """A process of a run: ``python -m leyden.cli.ranks TASK``, as ``run_ranks`` starts it."""
 
-import logging
 import os
 import signal
 import sys
@@ -18,6 +17,7 @@ from leyden.cli.guard import exit_code, prepare_process
 from leyden.cli.ranks.task import RankTask
 from leyden.cli.summary import Outcome
 from leyden.cli.tracking import concluded
+from leyden.incidents import quiet_lightning
 from leyden.runs import RunDir
 
 __all__ = ["main"]
@@ -32,8 +32,6 @@ def main() -> int:
     """
     threading.Thread(target=_end_with_parent, daemon=True).start()
     prepare_process()
-    for name in ("lightning.pytorch", "lightning.fabric"):  # as the configuration of Hydra has it
-        logging.getLogger(name).setLevel(logging.WARNING)
     task, rank = RankTask(Path(sys.argv[1])), int(os.environ["LOCAL_RANK"])
 
     def tell(outcome: Outcome) -> None:
@@ -43,10 +41,11 @@ def main() -> int:
     broke = _FirstError()
     try:
         config, origin = task.read()
-        made = training.prepare(config, origin)
-        made.trainer.callbacks.insert(0, broke)  # type: ignore[attr-defined] # set outside its class
-        with concluded(RunDir(Path(config.run_dir)), made.trainer):
-            training.fit_and_test(made, tell)
+        with quiet_lightning():  # as the configuration of Hydra has it
+            made = training.prepare(config, origin)
+            made.trainer.callbacks.insert(0, broke)  # type: ignore[attr-defined] # set outside its class
+            with concluded(RunDir(Path(config.run_dir)), made.trainer):
+                training.fit_and_test(made, tell)
     except (KeyboardInterrupt, SystemExit) as exit_:
         return exit_code(exit_)
     except Exception as error:  # noqa: BLE001 - told to the process that started this one

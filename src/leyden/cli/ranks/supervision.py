@@ -152,11 +152,9 @@ def _judge(task: RankTask, ends: Sequence[_End], received: Sequence[int]) -> Non
     cause = min(fallen, key=lambda end: getattr(errors[end.rank], "time", end.time))
     error, which = errors[cause.rank], f"process {cause.rank} of {len(ends)}"
     if error is None:
-        how = (
-            f"was ended by {signal.Signals(-cause.code).name}"
-            if cause.code < 0
-            else (f"ended with exit code {cause.code}")
-        )
+        is_killed = cause.code < 0
+        name = signal.Signals(-cause.code).name if is_killed else ""
+        how = f"was ended by {name}" if is_killed else f"ended with exit code {cause.code}"
         raise RanksFailedError(f"Expected all processes of the run to go on, but {which} {how}.")
     if error.is_slip:
         raise ConfigError(error.text)

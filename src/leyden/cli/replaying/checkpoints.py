@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from leyden.callbacks.exact_resume import STATE_KEY
 from leyden.errors import LeydenError
 from leyden.resume import Moment, load
 from leyden.resume.checkpoints import digest_path_of, verify
@@ -15,7 +16,6 @@ from leyden.runs import RunDir
 
 __all__ = ["find_checkpoint"]
 
-_STATE = "leyden.resume"  # what ExactResume puts into a checkpoint
 _NUMBERED = re.compile(r"\d{6,}-step=(?P<step>\d+)\.ckpt")
 
 
@@ -40,7 +40,7 @@ def find_checkpoint(
             checkpoint = load(path)
         except LeydenError:  # removed meanwhile, or not one that can be gone on with
             continue
-        state = checkpoint.get(_STATE)
+        state = checkpoint.get(STATE_KEY)
         is_exact = state is not None and state["moment"] != Moment.ELSEWHERE
         if is_exact and (before is None or _place(checkpoint) <= before):
             return path

@@ -70,7 +70,7 @@ def _check_arguments(run: RunDir, step: int, until: int | None) -> None:
 
 
 def _find_incident(run: RunDir, step: int) -> Incident | None:
-    path = run.path / "incidents" / str(step)
+    path = run.incidents_dir / str(step)
     return read_incident(path) if path.is_dir() else None
 
 
@@ -89,7 +89,7 @@ def _training_rows(run: RunDir, incident: Incident | None) -> list[dict[str, Any
 
 def _check_step(run: RunDir, rows: Sequence[dict[str, Any]], step: int, until: int | None) -> None:
     # An incident may have ended the run before the ledger had its step.
-    names = [path.name for path in (run.path / "incidents").glob("*")]
+    names = [path.name for path in run.incidents_dir.glob("*")]
     incidents = [int(name) for name in names if name.isdecimal()]
     last = max([0, *(row["step"] for row in rows), *incidents])
     if step > last:

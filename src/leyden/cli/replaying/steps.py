@@ -9,7 +9,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from leyden.data.origin import origin_of
-from leyden.incidents import Replay, StepStart, carries_gradients, true_loss
+from leyden.incidents import Replay, StepStart, as_recorded, carries_gradients, true_loss
 from leyden.resume import leave_quietly
 from leyden.resume.replaced import Replaced
 from leyden.types import Phase
@@ -55,7 +55,8 @@ class StepCatcher(Callback):
             if self._until is None:
                 found.examine()
                 if pl_module.automatic_optimization:  # and can be had from the run itself
-                    found.loss = _loss_in(original(*arguments, **options), trainer)
+                    loss = _loss_in(original(*arguments, **options))
+                    found.loss = as_recorded(loss, trainer, pl_module).item()
                 self._note(trainer, torch.tensor(found.loss, dtype=torch.float64))
             raise leave_quietly()
 
@@ -111,8 +112,6 @@ class StepCatcher(Callback):
         self._replaced.put_all_back()
 
 
-def _loss_in(result: Any, trainer: Trainer) -> float:
-    """Give the loss that a step has returned as the ledger has it."""
-    loss = result["loss"] if isinstance(result, Mapping) else result
-    count = trainer.accumulate_grad_batches
-    return float((loss.detach() / count * count).item())
+def _loss_in(result: Any) -> Tensor:
+    loss: Tensor = result["loss"] if isinstance(result, Mapping) else result
+    return loss.detach()

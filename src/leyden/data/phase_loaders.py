@@ -1,0 +1,177 @@
+"""The loaders of all phases, kept in step with what Lightning counts."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from leyden.data.assembly import Assembler, Batch
+from leyden.data.loader import BatchLoader
+from leyden.data.material import Material
+from leyden.data.origin import BatchOrigin
+from leyden.data.plan import EpochPlan
+from leyden.data.status import Status, make_status
+from leyden.data.workers import BlockMaker
+from leyden.types import Phase
+
+__all__ = ["PhaseLoaders"]
+
+_RELOAD = "reload_dataloaders_every_n_epochs"
+
+
+class PhaseLoaders:
+    """Makes the loader of each phase, and knows which one handed out a batch last.
+
+    Args:
+        material: The rows of every phase, and what is done to them.
+        plan: Gives the plan of an epoch, called with the phase and what a ``PlanMaker`` is given.
+        make_blocks: Gives what makes blocks by an assembler.
+        trainer: Gives the trainer that the data is for; ``None`` while there is none.
+    """
+
+    def __init__(
+        self,
+        material: Material,
+        plan: Callable[..., EpochPlan],
+        make_blocks: Callable[[Assembler], BlockMaker],
+        trainer: Callable[[], Any],
+    ) -> None:
+        self._material, self._plan = material, plan
+        self._make_blocks, self._trainer = make_blocks, trainer
+        self._loaders: dict[Phase, BatchLoader] = {}
+        self._plans: dict[Phase, EpochPlan] = {}  # of each phase, the one asked for last
+        self._reload_every = 0  # epochs, as the trainer was told
+        self._place: dict[str, Any] | None = None  # where the next training loader begins
+        self._last: tuple[Phase, BatchLoader] | None = None  # that handed out a batch
+
+    def begin(self) -> None:
+        """Take the trainer as it is now, which goes on from nowhere."""
+        self._plans, self._place, self._last = {}, None, None
+        self._reload_every = getattr(self._trainer(), _RELOAD, 0)
+
+    def make(self, phase: Phase) -> BatchLoader:
+        """Make a new loader of a phase.
+
+        Raises:
+            DataError: If the phase has no data.
+        """
+        trains = phase is Phase.TRAIN
+
+        def note(loader: BatchLoader) -> None:
+            self._last = phase, loader
+
+        assembler = self._material.assembler(phase)
+        loader = self._loaders[phase] = BatchLoader(
+            assembler,
+            partial(self._plan, phase),
+            fingerprint=assembler.store.catalog.fingerprint,
+            every_epoch_alike=not trains,
+            cut=self._material.cut(phase),
+            make_blocks=self._make_blocks(assembler),
+            on_batch=note,
+            on_end=lambda _: self._announce_lengths() if trains else None,
+        )
+        # Lightning asks for the length before it says which epoch comes.
+        loader.set_epoch(getattr(self._trainer(), "current_epoch", 0))
+        self._announce_lengths()  # a checkpoint may be of the end of this epoch
+        return loader
+
+    def make_for_training(self) -> BatchLoader:
+        """Make the training loader, which begins at the place that was loaded, if one was."""
+        loader = self.make(Phase.TRAIN)
+        self._forget_the_batches_before()
+        if self._place is not None:
+            loader.load_state_dict(self._place)
+            self._place = None
+        return loader
+
+    def _forget_the_batches_before(self) -> None:
+        """Have Lightning count from zero, after a checkpoint of the last batch of an epoch."""
+        loop = getattr(getattr(self._trainer(), "fit_loop", None), "epoch_loop", None)
+        if loop and loop.restarted_on_train_batch_end and loop.batch_progress.is_last_batch:
+            loop.batch_progress.reset_on_run()
+            loop.batch_progress.current.completed = -1  # which it is about to count up
+
+    def _announce_lengths(self) -> None:
+        """Have Lightning, which asks a loader for its length once, ask again if one will change."""
+        trainer = self._trainer()
+        if trainer is not None:
+            changes = any(
+                len(self._plan(phase, loader.plan.epoch + 1)) != len(loader)
+                for phase, loader in self._loaders.items()
+            )
+            every = 1 if changes else self._reload_every
+            setattr(trainer, _RELOAD, every)  # an attribute that Trainer does not declare
+
+    def next_epoch(self, phase: Phase) -> int:
+        """Give the first epoch of a phase of which no batch was handed out, from zero."""
+        loader = self._loaders.get(phase)
+        return 0 if loader is None else loader.plan.epoch + _has_begun(loader)
+
+    def replan(self, phase: Phase) -> None:
+        """Have the loader of a phase take over a new plan, unless it is in the middle of one."""
+        self._plans.pop(phase, None)
+        loader = self._loaders.get(phase)
+        if loader is not None:
+            if not _has_begun(loader):
+                loader.renew()
+            self._announce_lengths()
+
+    def origin(self, phase: Phase, epoch: int, batch_index: int) -> BatchOrigin:
+        """Tell where a batch comes from; reads nothing.
+
+        Raises:
+            DataError: If the phase has no data.
+            IndexError: If the epoch has no such batch.
+        """
+        loader = self._loaders.get(phase)
+        plan = None if loader is None else loader.plan
+        # It may have gone on with an epoch that was begun with another batch size.
+        if plan is not None and plan.epoch == epoch and plan.first_index <= batch_index:
+            return plan[batch_index]
+        plan = self._plans.get(phase)
+        if plan is None or plan.epoch != epoch:
+            plan = self._plans[phase] = self._plan(phase, epoch)
+        return plan[batch_index]
+
+    def fetch(self, phase: Phase, epoch: int, batch_index: int) -> Batch:
+        """Read a batch, as the loader of its phase hands it out.
+
+        Raises:
+            DataError: If the phase has no data.
+            IndexError: If the epoch has no such batch.
+            ShardError: If a shard is missing or broken.
+        """
+        origin = self.origin(phase, epoch, batch_index)
+        loader = self._loaders[phase] if phase in self._loaders else self.make(phase)
+        return loader.fetch(origin)
+
+    @property
+    def status(self) -> Status | None:
+        """What is being fit right now; ``None`` before the first batch."""
+        phase, loader = self._last or (Phase.TRAIN, None)
+        progress = loader and loader.latest
+        return make_status(phase, progress) if progress else None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Write down the place in the training data; nothing where an epoch begins or ends."""
+        loader = self._loaders.get(Phase.TRAIN)
+        if loader is None or loader.progress.num_batches in (0, len(loader)):
+            return {}
+        return {"train": loader.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Let the next training loader begin at a place.
+
+        Args:
+            state: What ``state_dict`` returned, perhaps among other things.
+        """
+        self._place = state.get("train")
+
+    def close(self) -> None:
+        """End the worker processes of all loaders."""
+        for loader in self._loaders.values():
+            loader.close()
+
+
+def _has_begun(loader: BatchLoader) -> bool:
+    return loader.progress.num_batches > 0

@@ -1,0 +1,41 @@
+from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+
+from leyden.data import AutoDataModule
+from leyden.errors import ResumeError
+
+Write: TypeAlias = Callable[..., Path]
+
+
+def test_a_copy_of_a_data_module_has_loaders_of_its_own(write: Write) -> None:
+    data = AutoDataModule(write({1: 4, 2: 4}), batch_size=2, shuffle="none")
+    assert data.origin("train", 0, 0).name == "1-a"
+    other = deepcopy(data)
+    other.schedule("train", [2])
+    assert (data.origin("train", 0, 0).name, other.origin("train", 0, 0).name) == ("1-a", "2-a")
+    next(iter(other.train_dataloader()))
+    assert data.status is None
+    assert other.status is not None
+
+
+def test_a_schedule_counts_from_the_first_epoch_that_has_not_begun(write: Write) -> None:
+    data = AutoDataModule(write({1: 2, 2: 2}), batch_size=2, shuffle="none")
+    loader = data.train_dataloader()
+    data.schedule("train", [2])
+    assert loader.plan[0].name == "2"  # the epoch had not begun
+    next(iter(loader))
+    data.schedule("train", [1])
+    assert (loader.plan[0].name, data.plan("train", 1)[0].name) == ("2", "1")
+
+
+def test_a_state_that_is_refused_changes_no_names_of_classes(write: Write) -> None:
+    data = AutoDataModule(write({1: 2}))
+    state = {"version": 1, "classes": ["cat"], "preparation": {"version": 1, "steps": []}}
+    with pytest.raises(ResumeError, match="without a state of preprocessors, but it has one"):
+        data.load_state_dict(state)
+    assert data.class_names is None
+    data.catalogs  # noqa: B018 - which would be looked for with these names
