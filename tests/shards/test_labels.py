@@ -272,7 +272,7 @@ def test_labels_of_differing_dtype_are_refused(write: Write, files: Mapping[str,
         ),
         ({"labels.npz": {"1": ["cat"]}}, r"^Set 1: Expected numbers, but got <U3.*labels\.npz\)"),
         ({"labels/1.npy": b"garbage"}, r"^Set 1: Expected a \.npy header.*1\.npy\)"),
-        ({"labels/1.csv": "cat\n"}, r"^Set 1: .*in column 'cat', but got none.*1\.csv\)"),
+        ({"labels/1.csv": "cat\n"}, r"^Set 1: Expected rows below the names.*got none.*1\.csv\)"),
     ],
 )
 def test_broken_labels_are_a_shard_error(

@@ -125,6 +125,18 @@ class Catalog:
         return read_manifest(self.path).column_names if is_packed else None
 
     @cached_property
+    def label_names(self) -> Classes | None:
+        """What the classes 0, 1, ... are called: by labels that are words, or by who packed them.
+
+        ``None`` where they have no names, and where labels are not those of the pack.
+        """
+        labels, is_packed = self.shards[0].labels, (self.path / "manifest.json").is_file()
+        if self.class_names is not None or labels is None or not is_packed:
+            return self.class_names
+        is_own = labels.path.parent == self.path / "labels"
+        return read_manifest(self.path).class_names if is_own else None
+
+    @cached_property
     def fingerprint(self) -> str:
         """Digest of names, lengths, shapes and dtypes: equal for data of equal make."""
         facts: dict[str, object] = {
@@ -188,10 +200,13 @@ class Catalog:
             A catalogue with labels of int64, or this one where labels are no words.
 
         Raises:
-            DataError: If a label is none of the names.
+            DataError: If a label is none of the names, or the numbers of a pack have other names.
         """
         found = [(s.set_number, s.labels) for s in self.shards if s.labels is not None]
-        if not found or found[0][1].dtype != TEXT or (names and tuple(names) == self.class_names):
+        if not found or (names and tuple(names) == self.label_names):
+            return self
+        if found[0][1].dtype != TEXT:
+            self._refuse_other_names(names)
             return self
         words = {word for number, piece in found for word in _words(piece, number)}
         classes = tuple(sorted(words)) if names is None else tuple(names)
@@ -200,6 +215,14 @@ class Catalog:
             replace(s, labels=s.labels and replace(s.labels, classes=classes)) for s in self.shards
         )
         return replace(self, shards=shards, label_dtype=np.dtype(np.int64), class_names=classes)
+
+    def _refuse_other_names(self, names: Sequence[str] | None) -> None:
+        """Make sure that the numbers of packed labels mean what they mean in other data."""
+        if names is not None and self.label_names is not None:
+            problem = f"Expected classes that were trained on, {_list(names)}"
+            remedy = f"Pack rows of each of the {len(names)} classes, and of no other."
+            got = f"{self.path} was packed with {_list(self.label_names)}"
+            raise DataError(f"{problem}, but {got}, which are other numbers. {remedy}")
 
     def without_labels(self) -> "Catalog":
         """Leave the labels out."""
@@ -253,9 +276,8 @@ class Catalog:
         lengths = sorted(set(self.lengths.values()))
         rows = str(lengths[0]) if len(lengths) == 1 else f"{lengths[0]} to {lengths[-1]}"
         classes = "" if self.num_classes is None else f", {self.num_classes} classes"
-        if self.class_names is not None:
-            more = ", ..." if len(self.class_names) > _SHOWN else ""
-            classes += f": {', '.join(self.class_names[:_SHOWN])}{more}"
+        if self.label_names is not None:
+            classes += f": {_list(self.label_names)}"
         label = f"{self.label_dtype} {self.label_shape}{classes}" if self.has_labels else "none"
         lines = [
             ("path", str(self.path)),
@@ -274,6 +296,11 @@ class Catalog:
         """What one row looks like: of the inputs, or of each that was named."""
         makes = {f"input {name}": found for name, found in self.fields.items()} or {"sample": self}
         return [(topic, f"{found.dtype} {found.sample_shape}") for topic, found in makes.items()]
+
+
+def _list(names: Sequence[str]) -> str:
+    """Write names of classes, at most so many."""
+    return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
 
 
 def _words(piece: Piece, set_number: int) -> list[str]:
