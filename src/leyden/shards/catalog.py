@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from leyden.errors import DataError, ShardError
-from leyden.shards.classes import Classes, refuse_unknown
+from leyden.shards.classes import Classes, list_names, refuse_other_names, refuse_unknown
 from leyden.shards.formats import OpenFile
 from leyden.shards.manifest import read_manifest
 from leyden.shards.pieces import OpenPiece, Piece
@@ -19,8 +19,6 @@ from leyden.shards.readers import TEXT
 from leyden.types import Array
 
 __all__ = ["Catalog", "Shard"]
-
-_SHOWN = 10  # names of classes in a description
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +204,7 @@ class Catalog:
         if not found or (names and tuple(names) == self.label_names):
             return self
         if found[0][1].dtype != TEXT:
-            self._refuse_other_names(names)
+            refuse_other_names(self.label_names, names, self.path)
             return self
         words = {word for number, piece in found for word in _words(piece, number)}
         classes = tuple(sorted(words)) if names is None else tuple(names)
@@ -215,14 +213,6 @@ class Catalog:
             replace(s, labels=s.labels and replace(s.labels, classes=classes)) for s in self.shards
         )
         return replace(self, shards=shards, label_dtype=np.dtype(np.int64), class_names=classes)
-
-    def _refuse_other_names(self, names: Sequence[str] | None) -> None:
-        """Make sure that the numbers of packed labels mean what they mean in other data."""
-        if names is not None and self.label_names is not None:
-            problem = f"Expected classes that were trained on, {_list(names)}"
-            remedy = f"Pack rows of each of the {len(names)} classes, and of no other."
-            got = f"{self.path} was packed with {_list(self.label_names)}"
-            raise DataError(f"{problem}, but {got}, which are other numbers. {remedy}")
 
     def without_labels(self) -> "Catalog":
         """Leave the labels out."""
@@ -277,7 +267,7 @@ class Catalog:
         rows = str(lengths[0]) if len(lengths) == 1 else f"{lengths[0]} to {lengths[-1]}"
         classes = "" if self.num_classes is None else f", {self.num_classes} classes"
         if self.label_names is not None:
-            classes += f": {_list(self.label_names)}"
+            classes += f": {list_names(self.label_names)}"
         label = f"{self.label_dtype} {self.label_shape}{classes}" if self.has_labels else "none"
         lines = [
             ("path", str(self.path)),
@@ -296,11 +286,6 @@ class Catalog:
         """What one row looks like: of the inputs, or of each that was named."""
         makes = {f"input {name}": found for name, found in self.fields.items()} or {"sample": self}
         return [(topic, f"{found.dtype} {found.sample_shape}") for topic, found in makes.items()]
-
-
-def _list(names: Sequence[str]) -> str:
-    """Write names of classes, at most so many."""
-    return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
 
 
 def _words(piece: Piece, set_number: int) -> list[str]:
