@@ -28,6 +28,7 @@ __all__ = [
 
 _TRAIN = "train"
 _FULL_ERROR = "HYDRA_FULL_ERROR"
+_NO_ACCESS = "Expected files that can be read and written, but got: {}."
 _DISK = {
     errno.ENOSPC: "Free space there",
     errno.EDQUOT: "Free some of your quota",
@@ -63,7 +64,7 @@ def guarded(act: Callable[[], None], config_name: str = _TRAIN) -> int:
 
 def _explain(error: Exception, config_name: str) -> str | None:
     if isinstance(error, OSError) and not isinstance(error, LeydenError):
-        return f"Expected files that can be read and written, but got: {error}."
+        return _NO_ACCESS.format(error)
     line = explain(error, conf_dir(), config_name)
     return None if line is None else " ".join(line.split())
 
@@ -106,6 +107,8 @@ def explain_failure(error: Exception, typed: Typed | None = None) -> str | None:
         where = f" in {error.filename}" if error.filename else ""
         remedy = f"{_DISK[error.errno]}, then go on: leyden resume RUN."
         return f"Expected a disk that can be written to, but got: {error.strerror}{where}. {remedy}"
+    if isinstance(error, PermissionError) and error.filename:
+        return _NO_ACCESS.format(error)
     if isinstance(error, MisconfigurationException):  # such as a metric that nobody logs
         return " ".join(str(error).split())
     name, folder = (_TRAIN, None) if typed is None else (typed.name, typed.folder)
