@@ -50,7 +50,9 @@ def build(recipe: Recipe, known: Mapping[str, Callable[..., Any]], *args: Any, w
         return factory(*args, **settings)
     except LeydenError:
         raise
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and name not in known:
+            raise  # of somebody else's class, whose traceback is worth seeing
         problem = f"Expected `{what}` to have arguments that {name} takes, but got {settings}"
         raise ConfigError(f"{problem}: {error}.") from error
 

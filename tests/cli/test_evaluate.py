@@ -196,6 +196,7 @@ def test_run_that_was_moved_is_evaluated(folder: Path, run: Run) -> None:
             "to be the folder of a run, but got 'runs/won', which does not",
         ),
         (["shards"], "which has no run.json"),
+        (["shards/labels.npz"], "but got 'shards/labels.npz', which is a file."),
         (["runs/one", "--metrics", "acuracy"], "got 'acuracy'. Did you mean 'accuracy'"),
         (["runs/one", "--metrics", "x=mine.py:gop"], "Expected a function 'gop' in mine.py. Did"),
         (["runs/one", "--metrics", "x=nowhere.y"], "cannot be imported"),

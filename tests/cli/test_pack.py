@@ -131,7 +131,7 @@ def test_a_slip_is_one_line_and_exit_code_2(call: Call, arguments: list[str], me
 def test_a_wrong_size_is_exit_code_2(call: Call, size: str) -> None:
     code, _, err = call("pack", "p", "d", "--size", size)
     assert code == 2
-    assert f"Expected height and width such as 64x48, but got '{size}'." in err
+    assert f"Expected height and width such as 64x48, but got '{size}'. See" in err
 
 
 def test_ctrl_c_says_how_to_go_on(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -184,6 +184,28 @@ def test_numbers_alone_are_a_plain_array(folder: Path, predict: Run) -> None:
     assert np.array_equal(array, experiment.predict(NEW))
 
 
+def test_names_of_packed_classes_are_kept_without_the_data(folder: Path, predict: Run) -> None:
+    shutil.rmtree("shards")
+    code, out, err = predict("run", "new.npy", "-o", "out.parquet")
+    assert (code, err) == (0, "")
+    assert "class yes" in out
+
+
+def test_data_packed_with_other_classes_is_not_evaluated(
+    folder: Path, predict: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its number 0 is not the class that the model calls 0."""
+    pack(NEW[:40], "other", labels=np.array(["yes", "zero"])[np.arange(40) % 2])
+    monkeypatch.setattr(sys, "argv", ["leyden", "evaluate", "run", "--data", "other"])
+    with pytest.raises(SystemExit) as caught:
+        leyden()
+    err = capsys.readouterr().err
+    assert caught.value.code == 2
+    assert "Expected classes that were trained on, no, yes, but" in err
+    assert "was packed with yes, zero, which are other numbers." in err
+    assert not Path("run/evaluation").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

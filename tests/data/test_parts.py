@@ -9,7 +9,7 @@ import pytest
 from leyden.data import AutoDataModule
 from leyden.data.parts import Part, split_parts
 from leyden.errors import ConfigError, DataError, DiscoveryError, MissingPathError
-from leyden.shards import discover
+from leyden.shards import discover, pack
 from leyden.types import Phase
 
 TEN = dict.fromkeys(range(1, 11), 2)
@@ -276,3 +276,22 @@ def test_rows_to_predict_need_no_labels(write: Callable[..., Path], tmp_path: Pa
     write({1: 2}, "all/train", labels=True)
     write({5: 2}, "all/predict")
     assert split(tmp_path / "all") == {"train": (1,), "predict": (5,)}
+
+
+def test_parts_packed_with_other_classes_are_refused(tmp_path: Path) -> None:
+    """The numbers of ``test`` would mean other classes than those of ``train``."""
+    rows = np.zeros((4, 2), np.float32)
+    pack(rows, tmp_path / "train", labels=np.array(["ant", "bee", "ant", "cow"]))
+    catalog = pack(rows, tmp_path / "test", labels=np.array(["bee", "cow", "bee", "cow"]))
+    assert (catalog.class_names, catalog.label_names) == (None, ("bee", "cow"))
+    expected = r"trained on, ant, bee, cow, but .*test was packed with bee, cow, which are other"
+    with pytest.raises(DataError, match=expected):
+        split_parts(tmp_path, dict.fromkeys(Phase), discover, seed=0)
+
+
+def test_words_are_numbered_as_packed_classes_are(tmp_path: Path) -> None:
+    pack(np.zeros((3, 1)), tmp_path / "train", labels=np.array(["ant", "bee", "cow"]))
+    (tmp_path / "test").mkdir()
+    (tmp_path / "test/part__1.csv").write_text("x,label\n1,cow\n2,bee\n")
+    found = split_parts(tmp_path, dict.fromkeys(Phase), discover, seed=0)
+    assert found[Phase.TEST].read_labels(1).tolist() == [2, 1]

@@ -273,7 +273,7 @@ def test_labels_of_differing_dtype_are_refused(write: Write, files: Mapping[str,
         ({"labels.npz": {"1": [" "]}}, r"^Set 1: .* a word in every row, but row 1.*labels\.npz\)"),
         ({"labels.npz": {"1": [b"\xff"]}}, r"^Set 1: Expected words in UTF-8, but.*labels\.npz\)"),
         ({"labels/1.npy": b"garbage"}, r"^Set 1: Expected a \.npy header.*1\.npy\)"),
-        ({"labels/1.csv": "cat\n"}, r"^Set 1: .*in column 'cat', but got none.*1\.csv\)"),
+        ({"labels/1.csv": "cat\n"}, r"^Set 1: Expected rows below the names.*got none.*1\.csv\)"),
     ],
 )
 def test_broken_labels_are_a_shard_error(

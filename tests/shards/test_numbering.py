@@ -153,6 +153,13 @@ def test_an_empty_folder_is_an_error(tmp_path: Path) -> None:
         number_files(tmp_path)
 
 
+def test_a_folder_of_folders_is_told_how_images_are_packed(tmp_path: Path) -> None:
+    (tmp_path / "photos" / "cat").mkdir(parents=True)
+    expected = r"A folder of images for each class is packed: leyden pack photos DIR\."
+    with pytest.raises(DiscoveryError, match=expected):
+        number_files(tmp_path / "photos")
+
+
 def test_a_folder_without_numbered_files_says_what_it_holds(tmp_path: Path) -> None:
     touch(tmp_path, "mean.npy", "README.md", "x1.dat")
     with pytest.raises(DiscoveryError, match=r"only README.md, mean.npy, x1.dat\..*`reader`"):

@@ -52,6 +52,19 @@ def test_a_csv_file_gives_rows_and_whole_labels(write: Write) -> None:
     assert (source.num_rows, source.class_names) == (2, None)
 
 
+def test_a_csv_file_of_a_spreadsheet_is_cut_at_semicolons(write: Write) -> None:
+    source = Table(write("\ufeffa;y;b\r\n1;no;2.5\r\n3;yes;4\r\n"), drop=["a"])
+    assert whole(source).inputs.tolist() == [[2.5], [4]]
+    assert (source.class_names, source.column_names) == (("no", "yes"), ("b",))
+
+
+def test_commas_in_numbers_are_told_apart_from_text(write: Write) -> None:
+    source = Table(write("name;height;age\nAda;1,5;36\nBob;2;37\n"))
+    expected = "text in 'name' and numbers with commas, which need points, in 'height'"
+    with pytest.raises(DataError, match=expected):
+        source.check()
+
+
 def test_a_tsv_file_is_cut_at_tabs(write: Write) -> None:
     source = Table(write("a\tTarget\n1\t0.5\n2\t3\n", "t.tsv"))
     assert whole(source).inputs.tolist() == [[1], [2]]

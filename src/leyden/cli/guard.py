@@ -111,6 +111,8 @@ def explain_failure(error: Exception, typed: Typed | None = None) -> str | None:
         where = f" in {error.filename}" if error.filename else ""
         remedy = f"{_DISK[error.errno]}, then go on: leyden resume RUN."
         return f"Expected a disk that can be written to, but got: {error.strerror}{where}. {remedy}"
+    if isinstance(error, PermissionError) and error.filename:
+        return explain_files(error)
     if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
         return explain_files(error)
     if isinstance(error, MisconfigurationException):  # such as a metric that nobody logs

@@ -55,6 +55,8 @@ def check_run(path: Path) -> RunDir:
         raise MissingPathError(f"{problem}, a sweep. Name one of its jobs: {path}/<job>.")
     if path.is_dir():
         raise MissingPathError(f"{problem}, which has no {run.manifest_path.name}.")
+    if path.exists():
+        raise MissingPathError(f"{problem}, which is a file.")
     raise MissingPathError(f"{problem}, which does not exist. {suggest_beside(path)}")
 
 

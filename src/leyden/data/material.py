@@ -67,8 +67,8 @@ class Material:
 
     @property
     def class_names(self) -> Sequence[str] | None:
-        """What classes are called, where labels are words and it is known; else ``None``."""
-        return self._class_names if self._found is None else self._found[Phase.TRAIN].class_names
+        """What classes are called, where they have names and it is known; else ``None``."""
+        return self._class_names if self._found is None else self._found[Phase.TRAIN].label_names
 
     @property
     def column_names(self) -> tuple[str, ...] | None:

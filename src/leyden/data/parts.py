@@ -49,7 +49,7 @@ def split_parts(
     found = {phase: find(folder) for phase, folder in folders.items()}
     taken = {phase: part for phase, part in parts.items() if phase not in found}
     found |= _take_sets(base, taken, seed)
-    found = name_classes(found, found[Phase.TRAIN].class_names)
+    found = name_classes(found, found[Phase.TRAIN].label_names)
     _check_disjoint(found)
     _check_make(found)
     return {phase: found[phase] for phase in Phase if phase in found}

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from leyden.errors import DataError, ShardError
-from leyden.shards.classes import Classes, refuse_unknown
+from leyden.shards.classes import Classes, list_names, refuse_other_names, refuse_unknown
 from leyden.shards.formats import OpenFile
 from leyden.shards.manifest import read_manifest
 from leyden.shards.pieces import OpenPiece, Piece
@@ -19,8 +19,6 @@ from leyden.shards.readers import TEXT
 from leyden.types import Array
 
 __all__ = ["Catalog", "Shard"]
-
-_SHOWN = 10  # names of classes in a description
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +123,18 @@ class Catalog:
         return read_manifest(self.path).column_names if is_packed else None
 
     @cached_property
+    def label_names(self) -> Classes | None:
+        """What the classes 0, 1, ... are called: by labels that are words, or by who packed them.
+
+        ``None`` where they have no names, and where labels are not those of the pack.
+        """
+        labels, is_packed = self.shards[0].labels, (self.path / "manifest.json").is_file()
+        if self.class_names is not None or labels is None or not is_packed:
+            return self.class_names
+        is_own = labels.path.parent == self.path / "labels"
+        return read_manifest(self.path).class_names if is_own else None
+
+    @cached_property
     def fingerprint(self) -> str:
         """Digest of names, lengths, shapes and dtypes: equal for data of equal make."""
         facts: dict[str, object] = {
@@ -188,10 +198,13 @@ class Catalog:
             A catalogue with labels of int64, or this one where labels are no words.
 
         Raises:
-            DataError: If a label is none of the names.
+            DataError: If a label is none of the names, or the numbers of a pack have other names.
         """
         found = [(s.set_number, s.labels) for s in self.shards if s.labels is not None]
-        if not found or found[0][1].dtype != TEXT or (names and tuple(names) == self.class_names):
+        if not found or (names and tuple(names) == self.label_names):
+            return self
+        if found[0][1].dtype != TEXT:
+            refuse_other_names(self.label_names, names, self.path)
             return self
         words = {word for number, piece in found for word in _words(piece, number)}
         classes = tuple(sorted(words)) if names is None else tuple(names)
@@ -253,9 +266,8 @@ class Catalog:
         lengths = sorted(set(self.lengths.values()))
         rows = str(lengths[0]) if len(lengths) == 1 else f"{lengths[0]} to {lengths[-1]}"
         classes = "" if self.num_classes is None else f", {self.num_classes} classes"
-        if self.class_names is not None:
-            more = ", ..." if len(self.class_names) > _SHOWN else ""
-            classes += f": {', '.join(self.class_names[:_SHOWN])}{more}"
+        if self.label_names is not None:
+            classes += f": {list_names(self.label_names)}"
         label = f"{self.label_dtype} {self.label_shape}{classes}" if self.has_labels else "none"
         lines = [
             ("path", str(self.path)),

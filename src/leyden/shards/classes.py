@@ -1,7 +1,8 @@
 """Words as labels: their classes are the places of the words in alphabetical order."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
@@ -10,7 +11,9 @@ from leyden.errors import DataError
 from leyden.shards.readers import ArrayReader
 from leyden.types import Array
 
-__all__ = ["Classes", "class_reader", "refuse_unknown"]
+__all__ = ["Classes", "class_reader", "list_names", "refuse_other_names", "refuse_unknown"]
+
+_SHOWN = 10  # names of classes in a description
 
 Classes: TypeAlias = tuple[str, ...]
 """What the classes 0, 1, ... are called, ascending."""
@@ -62,3 +65,31 @@ def refuse_unknown(words: Iterable[str], classes: Iterable[str]) -> None:
         got = ", ".join(map(repr, unknown[:5])) + (", ..." if len(unknown) > 5 else "")
         problem = f"Expected labels to be classes that were trained on, but got {got}."
         raise DataError(f"{problem} Known: {', '.join(known[:20])}.")
+
+
+def refuse_other_names(own: Classes | None, names: Sequence[str] | None, path: Path) -> None:
+    """Make sure that the numbers of packed labels mean what they mean in other data.
+
+    Args:
+        own: What the classes are called there; ``None`` where they have no names.
+        names: What they are called in the other data, likewise.
+        path: Where the labels are.
+
+    Raises:
+        DataError: If both have names, and not the same.
+    """
+    if names is None or own is None or own == tuple(names):
+        return
+    problem = f"Expected classes that were trained on, {list_names(names)}"
+    got = f"{path} was packed with {list_names(own)}, which are other numbers"
+    raise DataError(f"{problem}, but {got}. Pack rows of each of these classes, and of no other.")
+
+
+def list_names(names: Sequence[str]) -> str:
+    """Write names of classes, the first ones of many.
+
+    Example:
+        >>> list_names(("cat", "dog"))
+        'cat, dog'
+    """
+    return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")

@@ -63,12 +63,12 @@ class Format:
     is_builtin: bool = True
 
 
-def _column_names(path: Path, delimiter: str) -> tuple[str, ...]:
+def _column_names(path: Path, delimiter: str | None) -> tuple[str, ...]:
     cells = csv_columns(path, delimiter=delimiter)
     return cells if is_header(cells) else ()
 
 
-def _csv(delimiter: str) -> Format:
+def _csv(delimiter: str | None = None) -> Format:
     return Format(
         partial(CsvReader, delimiter=delimiter),
         partial(_column_names, delimiter=delimiter),
@@ -93,7 +93,7 @@ _FORMATS: dict[str, Format] = {
     ".hdf5": _HDF5,
     ".safetensors": Format(SafetensorsReader, safetensors_keys),
     ".parquet": Format(ParquetReader, parquet_columns, is_table=True),
-    ".csv": _csv(","),
+    ".csv": _csv(),
     ".tsv": _csv("\t"),
 }
 

@@ -159,6 +159,8 @@ def _check(
         wanted = f"that match {pattern!r}" if pattern else "such as sample__1.npy"
         problem = f"Expected numbered files in {folder}, {wanted}, but found {found}."
         remedy = _PATTERN_HELP if pattern else "Pass `reader` for files of other formats."
+        if not pattern and not left_out and any(entry.is_dir() for entry in folder.iterdir()):
+            remedy = f"A folder of images for each class is packed: leyden pack {folder.name} DIR."
         raise DiscoveryError(f"{problem} Formats: {' '.join(known_extensions())}. {remedy}")
     if len(groups) > 1:
         listing = "\n".join(

@@ -53,3 +53,22 @@ def test_the_small_networks_refuse_several_inputs(recipe: Any) -> None:
     problem = "one array of inputs for network=cnn, but the data has image, meta. Pass a network"
     with pytest.raises(ConfigError, match=re.escape(problem)):
         make_network(recipe, NETWORKS, SHAPES, 3)
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [({"hidden": [-3]}, "negative dimension -3"), ({"dropout": 2}, "between 0 and 1, but got 2")],
+)
+def test_settings_that_torch_refuses_are_a_slip(settings: dict[str, Any], reason: str) -> None:
+    expected = rf"arguments that mlp takes, but got {re.escape(str(settings))}: .*{reason}"
+    with pytest.raises(ConfigError, match=expected):
+        make_network({"type": "mlp", **settings}, NETWORKS, (4,), 3)
+
+
+def refusing(*_sizes: object) -> nn.Module:
+    raise RuntimeError("no more memory")
+
+
+def test_what_a_network_of_ones_own_raises_is_left_as_it_is() -> None:
+    with pytest.raises(RuntimeError, match=r"^no more memory$"):
+        make_network({"type": f"{__name__}.refusing"}, NETWORKS, (4,), 3)

@@ -13,6 +13,7 @@ from leyden.shards.readers.tables import (
     CsvReader,
     ParquetReader,
     csv_columns,
+    find_delimiter,
     is_header,
     parquet_columns,
 )
@@ -88,13 +89,18 @@ def test_a_table_of_inputs_has_no_short_columns(tmp_path: Path) -> None:
         CsvReader(path)
 
 
-def test_text_is_refused_with_the_name_of_its_column(tmp_path: Path) -> None:
-    path = table(tmp_path / "a.csv", "name,age\nAda,36\n")
-    with pytest.raises(ShardError, match=r"in column 'name', but got string\. Encode them first"):
-        CsvReader(path)
-    with pytest.raises(ShardError, match=r"If these are the labels, call the column 'label'\."):
+def test_text_is_refused_with_the_names_of_its_columns_and_the_way_out(tmp_path: Path) -> None:
+    path = table(tmp_path / "a.csv", "name,age,sex\nAda,36,f\n")
+    expected = (
+        r"but got text in 'name', 'sex'\. Call the column of labels 'label', or make shards without"
+        r" the others: leyden pack a\.csv DIR --label-column NAME --drop NAME \.\.\. \(.*a\.csv\)"
+    )
+    with pytest.raises(ShardError, match=expected):
         CsvReader(path)
     assert rows_of(CsvReader(path, "age")) == [36]
+    path = parquet(tmp_path / "a.parquet", {"x": [1.0], "name": ["Ada"]})
+    with pytest.raises(ShardError, match=r"got text in 'name'\. .* leyden pack a\.parquet DIR"):
+        ParquetReader(path)
 
 
 def test_a_missing_column_is_named_with_those_there_are(tmp_path: Path) -> None:
@@ -111,8 +117,25 @@ def test_an_empty_first_line_is_refused(tmp_path: Path, text: str) -> None:
 
 
 def test_a_table_without_rows_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ShardError, match="Expected numbers in column 'a', but got none"):
+    with pytest.raises(ShardError, match="rows below the names of the columns, but got none"):
         CsvReader(table(tmp_path / "a.csv", "a,b\n"))
+
+
+@pytest.mark.parametrize("mark", [";", "\t", "|"])
+def test_other_marks_between_cells_are_found_in_the_first_line(tmp_path: Path, mark: str) -> None:
+    path = table(tmp_path / "a.csv", "\ufeffage,height\n30,1.5\n40,2\n".replace(",", mark))
+    assert find_delimiter(path) == mark
+    assert csv_columns(path) == ("age", "height")
+    assert rows_of(CsvReader(path)) == [[30, 1.5], [40, 2]]
+    assert find_delimiter(table(path, "age;years,height\n1,2\n")) == ","
+    assert find_delimiter(table(path, "age\n1\n")) == ","
+
+
+def test_text_in_another_encoding_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes("größe,alter\n1,2\n".encode("latin-1"))
+    with pytest.raises(ShardError, match=r"text in UTF-8, .* 0xf6 .*\. Save the file in UTF-8\."):
+        CsvReader(path)
 
 
 def test_a_ragged_table_is_refused(tmp_path: Path) -> None:
@@ -203,7 +226,7 @@ def test_a_parquet_table_of_inputs_has_no_empty_cells(tmp_path: Path, counted: b
 
 @pytest.mark.parametrize(
     ("column", "kind"),
-    [(["Ada"], "string"), ([[1.0]], "list<element: double>"), ([b"x"], "binary")],
+    [([[1.0]], "list<element: double>"), ([b"x"], "binary")],
 )
 def test_a_parquet_column_that_is_no_number_is_refused(
     tmp_path: Path, column: object, kind: str

@@ -78,6 +78,6 @@ def add_pack(commands: Commands) -> None:
 def _size(text: str) -> tuple[int, int]:
     match = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text)
     if match is None:
-        problem = f"Expected height and width such as 64x48, but got {text!r}."
+        problem = f"Expected height and width such as 64x48, but got {text!r}"  # argparse ends it
         raise argparse.ArgumentTypeError(problem)
     return int(match[1]), int(match[2])

@@ -24,6 +24,7 @@ _EXPECTED = (  # warnings that are to be told in a run that goes on, and not in 
     "Checkpoint directory .* exists and is not empty",
     r"`isinstance\(treespec, LeafSpec\)`",
     "The '.*dataloader' does not have many workers",
+    "`HistoryFigure` has no metrics to draw",
 )
 
 

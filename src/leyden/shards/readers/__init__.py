@@ -20,6 +20,7 @@ from leyden.shards.readers.tables import (
     CsvReader,
     ParquetReader,
     csv_columns,
+    find_delimiter,
     is_header,
     parquet_columns,
 )
@@ -41,6 +42,7 @@ __all__ = [
     "ZstdReader",
     "advise",
     "csv_columns",
+    "find_delimiter",
     "hdf5_keys",
     "is_header",
     "npz_keys",

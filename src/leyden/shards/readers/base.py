@@ -74,6 +74,11 @@ class reading:  # noqa: N801 - used as a function; a class costs a fifth of the 
         elif isinstance(error, OSError):
             problem = f"Expected a readable file, but got: {_one_line(error.strerror or error)}."
             raise ShardError(problem, path=self._path, set_number=self._set_number) from error
+        elif isinstance(error, UnicodeDecodeError):
+            problem = (
+                f"Expected text in UTF-8, but got: {_one_line(error)}. Save the file in UTF-8."
+            )
+            raise ShardError(problem, path=self._path, set_number=self._set_number) from error
         elif isinstance(error, _DAMAGE):
             problem = f"Expected an intact file, but got: {_one_line(error)}."
             raise ShardError(problem, path=self._path, set_number=self._set_number) from error

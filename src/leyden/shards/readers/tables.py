@@ -18,7 +18,15 @@ from leyden.shards.readers.base import ArrayReader, FileState, reading, state_of
 from leyden.shards.readers.words import TEXT
 from leyden.types import Array, Key
 
-__all__ = ["EMPTY", "CsvReader", "ParquetReader", "csv_columns", "is_header", "parquet_columns"]
+__all__ = [
+    "EMPTY",
+    "CsvReader",
+    "ParquetReader",
+    "csv_columns",
+    "find_delimiter",
+    "is_header",
+    "parquet_columns",
+]
 
 _NOT_A_NUMBER = ("nan", "-nan")  # which is a value, as NumPy writes it, and no empty cell
 EMPTY = tuple(
@@ -26,6 +34,8 @@ EMPTY = tuple(
 )
 """What a cell of a table of text has in it where there is no value: nothing, ``NA``, ``null``."""
 
+_DELIMITERS = ",;\t|"  # the first of these that stands in a first line
+_SHOWN = 10  # names in an error
 _PANDAS_INDEX = re.compile(r"__index_level_\d+__")  # which rows had, and is no column
 
 # While it reads, Arrow would take Ctrl-C and SIGTERM away from whoever trains.
@@ -41,14 +51,14 @@ class CsvReader(ArrayReader):
     Args:
         path: The file.
         key: A column name for a vector, names for a table of those columns, ``None`` for all.
-        delimiter: What stands between two cells.
+        delimiter: What stands between two cells; ``None`` for what ``find_delimiter`` finds.
 
     Raises:
         ShardError: If a column is missing, is not numeric, or has gaps inside.
     """
 
-    def __init__(self, path: Path, key: Key = None, *, delimiter: str = ",") -> None:
-        array = _to_array(_read_csv(path, delimiter, key), key, path)
+    def __init__(self, path: Path, key: Key = None, *, delimiter: str | None = None) -> None:
+        array = _to_array(_read_csv(path, delimiter or find_delimiter(path), key), key, path)
         super().__init__(array.shape, _dtype_of(array), lambda: array)
 
 
@@ -74,8 +84,7 @@ class ParquetReader(ArrayReader):
             super().__init__(array.shape, _dtype_of(array), lambda: array)
             return
         names = parquet_columns(path) if key is None else key
-        for name in names:
-            _check_column(schema, name, path)
+        _check_columns(schema, names, path)
         _check_gaps(facts, names, path)
         shape = (facts.num_rows, len(names))
         super().__init__(shape, np.dtype(np.float64), partial(_read_parquet, path, names))
@@ -92,16 +101,38 @@ def parquet_columns(path: Path) -> tuple[str, ...]:
     return tuple(name for name in names if not _PANDAS_INDEX.fullmatch(name))
 
 
-def csv_columns(path: Path, *, delimiter: str = ",") -> tuple[str, ...]:
-    """Read the first line of a table, whether it names the columns or not.
+def find_delimiter(path: Path) -> str:
+    """Find out from the first line of a ``.csv`` file what stands between two cells.
+
+    It is a comma, and where the line has none, a semicolon, a tab or a bar, as spreadsheets write
+    them in countries where the comma is in numbers.
 
     Args:
         path: The file.
-        delimiter: What stands between two cells.
 
     Raises:
         ShardError: If the file is empty or is not text.
     """
+    for delimiter in _DELIMITERS:
+        if len(_first_cells(path, delimiter)) > 1:
+            return delimiter
+    return _DELIMITERS[0]
+
+
+def csv_columns(path: Path, *, delimiter: str | None = None) -> tuple[str, ...]:
+    """Read the first line of a table, whether it names the columns or not.
+
+    Args:
+        path: The file.
+        delimiter: What stands between two cells; ``None`` for what ``find_delimiter`` finds.
+
+    Raises:
+        ShardError: If the file is empty or is not text.
+    """
+    return _first_cells(path, delimiter or find_delimiter(path))
+
+
+def _first_cells(path: Path, delimiter: str) -> tuple[str, ...]:
     try:
         with reading(path), path.open(newline="", encoding="utf-8-sig") as file:
             first = next(csv.reader(file, delimiter=delimiter), [])
@@ -144,7 +175,7 @@ def _parse_csv(
     path: Path, _state: FileState, delimiter: str, names: tuple[str, ...], *, has_header: bool
 ) -> pa.Table:
     try:
-        return pa_csv.read_csv(
+        table = pa_csv.read_csv(
             path,
             read_options=pa_csv.ReadOptions(
                 column_names=list(names),  # to find them, it asks for the end of the line
@@ -158,6 +189,9 @@ def _parse_csv(
     except pa.ArrowInvalid as error:
         problem = f"Expected a table of numbers, but it cannot be parsed: {error}."
         raise ShardError(problem, path=path) from None
+    if not table.num_rows:
+        raise ShardError("Expected rows below the names of the columns, but got none.", path=path)
+    return table
 
 
 def _read_parquet(path: Path, key: str | tuple[str, ...]) -> Array:
@@ -173,6 +207,7 @@ def _to_array(table: pa.Table, key: Key, path: Path) -> Array:
     if isinstance(key, str):
         return _column(table, key, path, takes_text=True)
     names = tuple(table.column_names) if key is None else key
+    _check_columns(table.schema, names, path)
     columns = [_column(table, name, path) for name in names]
     for name, column in zip(names, columns, strict=True):
         if len(column) < table.num_rows:  # rows of inputs do not end early
@@ -190,6 +225,23 @@ def _is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
+def _check_columns(schema: pa.Schema, names: Sequence[str], path: Path) -> None:
+    """Make sure that inputs are numbers, all columns at once."""
+    texts = [name for name in names if name in schema.names and _is_text(schema.field(name).type)]
+    if texts:
+        problem = f"Expected numbers in every column of inputs, but got text in {_quote(texts)}."
+        remedy = "Call the column of labels 'label', or make shards without the others:"
+        command = f"leyden pack {path.name} DIR --label-column NAME --drop NAME ..."
+        raise ShardError(f"{problem} {remedy} {command}", path=path)
+    for name in names:
+        _check_column(schema, name, path)
+
+
+def _quote(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(map(repr, names[:_SHOWN])) + more
+
+
 def _check_column(schema: pa.Schema, name: str, path: Path, *, takes_text: bool = False) -> None:
     if name not in schema.names:
         raise ShardError(f"Expected a column {name!r}. {suggest(name, schema.names)}", path=path)
@@ -200,8 +252,6 @@ def _check_column(schema: pa.Schema, name: str, path: Path, *, takes_text: bool 
         return
     if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
         problem = f"Expected numbers in column {name!r}, but got {kind}. Encode them first."
-        if _is_text(kind):
-            problem = f"{problem} If these are the labels, call the column 'label'."
         raise ShardError(problem, path=path)
 
 

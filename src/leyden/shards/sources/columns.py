@@ -14,6 +14,8 @@ __all__ = ["MAX_CLASSES", "Column", "encode", "look", "numbers"]
 MAX_CLASSES = 100_000
 """Different texts that a column of labels may have."""
 
+_DECIMAL_COMMA = r"^[-+]?\d+(,\d+)?$"
+
 
 @dataclass(frozen=True, slots=True)
 class Column:
@@ -60,6 +62,8 @@ def look(cells: pa.Array, start: int, *, parse: bool, keep_texts: bool) -> Colum
         dtype = _parsed_dtype(cells) if parse else None
         texts = pc.unique(cells.drop_null()).to_pylist() if keep_texts else ()
         kind = "text" if dtype is None else "numbers"
+        if dtype is None and parse and _all_match(cells, _DECIMAL_COMMA):
+            kind = "numbers with commas, which need points,"
         return Column(dtype, kind, *gaps, frozenset(texts))
     if _is_number(cells.type):
         dtype = pa.array([], cells.type).to_numpy(zero_copy_only=False).dtype
@@ -91,6 +95,10 @@ def encode(cells: pa.Array, class_names: tuple[str, ...]) -> Array:
     """Replace texts by their places among the names of the classes, int64 ``(rows,)``."""
     codes = pc.index_in(_texts(cells), value_set=pa.array(class_names, pa.string()))
     return numbers(codes, np.dtype(np.int64))
+
+
+def _all_match(cells: pa.Array, pattern: str) -> bool:
+    return bool(pc.all(pc.match_substring_regex(cells, pattern)).as_py())
 
 
 def _texts(cells: pa.Array) -> pa.Array:

@@ -16,14 +16,14 @@ from typing_extensions import override
 
 from leyden.errors import DataError, FormatError, MissingPathError, suggest
 from leyden.shards.labels import LABEL_NAMES
-from leyden.shards.readers import EMPTY, csv_columns, is_header, parquet_columns
+from leyden.shards.readers import EMPTY, csv_columns, find_delimiter, is_header, parquet_columns
 from leyden.shards.sources.base import Block, Source, digest_files
 from leyden.shards.sources.columns import MAX_CLASSES, Column, encode, look, numbers
 from leyden.types import Array
 
 __all__ = ["TABLE_EXTENSIONS", "Table"]
 
-_DELIMITERS = {".csv": ",", ".tsv": "\t"}
+_DELIMITERS = {".csv": None, ".tsv": "\t"}  # None is found out
 _BLOCK_BYTES = 16 << 20  # no line of text may be longer
 _LOOK_ROWS = 1 << 14
 
@@ -89,17 +89,21 @@ class Table(Source):
         return self.path.suffix.lower()
 
     @cached_property
+    def _delimiter(self) -> str:
+        return _DELIMITERS[self._extension] or find_delimiter(self.path)
+
+    @cached_property
     def _names(self) -> tuple[str, ...]:
         if self._extension == ".parquet":
             return parquet_columns(self.path)
-        first = csv_columns(self.path, delimiter=_DELIMITERS[self._extension])
+        first = csv_columns(self.path, delimiter=self._delimiter)
         return first if self._is_named else tuple(f"f{i}" for i in range(len(first)))
 
     @cached_property
     def _is_named(self) -> bool:
         if self._extension == ".parquet":
             return True
-        return is_header(csv_columns(self.path, delimiter=_DELIMITERS[self._extension]))
+        return is_header(csv_columns(self.path, delimiter=self._delimiter))
 
     @cached_property
     def _label(self) -> str | None:
@@ -223,7 +227,6 @@ class Table(Source):
 
     def _open_csv(self) -> pa_csv.CSVStreamingReader:
         """Read all cells as text: the type of a column is known when all of it was seen."""
-        delimiter = _DELIMITERS[self._extension]
         return pa_csv.open_csv(
             self.path,
             read_options=pa_csv.ReadOptions(
@@ -231,7 +234,7 @@ class Table(Source):
                 skip_rows=int(self._is_named),
                 block_size=_BLOCK_BYTES,
             ),
-            parse_options=pa_csv.ParseOptions(delimiter=delimiter),
+            parse_options=pa_csv.ParseOptions(delimiter=self._delimiter),
             convert_options=pa_csv.ConvertOptions(
                 column_types=dict.fromkeys(self._names, pa.string()),
                 null_values=list(EMPTY),
