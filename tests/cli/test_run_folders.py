@@ -114,9 +114,9 @@ def test_a_run_is_gone_on_with_from_a_file_and_retrained_elsewhere(
     assert main(QUICK) == 0
     run = only_run("runs")
     Path("model.py").write_text("width = 4\n")
-    last = run.checkpoints_dir / "last.ckpt"
+    best = run.checkpoints_dir / "best.ckpt"
     longer = [one for one in QUICK if "max_epochs" not in one] + ["trainer.max_epochs=2"]
-    assert main([*longer, f"resume={last}"]) == 0
+    assert main([*longer, f"resume={best}"]) == 0
     facts = read_run(run)
     assert [start["status"] for start in facts["starts"]] == ["finished", "finished"]
     assert [start["code"] for start in facts["starts"]] == ["code", "code-2"]

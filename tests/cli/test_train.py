@@ -12,6 +12,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+from leyden import latest_checkpoint
 from leyden.cli.train import main
 from leyden.runs import RunDir, read_manifest
 from leyden.shards import write_shards
@@ -75,10 +76,8 @@ def test_a_run_is_called_by_what_it_trains_and_how_good_it_was(workplace: Path) 
 def test_two_runs_with_one_seed_are_equal_and_with_another_differ(workplace: Path) -> None:
     short = ["model=mlp", "trainer.max_epochs=2"]
     one, two, other = (train(workplace, *short, f"seed={seed}") for seed in (3, 3, 4))
-    weights = [
-        torch.load(run.checkpoints_dir / "last.ckpt", weights_only=True)["state_dict"]
-        for run in (one, two, other)
-    ]
+    paths = [latest_checkpoint(run.checkpoints_dir) for run in (one, two, other)]
+    weights = [torch.load(path, weights_only=True)["state_dict"] for path in paths if path]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
     assert not torch.equal(*(part["network.layers.2.weight"] for part in weights[1:]))
     assert one.metrics_path.read_bytes() == two.metrics_path.read_bytes()
