@@ -29,6 +29,7 @@ __all__ = [
 
 _TRAIN = "train"
 _FULL_ERROR = "HYDRA_FULL_ERROR"
+_PATHS = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG)  # a slip in what was typed
 _DISK = {
     errno.ENOSPC: "Free space there",
     errno.EDQUOT: "Free some of your quota",
@@ -111,9 +112,7 @@ def explain_failure(error: Exception, typed: Typed | None = None) -> str | None:
         where = f" in {error.filename}" if error.filename else ""
         remedy = f"{_DISK[error.errno]}, then go on: leyden resume RUN."
         return f"Expected a disk that can be written to, but got: {error.strerror}{where}. {remedy}"
-    if isinstance(error, PermissionError) and error.filename:
-        return explain_files(error)
-    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+    if isinstance(error, OSError) and error.errno in _PATHS and error.filename:
         return explain_files(error)
     if isinstance(error, MisconfigurationException):  # such as a metric that nobody logs
         return " ".join(str(error).split())
