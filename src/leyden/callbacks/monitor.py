@@ -29,10 +29,18 @@ class Monitor(Callback):
     Attributes:
         figures: The figures of the last look, by name.
         step: The step they were logged with; ``None`` before the first look.
+
+    Raises:
+        ConfigError: If ``every`` is something else.
     """
 
     def __init__(self, every: Every, **identity: Any) -> None:
         super().__init__()
+        if not isinstance(every, Every):
+            raise ConfigError(
+                f"Expected `every` to be such as Every(batches=50), but got {every!r}. "
+                "It is in leyden.lifecycle."
+            )
         self.every, self._identity = every, identity
         self.figures: dict[str, float] = {}
         self.step: int | None = None
