@@ -18,6 +18,8 @@ Every class is also the built-in error that a caller who has never heard of leyd
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from math import inf
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +37,9 @@ __all__ = [
     "ResumeError",
     "ShardError",
     "WriteError",
+    "check_number",
     "check_version",
+    "check_whole",
     "suggest",
     "suggest_beside",
 ]
@@ -116,6 +120,49 @@ class WriteError(LeydenError, OSError):
     @override
     def __str__(self) -> str:
         return self.problem
+
+
+def check_whole(name: str, value: Any, least: int) -> None:
+    """Refuse an argument that is not a whole number, or too low.
+
+    Args:
+        name: Of the argument.
+        value: Its value.
+        least: The lowest that it may be.
+
+    Raises:
+        ConfigError: If it is no such number.
+
+    Example:
+        >>> check_whole("size", 3, 1)
+    """
+    is_whole = not isinstance(value, bool) and isinstance(value, Integral)
+    if not (is_whole and value >= least):
+        problem = f"Expected `{name}` to be a whole number from {least}"
+        raise ConfigError(f"{problem}, but got {value!r}.")
+
+
+def check_number(name: str, value: Any, least: float, most: float = inf) -> None:
+    """Refuse an argument that is not a finite number, or out of range.
+
+    Args:
+        name: Of the argument.
+        value: Its value.
+        least: The lowest that it may be.
+        most: The highest.
+
+    Raises:
+        ConfigError: If it is no such number.
+
+    Example:
+        >>> check_number("fraction", 0.5, 0, 1)
+    """
+    is_number = not isinstance(value, bool) and isinstance(value, Real)
+    if not (is_number and least <= float(value) <= most and abs(float(value)) < inf):
+        low = "" if least == -inf else f" from {least:.12g}"
+        high = "" if most == inf else f" to {most:.12g}"
+        kind = "number" if low else "finite number"
+        raise ConfigError(f"Expected `{name}` to be a {kind}{low}{high}, but got {value!r}.")
 
 
 def check_version(state: Mapping[str, Any], version: int) -> None:

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as by_sklearn
 
+from leyden.calibration import metric_at_thresholds
 from leyden.calibration.counts import count
 
 
@@ -24,3 +25,16 @@ def test_counts_are_those_of_a_confusion_matrix(
         matrix = by_sklearn.confusion_matrix(targets, scores > threshold, labels=[False, True])
         parts = [part[index].item() for part in (found.tn, found.fp, found.fn, found.tp)]
         np.testing.assert_array_equal(matrix.ravel(), parts)
+
+
+def test_correlation_of_matthews_is_that_of_scikit_learn() -> None:
+    numbers = np.random.default_rng(3)
+    scores, targets = numbers.random(40).round(1), numbers.integers(0, 2, 40)
+    thresholds = np.linspace(-0.05, 1.05, 23)
+    expected = [
+        by_sklearn.matthews_corrcoef(targets, scores > threshold) for threshold in thresholds
+    ]
+    for name in ("matthews_corrcoef", "mcc"):
+        found = metric_at_thresholds(scores, targets, name, thresholds)
+        np.testing.assert_allclose(found.numpy(), expected, rtol=0, atol=1e-12)
+    assert metric_at_thresholds([0.1, 0.9], [1, 1], "mcc", [0.5]).tolist() == [0.0]

@@ -76,9 +76,9 @@ def facts_of(folder: Path) -> Any:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"max_incidents": 0}, "Expected `max_incidents` to be at least 1, but got 0."),
-        ({"jump": 1.0}, "Expected `jump` to be above 1, but got 1.0."),
-        ({"history": 3}, "Expected `history` to be at least 10, but got 3."),
+        ({"max_incidents": 0}, "Expected `max_incidents` to be a whole number from 1, but got 0."),
+        ({"jump": 1.0}, "Expected `jump` to be a number above 1, but got 1.0."),
+        ({"history": 3}, "Expected `history` to be a whole number from 10, but got 3."),
         ({"on_incident": "cry"}, "Expected `on_incident` to be one of 'warn', 'raise', 'stop'"),
     ],
 )

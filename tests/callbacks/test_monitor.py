@@ -326,3 +326,31 @@ def test_resumed_run_writes_what_one_without_a_break_does(
     with pytest.raises(KeyError, match="out of luck"):
         run(tmp_path / "broken", at)
     assert run(tmp_path / "broken", None) == run(tmp_path / "whole", None)
+
+
+class Uneven(Manual):
+    """Steps its second optimizer in every other batch only, and logs in each."""
+
+    @override
+    def training_step(self, batch: Tensor, batch_idx: int) -> None:
+        first, second = self.optimizers()  # type: ignore[attr-defined] # there are two
+        loss = self.net(batch).square().mean()
+        self.manual_backward(loss)
+        for optimizer in (first, second) if batch_idx % 2 == 0 else (first,):
+            optimizer.step()
+            optimizer.zero_grad()
+        self.log("loss", loss)
+
+
+@pytest.mark.parametrize("unit", ["batches", "epochs", "validations"])
+def test_figures_are_logged_with_the_steps_of_other_metrics(tmp_path: Path, unit: str) -> None:
+    monitor = WeightMonitor(Every(**{unit: 1}))
+    options: Any = {"logger": FileLogger(tmp_path), "log_every_n_steps": 1, "max_epochs": 2}
+    options |= dict.fromkeys(
+        ("enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False
+    )
+    Trainer(accelerator="cpu", callbacks=[monitor], **options).fit(Uneven())
+    history = read_metrics(tmp_path / "metrics.csv")
+    looks = history["weight_norm/total"][0].tolist()
+    steps = history["loss" if unit == "batches" else "val/loss"][0].tolist()
+    assert looks == steps == (list(range(12)) if unit == "batches" else [5, 11])

@@ -269,3 +269,21 @@ def test_ranks_stop_together(tmp_path: Path) -> None:
     assert [one["num_found"] for one in said] == [1, 1]
     assert "what another rank computed" in said[0]["error"]
     assert "1 Inf of 1 in loss" in said[1]["error"]
+
+
+class Wave(BoringModel):
+    """Has complex weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wave = nn.Parameter(torch.ones(2, dtype=torch.complex64))
+
+    @override
+    def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
+        loss: Tensor = self.layer(batch).square().mean() + (self.wave - 1).abs().sum().square()
+        return loss * (torch.inf if batch_idx == 2 else 1.0)
+
+
+def test_complex_gradients_are_watched(quick: Quick) -> None:
+    with pytest.raises(NonFiniteError, match="batch 2 of epoch 0"):
+        quick(NaNGuard(), max_epochs=1).fit(Wave(), LOADER)

@@ -265,3 +265,25 @@ def test_scores_of_other_rows_are_refused(data: AutoDataModule, quick: Quick) ->
     trainer = quick(SubsetSelector(1, "f1", **half), **EVERY_BATCH)
     with pytest.raises(DataError, match="for each of the 5 rows of a batch, but got 2"):
         trainer.validate(classifier(), data, verbose=False)
+
+
+def test_a_development_run_takes_the_sets_there_are(quick: Quick) -> None:
+    selector = SubsetSelector(5)
+    quick(selector, fast_dev_run=True).fit(Foreign(), loader([0.5] * 4), loader([0.5, 0.1] * 4))
+    assert selector.subset is not None
+    assert selector.subset.sets == (0,)
+
+
+@pytest.mark.parametrize("by", ["history", "predictions"])
+def test_of_two_classes_the_second_is_positive(quick: Quick, by: Any) -> None:
+    scores, targets = [[0.2, 0.9], [0.9, 0.2], [0.6, 0.8]], [[0, 1], [0, 1], [0, 1]]
+    both: dict[str, Any] = {
+        "scores": lambda outputs, _batch: torch.stack([1 - outputs["scores"], outputs["scores"]], 1)
+    }
+    chosen = []
+    for options in ({}, both):
+        selector = SubsetSelector(2, "f1", by=by, **options)
+        data = loader(scores, targets)
+        quick(selector, max_epochs=1, **EVERY_BATCH).fit(Foreign(), data, data)
+        chosen.append(selector.subset)
+    assert chosen[0] == chosen[1] is not None

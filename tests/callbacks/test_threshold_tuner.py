@@ -16,6 +16,7 @@ import pytest
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.demos.boring_classes import BoringModel
 from sklearn import metrics as by_sklearn
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
@@ -438,3 +439,13 @@ def test_two_processes_find_what_one_finds(tmp_path: Path) -> None:
     run_script(tmp_path, 2, checkpoints)
     for rank in (0, 1):
         assert json.loads((tmp_path / f"2-{rank}.json").read_text()) == two
+
+
+def test_a_development_run_may_lack_a_class(quick: Quick) -> None:
+    tuner = ThresholdTuner(
+        "informedness",
+        scores=lambda _outputs, batch: batch.mean(1).sigmoid(),
+        targets=lambda _outputs, batch: torch.zeros(len(batch)),
+    )
+    quick(tuner, fast_dev_run=True).fit(BoringModel())
+    assert tuner.threshold is None

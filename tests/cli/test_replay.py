@@ -36,7 +36,6 @@ OPTIONS = [
     "callbacks.resume.every_n_steps=4",
     "callbacks.resume.every_seconds=null",
     "callbacks.resume.keep=20",
-    "callbacks.history=null",
 ]
 BAD_SET, BAD_ROW = 7, 11
 Replays = Callable[..., tuple[int, str]]

@@ -72,3 +72,15 @@ def test_buffer_that_another_copy_has_not_yet_is_made() -> None:
     restore_start(second, start.state())
     assert isinstance(second.late, Tensor)
     assert second.late.tolist() == [1.0, 1.0, 1.0]
+
+
+def test_buffers_that_have_no_shape_yet_are_left_to_the_step() -> None:
+    module = Module()
+    module.net = nn.Sequential(nn.LazyBatchNorm1d())
+    start = StepStart(module)
+    start.note(gradients=False)
+    state = start.state()
+    assert not any("running" in name for name in state["buffers"])
+    module(torch.ones(3, 2))
+    restore_start(module, state)
+    assert module(torch.ones(3, 2)).shape == ()

@@ -66,7 +66,11 @@ def test_oldest_steps_are_forgotten_and_the_rest_survives_json() -> None:
 
 
 def test_argument_out_of_range_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"Expected `jump` to be above 1, but got 0\.5\."):
+    with pytest.raises(
+        ConfigError, match=r"Expected `jump` to be a number above 1, but got 0\.5\."
+    ):
         LossWatch(jump=0.5, history=10)
-    with pytest.raises(ConfigError, match=r"Expected `history` to be at least 10, but got 2\."):
+    with pytest.raises(
+        ConfigError, match=r"Expected `history` to be a whole number from 10, but got 2\."
+    ):
         LossWatch(jump=None, history=2)

@@ -57,3 +57,18 @@ def test_impossible_bins_are_told() -> None:
         histograms({}, bins=0)
     with pytest.raises(ConfigError, match=r"`limits` to be in order, but got \(1, 1\)"):
         histograms({}, limits=(1, 1))
+
+
+def test_sums_are_exact_whatever_the_type() -> None:
+    short = torch.full((100_000,), 0.1, dtype=torch.bfloat16)
+    ones = torch.ones(100_000, dtype=torch.float16)  # more than the type can count to
+    whole = torch.tensor([2**24 + 1])
+    wave = torch.tensor([1 + 2j, 3 - 1j])
+    found = sums({"short": short, "ones": ones, "whole": whole, "wave": wave})
+    assert found["short"] == pytest.approx(100_000 * float(short[0]), rel=1e-12)
+    assert (found["ones"], found["whole"], found["wave"]) == (100_000.0, 2.0**24 + 1, 4 + 1j)
+
+
+def test_complex_values_are_spread_by_magnitude() -> None:
+    found = histograms({"wave": torch.tensor([3 + 4j, -1 + 0j])}, bins=2)["wave"]
+    assert (found.counts.tolist(), found.edges.tolist()) == ([1, 1], [1.0, 3.0, 5.0])

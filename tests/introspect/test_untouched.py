@@ -167,3 +167,13 @@ def test_anything_can_be_a_loader() -> None:
     with undisturbed(batches):
         assert list(batches) == [1, 2]
     assert batches == [1, 2]
+
+
+def test_lazy_parts_may_become_what_they_stand_for() -> None:
+    model = nn.Sequential(nn.LazyLinear(2), nn.LazyBatchNorm1d())
+    with untouched(model):
+        model.eval()
+        model(torch.ones(3, 4))
+    assert model.training
+    assert all(part.training for part in model.modules())
+    assert model(torch.ones(3, 4)).shape == (3, 2)  # no hook of then is called again

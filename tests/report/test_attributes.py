@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from leyden.errors import ConfigError
+from leyden.lifecycle import Every
 from leyden.report import describe
 
 THING = SimpleNamespace(
@@ -50,3 +51,14 @@ def test_names_and_types_are_chosen() -> None:
 def test_both_at_once_are_refused() -> None:
     with pytest.raises(ConfigError, match="Expected `include` or `exclude`, but got both"):
         describe(THING, include=["a"], exclude=["b"])
+
+
+def test_attributes_in_slots_are_told_too() -> None:
+    assert describe(Every(batches=3))["batches"] == 3
+    assert describe(5) == {}
+
+
+def test_one_name_is_not_taken_for_letters() -> None:
+    thing = SimpleNamespace(rate=0.1, r=1, a=2)
+    assert describe(thing, include="rate") == {"rate": 0.1}
+    assert describe(thing, exclude="rate") == {"a": 2, "r": 1}

@@ -72,3 +72,11 @@ def test_what_does_not_fit_is_refused() -> None:
         draw_histograms({})
     with pytest.raises(DataError, match=r"\(layers, times\), \(1, 2\), but got \(2, 1\)"):
         draw_heat_map([0, 1], [[1.0], [2.0]], ["a"])
+
+
+@pytest.mark.parametrize("share_axes", [False, True])
+def test_values_that_nearly_are_the_same_are_drawn(share_axes: bool) -> None:
+    near = np.array([1.0, 1.0 + 1e-15, 1.0 + 2e-15])
+    figure = draw_histograms({"near": near}, share_axes=share_axes)
+    heights = [bar.get_height() for bar in figure.axes[0].patches if isinstance(bar, Rectangle)]
+    assert sum(heights) == 3

@@ -153,3 +153,13 @@ def test_calibration_of_scores_that_are_no_probabilities_shows_them_all() -> Non
     upper, lower = draw_calibration([-2.0, 5.0], [0, 1], curve=curve, threshold=2.0).axes
     assert upper.get_xlim() == lower.get_xlim() == (-3.0, 5.0)
     assert len(upper.get_lines()) == 2
+
+
+def test_scores_that_are_not_finite() -> None:
+    scores, targets = [np.nan, np.inf, 0.25, 0.75], [0, 1, 0, 1]
+    with pytest.raises(DataError, match=r"`scores` to be finite, but 2 of 4 are not\."):
+        draw_roc(scores, targets)
+    (ax,) = draw_threshold(scores, targets).axes
+    assert ax.get_xlim() == (-0.02, 1.02)
+    with pytest.raises(DataError, match="`scores` to be numbers"):
+        draw_threshold(["a"], [0])

@@ -40,3 +40,11 @@ def test_what_is_no_image_is_refused() -> None:
         draw_reconstructions(np.zeros((1, 3)), np.zeros((1, 2)))
     with pytest.raises(DataError, match=r"with 1 or 3 channels, but got \(1, 2, 3, 3\)"):
         draw_reconstructions(np.zeros((1, 2, 3, 3)), np.zeros((1, 2, 3, 3)))
+
+
+def test_images_that_are_not_finite_are_drawn() -> None:
+    images = np.array([[[0.0, np.nan], [np.inf, 2.0]], [[np.nan] * 2] * 2])
+    shown = draw_reconstructions(images, images).axes[0].images[0].get_array()
+    assert shown is not None
+    assert float(shown[1, 1]) == 1.0
+    draw_reconstructions(images[1:], images[1:])

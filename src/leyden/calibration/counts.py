@@ -105,11 +105,19 @@ def _balanced_accuracy(counts: Counts) -> Tensor:
     return (_tpr(counts) + _tnr(counts)) / 2
 
 
+def _matthews_corrcoef(counts: Counts) -> Tensor:
+    found, taken = counts.tp + counts.fn, counts.tp + counts.fp
+    spread = (found * taken * (counts.tn + counts.fp) * (counts.tn + counts.fn)).sqrt()
+    # 0 where all decisions, or all targets, are the same, as in scikit-learn.
+    return (counts.tp * counts.tn - counts.fp * counts.fn) / spread.where(spread > 0, 1.0)
+
+
 COUNT_METRICS: Final[Mapping[str, CountMetric]] = {
     "accuracy": _accuracy,
     "balanced_accuracy": _balanced_accuracy,
     "f1": f_score,
     "informedness": _informedness,
+    "matthews_corrcoef": _matthews_corrcoef,
     "precision": _precision,
     "tnr": _tnr,
     "tpr": _tpr,

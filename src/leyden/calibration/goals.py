@@ -40,6 +40,7 @@ _SHORT: Final[Mapping[str, str]] = MappingProxyType(
         "youden": "informedness",
         "binaryinformedness": "informedness",
         "cosine": "cosine_similarity",
+        "mcc": "matthews_corrcoef",
         "kld": "kullback_leibler_divergence",
         "mae": "mean_absolute_error",
         "mape": "mean_absolute_percentage_error",

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from leyden.calibration.goals import Goal, MetricLike, choose_goal
 from leyden.calibration.samples import Numbers, as_binary, as_tensor
-from leyden.errors import ConfigError, DataError
+from leyden.errors import ConfigError, DataError, check_number, check_whole
 from leyden.types import Array
 
 __all__ = [
@@ -60,9 +60,9 @@ def find_threshold(
         metric: Called as ``metric(predictions, targets)`` with decisions, ``(samples,)``, 0 or 1;
             or a metric of torchmetrics, such as ``BinaryF1Score()``; or a name: ``"f1"``,
             ``"accuracy"``, ``"balanced_accuracy"``, ``"precision"``, ``"tpr"`` (also ``"recall"``),
-            ``"tnr"`` (also ``"specificity"``), ``"informedness"`` (also ``"youden"``), that of
-            another metric of two classes in torchmetrics, of a function in ``sklearn.metrics``, or
-            an import path.
+            ``"tnr"`` (also ``"specificity"``), ``"informedness"`` (also ``"youden"``),
+            ``"matthews_corrcoef"`` (also ``"mcc"``), that of another metric of two classes in
+            torchmetrics, of a function in ``sklearn.metrics``, or an import path.
         steps: Number of steps from one bound to the other; thresholds lie between them.
         bounds: Lowest and highest threshold tried; but at 0 and 1 themselves, where decisions no
             longer depend on probabilities, none is.
@@ -75,7 +75,7 @@ def find_threshold(
 
     Raises:
         ConfigError: If there is no such metric, it does not compare decisions or does not say which
-            way is better, or ``steps`` or ``bounds`` are out of range.
+            way is better, or ``steps``, ``bounds`` or ``prefer`` are out of range.
         DataError: If ``scores`` and ``targets`` differ in length, scores are no probabilities and
             no other ``bounds`` are given, targets are not 0 or 1, or the metric is NaN everywhere.
 
@@ -89,6 +89,7 @@ def find_threshold(
     """
     goal = choose_goal(metric, higher_is_better)
     check_search(goal, steps, bounds)
+    check_number("prefer", prefer, -np.inf)
     flat, true = as_binary(scores, targets)
     check_scores(flat, bounds)
     return search(flat, true, goal, steps=steps, bounds=bounds, prefer=prefer)
@@ -140,12 +141,14 @@ def check_search(goal: Goal, steps: int, bounds: tuple[float, float]) -> None:
             of range.
     """
     _check_decides(goal)
-    if steps < 2:
-        raise ConfigError(f"Expected `steps` to be a whole number from 2, but got {steps!r}.")
-    low, high = bounds
+    check_whole("steps", steps, 2)
+    try:
+        low, high = map(float, bounds)
+    except (TypeError, ValueError):
+        low, high = np.inf, -np.inf  # refused below
     if not (np.isfinite(low) and np.isfinite(high) and low <= high):
         problem = "Expected `bounds` to be a lowest and a highest threshold"
-        raise ConfigError(f"{problem}, but got {tuple(bounds)}.")
+        raise ConfigError(f"{problem}, but got {bounds!r}.")
 
 
 def _check_decides(goal: Goal) -> None:

@@ -33,10 +33,13 @@ class AttributeLog(Callback):
         >>> trainer = Trainer(accelerator="cpu", logger=False, callbacks=[AttributeLog()])
     """
 
-    def __init__(self, path: str | Path | None = None, *, exclude: Sequence[str] = ()) -> None:
+    def __init__(
+        self, path: str | Path | None = None, *, exclude: str | Sequence[str] = ()
+    ) -> None:
         super().__init__()
         self._path = None if path is None else Path(path)
-        self._exclude = (*exclude, *_LIGHTNINGS)
+        names = (exclude,) if isinstance(exclude, str) else exclude
+        self._exclude = (*names, *_LIGHTNINGS)
 
     @override
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

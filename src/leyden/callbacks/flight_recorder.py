@@ -16,7 +16,7 @@ from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 from typing_extensions import override
 
-from leyden.errors import ConfigError, LeydenError, NonFiniteError
+from leyden.errors import ConfigError, LeydenError, NonFiniteError, check_whole
 from leyden.incidents import (
     Facts,
     IncidentWriter,
@@ -82,10 +82,7 @@ class FlightRecorder(Callback):
         on_incident: OnIncident = "warn",
     ) -> None:
         super().__init__()
-        if max_incidents < 1:
-            raise ConfigError(
-                f"Expected `max_incidents` to be at least 1, but got {max_incidents!r}."
-            )
+        check_whole("max_incidents", max_incidents, 1)
         if on_incident not in get_args(OnIncident):
             known = ", ".join(map(repr, get_args(OnIncident)))
             raise ConfigError(

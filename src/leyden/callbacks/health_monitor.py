@@ -8,6 +8,7 @@ from typing_extensions import override
 
 from leyden.callbacks.monitor import BetweenSteps
 from leyden.introspect import Ailment, HealthReport, Layers, check_health, find_parameters
+from leyden.introspect.health import check_thresholds
 from leyden.lifecycle import Every
 
 __all__ = ["HealthMonitor"]
@@ -35,7 +36,8 @@ class HealthMonitor(BetweenSteps):
         step: The step they were logged with; ``None`` before the first look.
 
     Raises:
-        ConfigError: When training begins, if there is no such layer.
+        ConfigError: If a threshold or a fraction is out of range; when training begins, if there is
+            no such layer.
 
     Example:
         >>> from lightning import Trainer
@@ -53,6 +55,7 @@ class HealthMonitor(BetweenSteps):
         large_fraction: float = 1e-3,
     ) -> None:
         super().__init__(every, layers=layers)
+        check_thresholds(dead_threshold, dead_fraction, large_threshold, large_fraction)
         self.report: HealthReport | None = None
         self._layers = layers
         self._thresholds = {

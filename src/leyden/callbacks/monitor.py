@@ -20,7 +20,8 @@ class Monitor(Callback):
     """Looks at a module from time to time, and hands all figures of a look to the loggers at once.
 
     Figures are logged by rank zero, with the optimizer step that was made last, counted from zero
-    as Lightning counts when it logs. Counts go on after a resumed checkpoint.
+    as Lightning counts when it logs: with manual optimization, a batch is a step. Counts go on
+    after a resumed checkpoint.
 
     Args:
         every: When to look.
@@ -29,10 +30,18 @@ class Monitor(Callback):
     Attributes:
         figures: The figures of the last look, by name.
         step: The step they were logged with; ``None`` before the first look.
+
+    Raises:
+        ConfigError: If ``every`` is something else.
     """
 
     def __init__(self, every: Every, **identity: Any) -> None:
         super().__init__()
+        if not isinstance(every, Every):
+            raise ConfigError(
+                f"Expected `every` to be such as Every(batches=50), but got {every!r}. "
+                "It is in leyden.lifecycle."
+            )
         self.every, self._identity = every, identity
         self.figures: dict[str, float] = {}
         self.step: int | None = None
@@ -104,11 +113,17 @@ class Monitor(Callback):
 
     def _log(self, trainer: Trainer, figures: Mapping[str, float]) -> None:
         """Keep figures, and have all loggers write them in one call each."""
-        steps = trainer.global_step // max(1, len(trainer.optimizers))
-        self.figures, self.step = dict(figures), max(0, steps - 1)
+        self.figures, self.step = dict(figures), _last_step(trainer)
         if trainer.is_global_zero:
             for logger in trainer.loggers:
                 logger.log_metrics({"epoch": trainer.current_epoch, **figures}, step=self.step)
+
+
+def _last_step(trainer: Trainer) -> int:
+    """Count as Lightning does when it logs, which with manual optimization counts batches."""
+    is_automatic = getattr(trainer.lightning_module, "automatic_optimization", True)
+    last = trainer.global_step - 1 if is_automatic else trainer.fit_loop.total_batch_idx
+    return max(0, last)
 
 
 class BetweenSteps(Monitor):

@@ -205,7 +205,8 @@ def _find_gradient(trainer: Trainer, pl_module: LightningModule) -> NonFinite | 
 def _fold(gradients: list[Tensor]) -> list[Tensor]:
     """Compute a number for each gradient, which is not finite if any of its values is not."""
     if all(gradient.is_cpu for gradient in gradients):
-        return [gradient.sum() for gradient in gradients]  # nothing is quicker
+        found = [gradient.sum() for gradient in gradients]  # nothing is quicker
+        return [one.abs() if one.is_complex() else one for one in found]
     return measure(gradients, 2.0)  # all in one go
 
 

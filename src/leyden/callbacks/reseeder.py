@@ -10,7 +10,7 @@ import torch
 from typing_extensions import override
 
 from leyden.callbacks.stage_hooks import StageHooks
-from leyden.errors import ConfigError, suggest
+from leyden.errors import ConfigError, check_number, check_whole, suggest
 from leyden.lifecycle import STAGES, Stage, TraingenCallback
 
 __all__ = ["Reseeder"]
@@ -22,6 +22,7 @@ _GENERATORS: Final[dict[str, Callable[[int], Any]]] = {
     "numpy": np.random.seed,
     "torch": torch.manual_seed,
 }
+_MOST: Final = 2**32 - 1  # that NumPy takes
 
 
 class Reseeder(StageHooks):
@@ -61,13 +62,17 @@ class _Reseeding(TraingenCallback):
     ) -> None:
         self.seeds = _read_seeds(seeds)
         default: dict[Stage, int] = {"train:epoch": 2, "save": 1}
+        told: Any = every
+        if not isinstance(told, Mapping | None):
+            problem = "Expected `every` to be numbers by stage, such as {'train:epoch': 2}"
+            raise ConfigError(f"{problem}, but got {told!r}.")
         self._every = default if every is None else dict(every)
         self._counts: dict[Stage, int] = dict.fromkeys(self._every, 0)
         for stage, count in self._every.items():
             if stage not in STAGES:
                 problem = f"Expected `every` to have names of stages, but got {stage!r}."
                 raise ConfigError(f"{problem} {suggest(str(stage), map(str, STAGES))}")
-            _check_whole(f"every[{stage!r}]", count, 1)
+            check_whole(f"every[{stage!r}]", count, 1)
 
     @override
     def on_train_iter_end(self, stage: Stage) -> None:
@@ -109,11 +114,6 @@ def _read_seeds(seeds: int | Mapping[str, int]) -> dict[str, int]:
         problem = f"Expected `seeds` to have the keys {sorted(_GENERATORS)}"
         raise ConfigError(f"{problem}, but got {sorted(by_name)}.")
     for seed in by_name.values():
-        _check_whole("seeds", seed, 0)
+        check_whole("seeds", seed, 0)
+        check_number("seeds", seed, 0, _MOST)
     return by_name
-
-
-def _check_whole(name: str, value: Any, least: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        problem = f"Expected `{name}` to be a whole number from {least}"
-        raise ConfigError(f"{problem}, but got {value!r}.")

@@ -14,7 +14,7 @@ from typing_extensions import override
 from leyden.callbacks.kept_figure import KeptFigure
 from leyden.callbacks.run_facts import data_state, hyper_parameters, last_metrics, train_state
 from leyden.callbacks.run_folder import folder_to_write
-from leyden.errors import check_version
+from leyden.errors import check_number, check_version
 from leyden.report import draw_card
 from leyden.runs import RunDir
 from leyden.tracking import FileLogger, History, epoch_ends, log_figure, read_metrics
@@ -39,6 +39,9 @@ class RunCard(Callback):
         every_seconds: Time from one drawing to the next within training.
         exclude: Facts to leave out: names in which ``*`` stands for any part.
 
+    Raises:
+        ConfigError: If ``every_seconds`` is below zero.
+
     Example:
         >>> from lightning import Trainer
         >>> trainer = Trainer(accelerator="cpu", logger=False, callbacks=[RunCard()])
@@ -49,11 +52,13 @@ class RunCard(Callback):
         path: str | Path | None = None,
         *,
         every_seconds: float = 30.0,
-        exclude: Sequence[str] = (),
+        exclude: str | Sequence[str] = (),
     ) -> None:
         super().__init__()
+        check_number("every_seconds", every_seconds, 0)
         self._path = None if path is None else Path(path)
-        self._every_seconds, self._exclude = every_seconds, tuple(exclude)
+        self._every_seconds = every_seconds
+        self._exclude = (exclude,) if isinstance(exclude, str) else tuple(exclude)
         self._target: Path | None = None
         self._metrics_path: Path | None = None
         self._seen: dict[str, dict[int, float]] = {}  # values by step, by name

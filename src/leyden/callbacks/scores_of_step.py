@@ -9,7 +9,7 @@ from torch import Tensor
 
 from leyden.errors import ConfigError
 
-__all__ = ["Extract", "ScoresOfStep"]
+__all__ = ["Extract", "ScoresOfStep", "of_positive"]
 
 Extract: TypeAlias = str | Callable[[Any, Any], Tensor] | None
 """A key of what ``validation_step`` returns, or a function of that and of the batch."""
@@ -22,9 +22,17 @@ class ScoresOfStep:
         scores: Where the scores are; ``None`` for those that a ``ClassifierModule`` keeps, and for
             the key ``"scores"`` of any other module.
         targets: Likewise, ``"targets"``.
+
+    Raises:
+        ConfigError: If one is neither a key nor a function.
     """
 
     def __init__(self, scores: Extract, targets: Extract) -> None:
+        place: Any
+        for name, place in (("scores", scores), ("targets", targets)):
+            if not (place is None or isinstance(place, str) or callable(place)):
+                problem = f"Expected `{name}` to be a key or a function of outputs and batch"
+                raise ConfigError(f"{problem}, but got {place!r}.")
         self._is_told = scores is not None or targets is not None
         self._scores, self._targets = scores or "scores", targets or "targets"
 
@@ -58,6 +66,28 @@ class ScoresOfStep:
             shapes = f"{tuple(scores.shape)} and {tuple(targets.shape)}"
             raise ConfigError(f"{problem}, but got the shapes {shapes}.")
         return scores, targets
+
+
+def of_positive(scores: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Choose the scores of the second of two classes, where targets are single.
+
+    Args:
+        scores: ``(batch,)``, ``(batch, labels)`` or ``(batch, 2)``.
+        targets: ``(batch,)`` or ``(batch, labels)``.
+
+    Returns:
+        As many scores as targets, and the targets.
+
+    Raises:
+        ConfigError: If there are not as many.
+    """
+    if scores.ndim == targets.ndim + 1 and scores.shape[1] == 2:
+        scores = scores[:, 1]
+    if scores.numel() != targets.numel():
+        problem = "Expected a score of the positive class for each target"
+        shapes = f"{tuple(scores.shape)} and {tuple(targets.shape)}"
+        raise ConfigError(f"{problem}, but got the shapes {shapes}.")
+    return scores, targets
 
 
 def _extract(what: str, where: str | Callable[[Any, Any], Tensor], outputs: Any, batch: Any) -> Any:

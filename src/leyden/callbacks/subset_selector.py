@@ -22,8 +22,8 @@ from leyden.calibration import (
 )
 from leyden.callbacks.collected_rows import sets_of_rows
 from leyden.callbacks.from_validation import FromValidation
-from leyden.callbacks.scores_of_step import Extract
-from leyden.errors import ConfigError, check_version
+from leyden.callbacks.scores_of_step import Extract, of_positive
+from leyden.errors import ConfigError, check_version, check_whole
 
 __all__ = ["SubsetSelector"]
 
@@ -36,7 +36,8 @@ class SubsetSelector(FromValidation):
     They are chosen at the end of every validation, from the first loader of all processes, and are
     the attribute ``subset``. What the metric is on them is logged, as in ``val/subset_loss``. Sets
     are those of ``AutoDataModule``; with other data, every batch is a set. A batch that holds
-    several sets gives all of them its loss.
+    several sets gives all of them its loss. A development run (``fast_dev_run``) with fewer sets
+    than asked for takes all of them.
 
     Args:
         size: How many sets are chosen.
@@ -78,8 +79,7 @@ class SubsetSelector(FromValidation):
         higher_is_better: bool | None = None,
     ) -> None:
         super().__init__(scores, targets)
-        if size < 1:
-            raise ConfigError(f"Expected `size` to be a whole number from 1, but got {size!r}.")
+        check_whole("size", size, 1)
         if by not in ("history", "predictions"):
             problem = "Expected `by` to be 'history' or 'predictions'"
             raise ConfigError(f"{problem}, but got {by!r}.")
@@ -143,6 +143,8 @@ class SubsetSelector(FromValidation):
             self._add_loss(trainer, outputs, batch_index)
             return
         found = self._source.find(module, outputs, batch)
+        if found is not None and self._goal.decides and self._search["bounds"] is not None:
+            found = of_positive(*found)
         if found is not None:
             self._add_scores(trainer, *found, batch_index)
 
@@ -174,42 +176,40 @@ class SubsetSelector(FromValidation):
     def _find(
         self, trainer: Trainer, module: LightningModule, rows: Tensor
     ) -> Mapping[str, float | None]:
-        self.subset = self._choose(rows, module)
+        is_trial: bool = trainer.fast_dev_run  # type: ignore[attr-defined] # set outside its class
+        self.subset = self._choose(rows, module, is_trial=bool(is_trial))
         _log.info("best sets by %s: %s", self._name, list(self.subset.sets))
         numbers = {self._name: self.subset.metric, "threshold": self.subset.threshold}
         return {f"subset_{name}": number for name, number in numbers.items()}
 
-    def _choose(self, rows: Tensor, module: LightningModule) -> Subset:
+    def _choose(self, rows: Tensor, module: LightningModule, *, is_trial: bool) -> Subset:
         numbers = np.unique(rows[:, 0]).astype(int).tolist() if len(rows) else []
-        if len(numbers) < self._size:
+        size = min(self._size, len(numbers)) if is_trial else self._size
+        if not numbers or len(numbers) < size:
             problem = f"Expected {self._size} sets of validation data at least"
             raise ConfigError(f"{problem}, but got {len(numbers)}. Pass a smaller `size`.")
         of_sets = [rows[rows[:, 0] == number, 1:] for number in numbers]
         if self._goal is None:
             losses = [float((part[:, 0] * part[:, 1]).sum() / part[:, 1].sum()) for part in of_sets]
-            return self._best(losses, numbers, higher_is_better=self._loss_is_better_high)
+            return _best(losses, numbers, size, self._loss_is_better_high)
         samples = [_split(part, module) for part in of_sets]
         if self._by == "history":
             values = [self._value(scores, targets, module) for scores, targets in samples]
-            return self._best(values, numbers, higher_is_better=self._goal.higher_is_better)
+            return _best(values, numbers, size, self._goal.higher_is_better)
         scores, targets = zip(*samples, strict=True)
-        return best_subset(
-            scores, targets, self._metric, self._size, set_numbers=numbers, **self._search
-        )
-
-    def _best(self, values: list[float], numbers: list[int], *, higher_is_better: bool) -> Subset:
-        return best_subset_from_history(
-            np.array(values),
-            self._size,
-            higher_is_better=higher_is_better,
-            set_numbers=numbers,
-        )
+        return best_subset(scores, targets, self._metric, size, set_numbers=numbers, **self._search)
 
     def _value(self, scores: Tensor, targets: Tensor, module: LightningModule) -> float:
         threshold = None
         if self._search["bounds"] is not None:
             threshold = float(getattr(module, "threshold", 0.5))
         return compute_metric(scores, targets, self._metric, threshold=threshold)
+
+
+def _best(values: list[float], numbers: list[int], size: int, higher_is_better: bool) -> Subset:
+    return best_subset_from_history(
+        np.array(values), size, higher_is_better=higher_is_better, set_numbers=numbers
+    )
 
 
 def _split(rows: Tensor, module: LightningModule) -> tuple[Tensor, Tensor]:

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Mapping
+from math import inf
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
@@ -11,8 +12,8 @@ from typing_extensions import override
 from leyden.calibration import MetricLike, check_search, choose_goal, find_threshold
 from leyden.callbacks.collected_rows import sets_of_rows
 from leyden.callbacks.from_validation import FromValidation
-from leyden.callbacks.scores_of_step import Extract
-from leyden.errors import ConfigError, check_version
+from leyden.callbacks.scores_of_step import Extract, of_positive
+from leyden.errors import ConfigError, check_number, check_version
 
 __all__ = ["ThresholdTuner"]
 
@@ -24,7 +25,8 @@ class ThresholdTuner(FromValidation):
     becomes ``module.threshold``, by which a ``ClassifierModule`` decides in ``predict_step``, and
     which is part of its checkpoints. ``val/threshold`` and the metric there, as in
     ``val/f1_at_threshold``, are logged, so that ``ModelCheckpoint`` and others can monitor them.
-    The metrics that the module itself logs use the new threshold from the next step on.
+    The metrics that the module itself logs use the new threshold from the next step on. A
+    development run (``fast_dev_run``) with rows of one class only keeps the threshold.
 
     A module of one's own returns ``{"scores": ..., "targets": ...}`` from its ``validation_step``,
     or ``scores`` and ``targets`` say where they are. Its threshold is kept here in checkpoints, and
@@ -69,6 +71,9 @@ class ThresholdTuner(FromValidation):
         attribute: str = "threshold",
     ) -> None:
         super().__init__(scores, targets)
+        goal = choose_goal(metric, higher_is_better)
+        check_search(goal, steps, bounds)
+        check_number("prefer", prefer, -inf)
         self._search: dict[str, Any] = {
             "metric": metric,
             "steps": steps,
@@ -76,8 +81,6 @@ class ThresholdTuner(FromValidation):
             "prefer": prefer,
             "higher_is_better": higher_is_better,
         }
-        goal = choose_goal(metric, higher_is_better)
-        check_search(goal, steps, bounds)
         self._name = goal.name
         self._attribute = attribute
         self.threshold: float | None = None
@@ -130,7 +133,7 @@ class ThresholdTuner(FromValidation):
         found = self._source.find(module, outputs, batch)
         if found is None:
             return
-        scores, targets = _of_positive(*found)
+        scores, targets = of_positive(*found)
         batch_index, loader_index = place
         if loader_index == 0 and sets_of_rows(trainer, batch_index, None) is None:
             return  # another process has this row
@@ -147,6 +150,9 @@ class ThresholdTuner(FromValidation):
                 )
             return {}
         scores, targets = rows.reshape(-1, 2).unbind(1)
+        is_trial = trainer.fast_dev_run  # type: ignore[attr-defined] # set outside its class
+        if is_trial and len(set(targets.tolist())) < 2:
+            return {}  # a class that its few rows lack is no mistake
         # Compared in the type of the module, as it will do in prediction.
         found = find_threshold(scores.to(module.dtype), targets, **self._search)
         self.threshold, self.metric = found.value, found.metric
@@ -159,14 +165,3 @@ class ThresholdTuner(FromValidation):
             present.fill_(threshold)
         elif hasattr(module, self._attribute):
             setattr(module, self._attribute, threshold)
-
-
-def _of_positive(scores: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Choose the scores of the second of two classes, where targets are single."""
-    if scores.ndim == targets.ndim + 1 and scores.shape[1] == 2:
-        scores = scores[:, 1]
-    if scores.numel() != targets.numel():
-        problem = "Expected a score of the positive class for each target"
-        shapes = f"{tuple(scores.shape)} and {tuple(targets.shape)}"
-        raise ConfigError(f"{problem}, but got the shapes {shapes}.")
-    return scores, targets

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 from torch.utils._pytree import tree_map_only
 
 from leyden.generators import global_state, restore_global_state
@@ -72,6 +73,7 @@ class StepStart:
             f"{owner}.{name}" if owner else name: buffer.detach().clone()
             for owner, part in self._buffered
             for name, buffer in part.named_buffers(recurse=False)
+            if not is_lazy(buffer)  # it gets its shape in this step
         }
 
 

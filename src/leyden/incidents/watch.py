@@ -8,7 +8,7 @@ from enum import StrEnum
 from statistics import median
 from typing import Any
 
-from leyden.errors import ConfigError
+from leyden.errors import ConfigError, check_whole
 
 __all__ = ["Facts", "LossWatch", "Trouble"]
 
@@ -68,10 +68,10 @@ class LossWatch:
     """
 
     def __init__(self, *, jump: float | None, history: int) -> None:
-        if jump is not None and not jump > 1:
-            raise ConfigError(f"Expected `jump` to be above 1, but got {jump!r}.")
-        if history < _ENOUGH:
-            raise ConfigError(f"Expected `history` to be at least {_ENOUGH}, but got {history!r}.")
+        told: Any = jump
+        if told is not None and not (isinstance(told, int | float) and told > 1):
+            raise ConfigError(f"Expected `jump` to be a number above 1, but got {jump!r}.")
+        check_whole("history", history, _ENOUGH)
         self._jump = jump
         self._ring: deque[Facts] = deque(maxlen=history)
         self._is_bad = False  # since when it is, there is nothing new to tell

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
+from leyden.errors import check_number
 from leyden.introspect.layers import Layers
 from leyden.introspect.look import weights
 from leyden.introspect.tensors import dense, to_host
@@ -19,6 +20,7 @@ __all__ = [
     "TensorHealth",
     "check_health",
     "check_tensors",
+    "check_thresholds",
 ]
 
 
@@ -174,6 +176,9 @@ def check_tensors(
     Returns:
         The counts, and what is wrong.
 
+    Raises:
+        ConfigError: If a threshold or a fraction is out of range.
+
     Example:
         >>> report = check_tensors({"bias": torch.tensor([0.0, torch.nan, 1.0, 5.0])})
         >>> print(report)
@@ -181,6 +186,7 @@ def check_tensors(
         25% NaN (1 of 4) -- 'bias'
         25% large (1 of 4) -- 'bias'
     """
+    check_thresholds(dead_threshold, dead_fraction, large_threshold, large_fraction)
     chosen = {name: dense(tensor) for name, tensor in tensors.items()}
     chosen = {
         name: tensor
@@ -219,7 +225,7 @@ def check_health(
         The counts, and what is wrong; print it to read it.
 
     Raises:
-        ConfigError: If there is no such layer.
+        ConfigError: If there is no such layer, or a threshold or a fraction is out of range.
 
     Example:
         >>> model = nn.Linear(2, 2)
@@ -234,6 +240,26 @@ def check_health(
         large_threshold=large_threshold,
         large_fraction=large_fraction,
     )
+
+
+def check_thresholds(
+    dead_threshold: float, dead_fraction: float, large_threshold: float, large_fraction: float
+) -> None:
+    """Refuse thresholds and fractions that are out of range.
+
+    Args:
+        dead_threshold: See ``check_tensors``.
+        dead_fraction: Likewise.
+        large_threshold: Likewise.
+        large_fraction: Likewise.
+
+    Raises:
+        ConfigError: If one is.
+    """
+    check_number("dead_threshold", dead_threshold, 0)
+    check_number("dead_fraction", dead_fraction, 0, 1)
+    check_number("large_threshold", large_threshold, 0)
+    check_number("large_fraction", large_fraction, 0, 1)
 
 
 def _count(values: Tensor, dead_threshold: float, large_threshold: float) -> Tensor:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from torch import nn
 from torch.nn.parameter import UninitializedParameter
@@ -122,7 +122,15 @@ def _is_layer(part: nn.Module) -> bool:
 
 
 def _selectors(which: Layers) -> Sequence[str | int]:
-    return [which] if isinstance(which, str | int) else which
+    selectors: Any = [which] if isinstance(which, str | int) else which
+    is_known = isinstance(selectors, Sequence) and all(
+        isinstance(one, str | int) for one in selectors
+    )
+    if not is_known or "" in selectors:
+        problem = "Expected `layers` to be names, patterns or indices of layers"
+        raise ConfigError(f"{problem}, but got {which!r}. Pass '*' for all.")
+    found: Sequence[str | int] = selectors
+    return found
 
 
 def _is_pattern(selector: str) -> bool:

@@ -76,8 +76,12 @@ def check_norm(norm: Norm) -> None:
         norm: Which norm.
 
     Raises:
-        ConfigError: If it is a number that is not above zero.
+        ConfigError: If it is a number that is not above zero, and no function or two.
     """
+    functions = norm if isinstance(norm, tuple) else (norm,)
+    if not isinstance(norm, int | float) and not all(map(callable, functions)):
+        problem = "Expected `norm` to be a number above zero, a function or two functions"
+        raise ConfigError(f"{problem}, but got {norm!r}. Pass such as 2.0.")
     if isinstance(norm, int | float) and not norm > 0:
         raise ConfigError(f"Expected `norm` to be above zero, but got {norm!r}.")
 

@@ -30,21 +30,25 @@ class Histogram:
 
 
 def sums(tensors: Mapping[str, Tensor]) -> dict[str, float]:
-    """Sum the values of each tensor, with one transfer to main memory.
+    """Sum the values of each tensor in double precision, with one transfer to main memory.
 
     Args:
         tensors: Tensors of any shapes by name.
 
     Returns:
-        Sums by name.
+        Sums by name; those of complex values are complex.
 
     Example:
         >>> sums({"bias": torch.tensor([1.0, 2.0])})
         {'bias': 3.0}
     """
     with torch.no_grad():
-        found = [dense(tensor).sum() for tensor in tensors.values()]
-    return dict(zip(tensors, to_host(found).tolist(), strict=True))
+        found = [_sum(dense(tensor)) for tensor in tensors.values()]
+    values = to_host(found).tolist()
+    return {
+        name: value if tensor.is_complex() else value.real
+        for (name, tensor), value in zip(tensors.items(), values, strict=True)
+    }
 
 
 @torch.no_grad()
@@ -54,7 +58,7 @@ def histograms(
     """Count how values are spread, with two transfers to main memory: of limits and of counts.
 
     Args:
-        tensors: Tensors of any shapes by name.
+        tensors: Tensors of any shapes by name; complex values count by their magnitudes.
         bins: Bins of equal width.
         limits: Where the first bin begins and the last one ends, values beyond being in none; the
             least and the largest finite value of each tensor if ``None``. Where these are the same,
@@ -75,7 +79,8 @@ def histograms(
         raise ConfigError(f"Expected `bins` to be at least 1, but got {bins!r}.")
     if limits is not None and not limits[0] < limits[1]:
         raise ConfigError(f"Expected `limits` to be in order, but got {limits!r}.")
-    values = [dense(tensor).flatten() for tensor in tensors.values()]
+    flat = (dense(tensor).flatten() for tensor in tensors.values())
+    values = [one.abs() if one.is_complex() else one for one in flat]
     facts = to_host([_facts(value) for value in values]).reshape(-1, 3).tolist()
     edges = [np.linspace(*(limits or _widen(least, most)), bins + 1) for least, most, _ in facts]
     counts = to_host([_count(*pair, bins) for pair in zip(values, edges, strict=True)])
@@ -108,6 +113,10 @@ def to_host(found: Sequence[Tensor]) -> Tensor:
         return torch.zeros(0, dtype=torch.float64)
     stacked = torch.stack([one.to(found[0].device) for one in found]).cpu()
     return stacked.double() if stacked.is_floating_point() else stacked
+
+
+def _sum(values: Tensor) -> Tensor:
+    return values.sum(dtype=torch.complex128 if values.is_complex() else torch.float64)
 
 
 def _facts(values: Tensor) -> Tensor:

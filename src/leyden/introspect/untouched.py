@@ -7,6 +7,8 @@ from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.lazy import LazyModuleMixin
+from torch.nn.parameter import is_lazy
 
 from leyden.generators import (
     find_generators,
@@ -29,7 +31,8 @@ def untouched(model: nn.Module) -> Iterator[None]:
     parts, which is where metrics and recurrent parts have their state: tensors with their values,
     lists, dictionaries and sets with their members, everything else as it is. Generators are those
     of Python, NumPy, torch and the model's CUDA devices, and those that parts hold. Parameters are
-    not copied: what changes them is not undone.
+    not copied: what changes them is not undone. Neither is that a lazy part becomes what it stands
+    for.
 
     Args:
         model: The model.
@@ -49,7 +52,10 @@ def untouched(model: nn.Module) -> Iterator[None]:
     for part in parts:
         values = [value for value in vars(part).values() if isinstance(value, Tensor)]
         undo += [_keep_values(value) for value in values if _is_writable(value)]
-        undo += _keep_attributes(part)
+        if isinstance(part, LazyModuleMixin):
+            undo.append(partial(setattr, part, "training", part.training))
+        else:
+            undo += _keep_attributes(part)
     with _undoing(undo):
         yield
 
@@ -111,6 +117,8 @@ def _keep_attributes(part: Any) -> Iterator[_Undo]:
 
 def _is_writable(tensor: Tensor) -> bool:
     """Say whether values can be put into a tensor again; else nobody else could have, either."""
+    if is_lazy(tensor):
+        return False
     repeats = any(
         size > 1 and step == 0 for size, step in zip(tensor.shape, tensor.stride(), strict=True)
     )

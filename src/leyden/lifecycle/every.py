@@ -5,7 +5,7 @@ from typing import Final
 
 from typing_extensions import override
 
-from leyden.errors import ConfigError
+from leyden.errors import ConfigError, check_whole
 
 __all__ = ["Every"]
 
@@ -49,10 +49,7 @@ class Every:
             got = " and ".join(f"`{name}`" for name in given) or "none"
             names = ", ".join(f"`{name}`" for name in _STAGES)
             raise ConfigError(f"Expected `Every` to be given one of {names}, but got {got}.")
-        value = getattr(self, given[0])
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            problem = f"Expected `{given[0]}` to be a whole number from 1"
-            raise ConfigError(f"{problem}, but got {value!r}.")
+        check_whole(given[0], getattr(self, given[0]), 1)
 
     @property
     def unit(self) -> str:

@@ -15,8 +15,8 @@ _MOST = 50  # items of a list that is told in full
 def describe(
     thing: Any,
     *,
-    include: Sequence[str] = (),
-    exclude: Sequence[str] = (),
+    include: str | Sequence[str] = (),
+    exclude: str | Sequence[str] = (),
     exclude_types: Sequence[type] = (),
 ) -> dict[str, Any]:
     """Describe the attributes of an object by what JSON can hold; the object is left as it is.
@@ -45,13 +45,26 @@ def describe(
             "Expected `include` or `exclude`, but got both. Pass one of them: what is included "
             "leaves out the rest."
         )
-    held = thing if isinstance(thing, Mapping) else vars(thing)
+    include, exclude = _names(include), _names(exclude)
+    held = thing if isinstance(thing, Mapping) else _held(thing)
     kinds = tuple(exclude_types)
     return {
         str(name): _tell(held[name])
         for name in sorted(held, key=str)
         if _is_told(str(name), include, exclude) and not isinstance(held[name], kinds)
     }
+
+
+def _held(thing: Any) -> dict[str, Any]:
+    """List the attributes of an object, with those that its class has slots for."""
+    kinds = reversed(type(thing).__mro__)
+    slots = [name for kind in kinds for name in _names(vars(kind).get("__slots__", ()))]
+    held = {name: getattr(thing, name) for name in slots if hasattr(thing, name)}
+    return {**held, **getattr(thing, "__dict__", {})}
+
+
+def _names(patterns: str | Sequence[str]) -> Sequence[str]:
+    return (patterns,) if isinstance(patterns, str) else patterns
 
 
 def _is_told(name: str, include: Sequence[str], exclude: Sequence[str]) -> bool:

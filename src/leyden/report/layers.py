@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 
 from leyden.errors import DataError
 from leyden.report.figures import INK, PALETTE, make_grid, style_axes
+from leyden.types import Array
 
 __all__ = ["draw_heat_map", "draw_histograms"]
 
@@ -47,17 +48,27 @@ def draw_histograms(
     everything = np.concatenate(list(finite.values()))
     limits = None
     if share_axes and everything.size:
-        limits = (float(everything.min()), float(everything.max()))
+        limits = float(everything.min()), float(everything.max())
+        limits = _limits(everything, bins) or limits
     figure, axes = make_grid(
         len(flat), columns=_MAX_COLUMNS, pane_size=(3.2, 2.2), share_axes=share_axes
     )
     for ax, (name, values) in zip(axes, finite.items(), strict=True):
         broken = flat[name].size - values.size
-        ax.hist(values, bins=bins, range=limits, color=PALETTE["train"])
+        ax.hist(values, bins=bins, range=limits or _limits(values, bins), color=PALETTE["train"])
         if vertical_line is not None:
             ax.axvline(vertical_line, color=PALETTE["val"], linewidth=1.5)
         style_axes(ax, f"{name} ({broken} not finite)" if broken else name)
     return figure
+
+
+def _limits(values: Array, bins: int) -> tuple[float, float] | None:
+    """Give values that nearly are the same room for all bars; ``None`` where they have it."""
+    if not values.size:
+        return None
+    low, high = float(values.min()), float(values.max())
+    least = 4 * bins * float(np.spacing(max(abs(low), abs(high))))
+    return (low - least, high + least) if 0 < high - low < least else None
 
 
 def draw_heat_map(

@@ -92,7 +92,8 @@ def _draw_scores(ax: Axes, scores: Array, targets: Array, threshold: float) -> N
         ax.plot(own, height, ".", color=_COLOURS[label], markersize=4, alpha=0.7, label=name)
     ax.axvline(threshold, color="black", linewidth=2.5, label=f"threshold {threshold:.4g}")
     style_axes(ax, "predictions", x="score of class 1")
-    ax.set_xlim(min(-0.02, float(scores.min())), max(1.02, float(scores.max())))
+    finite = scores[np.isfinite(scores)]
+    ax.set_xlim(finite.min(initial=-0.02), finite.max(initial=1.02))
     ax.set_ylim(-0.05, 1.05)
     ax.set_yticks([])
 
@@ -108,13 +109,17 @@ def draw_roc(scores: ArrayLike, targets: ArrayLike) -> Figure:
         A figure with a canvas of its own, and the area under the curve in its title.
 
     Raises:
-        DataError: If these are not as many targets as scores, or only one class is there.
+        DataError: If these are not as many targets as scores, a score is not finite, or only one
+            class is there.
     """
     scores, targets = _check(scores, targets)
     if len(np.unique(targets)) < 2:
         raise DataError(
             f"Expected `targets` to have both classes, but got {len(targets)} of one class only."
         )
+    broken = int((~np.isfinite(scores)).sum())
+    if broken:
+        raise DataError(f"Expected `scores` to be finite, but {broken} of {len(scores)} are not.")
     false_rate, true_rate, _ = roc_curve(targets, scores)
     area = roc_auc_score(targets, scores)
     figure, (ax,) = make_grid(1, columns=1, pane_size=(4.6, 4.4))
@@ -182,6 +187,8 @@ def _check(scores: ArrayLike, targets: ArrayLike) -> tuple[Array, Array]:
             f"Expected as many `targets` as `scores`, at least one, but got {len(targets)} and "
             f"{len(scores)}."
         )
+    if scores.dtype.kind not in "biuf":
+        raise DataError(f"Expected `scores` to be numbers, but got some of type {scores.dtype}.")
     if not np.isin(targets, (0, 1)).all():
         odd = targets[~np.isin(targets, (0, 1))][0]
         raise DataError(f"Expected `targets` to be 0 or 1, but got {odd.item()!r}.")

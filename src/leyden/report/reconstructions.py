@@ -41,7 +41,8 @@ def draw_reconstructions(
             f"{below.shape} and {above.shape}."
         )
     above, below = _to_images(above[:count]), _to_images(below[:count])
-    low, high = limits or (float(np.nanmin(above)), float(np.nanmax(above)))
+    finite = above[np.isfinite(above)]
+    low, high = limits or ((finite.min(), finite.max()) if finite.size else (0.0, 1.0))
     figure, axes = make_grid(2 * len(above), columns=len(above), pane_size=(1.1, 1.2))
     span = high - low or 1.0
     for ax, image in zip(axes, (*above, *below), strict=True):

@@ -21,6 +21,7 @@ __all__ = ["made_again"]
 
 _EXPECTED = (  # warnings that are to be told in a run that goes on, and not in one made again
     "Expected the loggers to be those",
+    "`HistoryFigure` has no metrics to draw",
     "Checkpoint directory .* exists and is not empty",
     r"`isinstance\(treespec, LeafSpec\)`",
     "The '.*dataloader' does not have many workers",
