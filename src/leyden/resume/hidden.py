@@ -85,12 +85,10 @@ class Hidden:
         return set(changes["weights"]) - set(found.hidden)
 
     def _changed(self, name: str, module: nn.Module) -> dict[str, Tensor]:
-        before = self.weights.get(name, {})
-        return {
-            key: value.detach().clone()
-            for key, value in _weights(module).items()
-            if before.get(key) != _sum_of_bits(value)
-        }
+        now = _weights(module)
+        if {key: _sum_of_bits(value) for key, value in now.items()} == self.weights.get(name):
+            return {}
+        return {key: value.detach().clone() for key, value in now.items()}
 
 
 def _weights(module: nn.Module) -> dict[str, Tensor]:

@@ -239,7 +239,8 @@ class LoaderFollower:
             for _ in range(before.drawn):
                 self._unwrap(next(batches), before)
             now["own"] = generator_states(self._generators())  # where they belong
-            now["remembered"] = self._memory.read()
+            if before.new_generators:  # and this is before the state is restored
+                now["remembered"] = self._memory.read()
         self._put(now)
         return batches
 
