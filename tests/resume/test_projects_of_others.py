@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,6 +28,7 @@ from typing_extensions import override
 
 from leyden import latest_checkpoint
 from leyden.callbacks import ExactResume
+from leyden.errors import ConfigError
 
 
 class Rows(Dataset[Tensor]):
@@ -90,7 +92,8 @@ class Average:
         self.metric.update(float(self.metric.update_count))
         for mean, now in zip(self.module.parameters(), module.parameters(), strict=True):
             mean.mul_(0.9).add_(now, alpha=0.1)
-        return next(self.module.parameters()).sum() + self.metric.compute()
+        mean_weight = next(self.module.parameters()).sum()
+        return torch.as_tensor(mean_weight + self.metric.compute())
 
 
 class Teacher(Base):
@@ -186,7 +189,8 @@ class Playing(Base):
         self.scale.value *= 1.01
         self.scale.phase = Phase.MAIN if self.agent.play() > 0.3 else self.scale.phase
         factor = 2.0 if self.scale.phase is Phase.MAIN else 1.0
-        return (self.temperature.exp() * self.net(batch).mean() * self.scale.value * factor).sum()
+        scale = self.scale.value * factor
+        return torch.as_tensor((self.temperature.exp() * self.net(batch).mean() * scale).sum())
 
     @override
     def configure_optimizers(self) -> Any:
@@ -352,10 +356,17 @@ def test_what_is_broken_off_goes_on_as_if_it_never_was(case: str, tmp_path: Path
     assert fit(tmp_path / "parts", case, seed=2) == whole
 
 
+def test_two_of_it_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    second = partial(ExactResume, tmp_path / "other")
+    monkeypatch.setitem(CASES, "two", (Base, {"more": [second]}))
+    with pytest.raises(ConfigError, match="Expected one `ExactResume` among the callbacks.*got 2"):
+        fit(tmp_path, "two")
+
+
 class Once(Base):
     @override
     def train_dataloader(self) -> Any:
-        return DataLoader(Rows(), 4, sampler=iter(range(24)))  # type: ignore[arg-type] # a slip
+        return DataLoader(Rows(), 4, sampler=iter(range(24)))
 
 
 def test_an_iterator_within_a_loader_is_named_before_the_training(

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_map_only
 from typing_extensions import override
 
+from leyden.errors import ConfigError
 from leyden.resume import (
     STATE_VERSION,
     Baseline,
@@ -31,6 +32,7 @@ from leyden.resume import (
     as_it_was,
     as_made,
     as_plain,
+    callbacks_of,
     check_fast_forward,
     draws_ahead,
     dump,
@@ -85,7 +87,8 @@ class ExactResume(Callback):
             batches once more; ``auto`` takes the first if it was exact so far, else the second.
 
     Raises:
-        ConfigError: If an argument is out of range, or the folder cannot be written to.
+        ConfigError: If an argument is out of range, the folder cannot be written to, or there are
+            two of it among the callbacks.
         ResumeError: If another process uses the folder, or a state does not fit.
     """
 
@@ -118,6 +121,12 @@ class ExactResume(Callback):
     @override
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self._clean_up()
+        others = [one for one in callbacks_of(trainer) if isinstance(one, ExactResume)]
+        if len(others) > 1:
+            raise ConfigError(
+                f"Expected one `ExactResume` among the callbacks, but got {len(others)}. Keep one, "
+                "and have `ModelCheckpoint` write to other folders."
+            )
         if trainer.fast_dev_run:  # type: ignore[attr-defined] # set outside its class
             return
         self._trainer, self._module = trainer, pl_module

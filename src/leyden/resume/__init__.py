@@ -24,7 +24,7 @@ from leyden.resume.loggers import continue_loggers, logger_states
 from leyden.resume.making import Making, as_made, making_of
 from leyden.resume.moments import Moment
 from leyden.resume.observation import observe
-from leyden.resume.rank_state import gathered, rank_state
+from leyden.resume.rank_state import callbacks_of, gathered, rank_state
 from leyden.resume.trainer_internals import (
     LoopHooks,
     draws_ahead,
@@ -51,6 +51,7 @@ __all__ = [
     "as_it_was",
     "as_made",
     "as_plain",
+    "callbacks_of",
     "check_fast_forward",
     "continue_loggers",
     "draws_ahead",
