@@ -228,7 +228,7 @@ def test_checkpoint_is_of_use_without_the_callback(tmp_path: Path, quick: Quick)
     path = latest_checkpoint(tmp_path / "c")
     assert path is not None
     loaded = torch.load(path, weights_only=True)
-    assert loaded["leyden.resume"]["version"] == 2
+    assert loaded["leyden.resume"]["version"] == 3
     assert weights(Model.load_from_checkpoint(path)) == weights(first)
     quick(limit_val_batches=1).validate(model(), ckpt_path=path)
     trainer = quick(max_epochs=2)
@@ -263,7 +263,7 @@ def test_state_of_another_version_is_refused(tmp_path: Path, quick: Quick) -> No
     checkpoint = torch.load(str(latest_checkpoint(tmp_path / "c")), weights_only=True)
     checkpoint["leyden.resume"]["version"] = 99
     torch.save(checkpoint, tmp_path / "new.ckpt")
-    with pytest.raises(ResumeError, match="Expected a state of version 2, but got 99"):
+    with pytest.raises(ResumeError, match="Expected a state of version 3, but got 99"):
         quick(ExactResume(tmp_path / "d"), max_epochs=2).fit(
             model(), ckpt_path=tmp_path / "new.ckpt"
         )

@@ -78,7 +78,7 @@ def captured(folder: Path, **options: Any) -> Any:
         module.left_out += 3
         module.frozen.eval()
         follower = LoaderFollower(DataLoader(Rows(4), 2))
-        state = rank_state(trainer, module, {"train": [follower]}, before)
+        state = rank_state(trainer, module, {"train": [follower]}, before, {})
         torch.save(state, folder / "state.pt")
 
     fit(folder, write, **options)
@@ -105,7 +105,7 @@ def restored(folder: Path, state: Any, followers: Any) -> dict[str, Any]:
     seen: dict[str, Any] = {}
 
     def restore(trainer: Trainer, module: Model) -> None:
-        restore_rank_state(trainer, module, followers, state)
+        restore_rank_state(trainer, module, followers, state, Baseline.of(trainer, module))
         seen["random"] = torch.rand(2).tolist()
         seen["left_out"] = module.left_out.tolist()
         seen["mean"] = module.mean.compute().item()

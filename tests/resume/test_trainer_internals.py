@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.demos.boring_classes import BoringModel, RandomDataset
 from lightning.pytorch.strategies import Strategy
 from lightning.pytorch.trainer.connectors.logger_connector.result import (
@@ -39,6 +39,7 @@ from leyden.resume.trainer_internals import (
     progress,
     restore_logged,
     results,
+    saved,
 )
 
 FIT, EPOCH, VAL = "fit_loop", "fit_loop.epoch_loop", "fit_loop.epoch_loop.val_loop"
@@ -49,6 +50,8 @@ METHODS = {
     "update_lr_schedulers _should_check_val_fx _num_ready_batches_reached",
     VAL: "reset on_run_start reset_restart_stage _evaluation_step _store_dataloader_outputs "
     "_on_evaluation_model_train",
+    f"{FIT}._data_source": "dataloader is_module",
+    f"{VAL}._data_source": "dataloader is_module",
     "validate_loop": "_evaluation_step",
     "test_loop": "_evaluation_step",
     "predict_loop": "_predict_step",
@@ -60,10 +63,12 @@ METHODS = {
 }
 LOOPS = [FIT, EPOCH, VAL, f"{EPOCH}.automatic_optimization", f"{EPOCH}.manual_optimization"]
 VALUES = {
-    FIT: "epoch_progress skip _combined_loader _data_fetcher _last_train_dl_reload_epoch",
+    FIT: "epoch_progress skip _data_source _should_reload_train_dl "
+    "_combined_loader _data_fetcher _last_train_dl_reload_epoch",
     EPOCH: "batch_progress max_steps _results _batches_that_stepped _skip_next_val",
     VAL: "batch_progress _combined_loader _data_fetcher _results _logged_outputs _has_run "
-    "_seen_batches_per_dataloader _module_mode _last_val_dl_reload_epoch",
+    "_seen_batches_per_dataloader _module_mode _last_val_dl_reload_epoch _data_source "
+    "_should_reload_val_dl",
     f"{VAL}._module_mode": "mode",
     "_accelerator_connector": "cluster_environment",
     "_logger_connector": "_first_loop_iter _current_fx _callback_metrics _logged_metrics "
@@ -210,7 +215,12 @@ def test_every_private_name_that_is_used_is_looked_for() -> None:
     used |= {name for name in replaced_names() if name.startswith("_")}
     looked_for = {name for _, name in pairs(METHODS, VALUES)}
     connectors = {part for owner, _ in pairs(METHODS, VALUES) for part in owner.split(".")}
-    assert used <= looked_for | connectors
+    assert used <= looked_for | connectors | set(saved.NAMES)
+
+
+@pytest.mark.parametrize("name", saved.NAMES)
+def test_what_a_model_checkpoint_remembers_is_where_it_is_expected(name: str) -> None:
+    assert hasattr(ModelCheckpoint(), name)
 
 
 def replaced_names() -> list[str]:

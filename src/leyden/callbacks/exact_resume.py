@@ -4,6 +4,8 @@ import logging
 import os
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_map_only
 from typing_extensions import override
 
+from leyden.errors import ConfigError
 from leyden.resume import (
     STATE_VERSION,
     Baseline,
@@ -24,8 +27,12 @@ from leyden.resume import (
     Interrupts,
     LoaderFollower,
     LoopHooks,
+    Making,
     Moment,
     as_it_was,
+    as_made,
+    as_plain,
+    callbacks_of,
     check_fast_forward,
     draws_ahead,
     dump,
@@ -34,11 +41,14 @@ from leyden.resume import (
     follow,
     follower_of,
     gathered,
+    has_to_make,
     leave_quietly,
     loaders_of,
     logger_states,
+    making_of,
     observe,
     rank_state,
+    written_state,
 )
 from leyden.resume.checkpoints import Intervals
 
@@ -79,7 +89,8 @@ class ExactResume(Callback):
             batches once more; ``auto`` takes the first if it was exact so far, else the second.
 
     Raises:
-        ConfigError: If an argument is out of range, or the folder cannot be written to.
+        ConfigError: If an argument is out of range, the folder cannot be written to, or there are
+            two of it among the callbacks.
         ResumeError: If another process uses the folder, or a state does not fit.
     """
 
@@ -106,14 +117,23 @@ class ExactResume(Callback):
         self._has_paused = False
         self._is_own = False  # the checkpoint that the run goes on from
         self._baseline: Baseline | None = None  # how things were before the training
+        self._made: dict[str, Making] = {}  # how things were when loaders were made
+        self._to_make: dict[str, Making] = {}  # ... in the run that this one goes on with
 
     @override
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self._clean_up()
+        others = [one for one in callbacks_of(trainer) if isinstance(one, ExactResume)]
+        if len(others) > 1:
+            raise ConfigError(
+                f"Expected one `ExactResume` among the callbacks, but got {len(others)}. Keep one, "
+                "and have `ModelCheckpoint` write to other folders."
+            )
         if trainer.fast_dev_run:  # type: ignore[attr-defined] # set outside its class
             return
         self._trainer, self._module = trainer, pl_module
         self._moment = Moment.ELSEWHERE
+        self._baseline, self._made, self._to_make = None, {}, {}
         self._intervals.begin()
         if stage == "fit":
             observe(trainer, pl_module, self.dirpath)
@@ -122,6 +142,7 @@ class ExactResume(Callback):
             between_batches=self._between_batches,
             in_validation=self._in_validation,
             in_evaluation=self._leave_if_asked,
+            on_making=self._make,
             on_loader=self._follow,
             on_checkpoint=as_it_was,
         )
@@ -135,8 +156,8 @@ class ExactResume(Callback):
     ) -> None:
         if self._hooks is None or trainer.state.fn != "fit":
             return
-        state = checkpoint.get(STATE_KEY)
-        if state is None:
+        state = as_it_was(checkpoint.get(STATE_KEY, {}))
+        if not state:
             warnings.warn(
                 "The checkpoint was written without `ExactResume`: the run goes on as Lightning "
                 "has it, which is not exact.",
@@ -162,14 +183,36 @@ class ExactResume(Callback):
         path = trainer.ckpt_path
         self._is_own = path is not None and Path(path).parent.resolve() == self.dirpath.resolve()
         self._continuation.continue_loggers(trainer)
+        self._to_make = self._continuation.makings()
 
     @override
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self._has_paused:  # and set the path for this run
             trainer.ckpt_path, self._has_paused = None, False
-        self._baseline = Baseline.of(trainer, pl_module)
+        if self._hooks is None:  # a trial run
+            return
+        baseline = self._the_baseline()
         if self._continuation is not None:
-            self._continuation.start(trainer, pl_module, self._followers)
+            self._continuation.start(trainer, pl_module, self._followers, baseline)
+
+    def _the_baseline(self) -> Baseline:
+        """How things were before the training, or before a loader was made, if that came first."""
+        if self._baseline is None:
+            self._baseline = Baseline.of(self._trainer, self._module)
+        return self._baseline
+
+    @contextmanager
+    def _make(self, phase: str) -> Iterator[None]:
+        """Have loaders made as the run that this one goes on with had them made last."""
+        trainer, module, baseline = self._trainer, self._module, self._the_baseline()
+        making = self._to_make.pop(phase, None)
+        if making is None or (self._continuation is None and has_to_make(trainer, phase)):
+            self._made[phase] = making_of(trainer, module, baseline)
+            yield
+        else:
+            self._made[phase] = making
+            with as_made(making, trainer, module, baseline):
+                yield
 
     def _follow(self, phase: str, loader: Any) -> Any:
         """Take a loader of the user's, and give Lightning one that is followed."""
@@ -258,11 +301,11 @@ class ExactResume(Callback):
         if self._hooks is None or trainer.state.fn != "fit":
             return
         followers = {phase: self._followers(phase) for phase in _PHASES}
-        baseline = self._baseline or Baseline.of(trainer, pl_module)
-        state = rank_state(trainer, pl_module, followers, baseline)
+        made = {**self._to_make, **self._made}
+        state = rank_state(trainer, pl_module, followers, self._the_baseline(), made)
         state["logged"]["before_val"] = self._first_of_loop
         loggers = logger_states(trainer.loggers) if trainer.is_global_zero else []
-        checkpoint[STATE_KEY] = {
+        own = {
             "version": STATE_VERSION,
             "moment": self._moment.value,
             "should_stop": trainer.should_stop,
@@ -270,7 +313,9 @@ class ExactResume(Callback):
             "ranks": gathered(state, trainer),
             "loggers": loggers,
             "files": files_of(trainer.checkpoint_callbacks),
+            "written": written_state(trainer.checkpoint_callbacks),
         }
+        checkpoint[STATE_KEY] = as_plain(own)  # here, as others write it to files of theirs
 
     @override
     def on_sanity_check_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -21,16 +21,19 @@ from leyden.resume.loaders import (
     follower_of,
 )
 from leyden.resume.loggers import continue_loggers, logger_states
+from leyden.resume.making import Making, as_made, making_of
 from leyden.resume.moments import Moment
 from leyden.resume.observation import observe
-from leyden.resume.rank_state import gathered, rank_state
+from leyden.resume.rank_state import callbacks_of, gathered, rank_state
 from leyden.resume.trainer_internals import (
     LoopHooks,
     draws_ahead,
     dump,
     first_of_loop,
+    has_to_make,
     leave_quietly,
     loaders_of,
+    written_state,
 )
 
 __all__ = [
@@ -43,9 +46,12 @@ __all__ = [
     "Interrupts",
     "LoaderFollower",
     "LoopHooks",
+    "Making",
     "Moment",
     "as_it_was",
+    "as_made",
     "as_plain",
+    "callbacks_of",
     "check_fast_forward",
     "continue_loggers",
     "draws_ahead",
@@ -55,13 +61,16 @@ __all__ = [
     "follow",
     "follower_of",
     "gathered",
+    "has_to_make",
     "latest_checkpoint",
     "leave_quietly",
     "load",
     "loaders_of",
     "logger_states",
+    "making_of",
     "observe",
     "overwrite_later_files",
     "rank_state",
     "verify",
+    "written_state",
 ]

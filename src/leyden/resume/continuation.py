@@ -9,23 +9,28 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint, StochasticWeightAveraging
 
 from leyden.errors import ResumeError
+from leyden.resume.attributes import Baseline
 from leyden.resume.checkpoints import overwrite_later_files
 from leyden.resume.loaders import LoaderFollower
 from leyden.resume.loggers import continue_loggers
+from leyden.resume.making import Making
 from leyden.resume.moments import Moment
 from leyden.resume.rank_state import callbacks_of, restore_rank_state, set_modes
 from leyden.resume.replaced import Replaced
+from leyden.resume.started import Started
 from leyden.resume.trainer_internals import (
     Continued,
     continue_between_epochs,
     continue_epoch,
     mend_progress,
+    note_written,
     restore_progress,
+    restore_written,
 )
 
 __all__ = ["STATE_VERSION", "Continuation"]
 
-STATE_VERSION = 2
+STATE_VERSION = 3
 
 _WITHIN_AN_EPOCH = (
     Moment.BETWEEN_BATCHES,
@@ -65,6 +70,7 @@ class Continuation:
         mend_progress(self._loops)
         self._loops = copy.deepcopy(self._loops)
         self._to_place = {phase: list(some) for phase, some in self._rank_state["loaders"].items()}
+        self._parts = {name: checkpoint.get(name) for name in Started.PARTS}
         self._replaced = Replaced()
 
     def continue_loggers(self, trainer: Trainer) -> None:
@@ -85,6 +91,10 @@ class Continuation:
                         callback.dirpath = str(Path(old, rest))
         overwrite_later_files(trainer.checkpoint_callbacks, self._state["files"], self._callbacks)
 
+    def makings(self) -> dict[str, Making]:
+        """How things were when the loaders were made, by phase."""
+        return dict(self._rank_state["made"])
+
     def place(self, phase: str, follower: LoaderFollower) -> None:
         """Bring the next loader of a phase to its place.
 
@@ -100,6 +110,7 @@ class Continuation:
         trainer: Trainer,
         module: LightningModule,
         followers_of: Callable[[str], Sequence[LoaderFollower]],
+        baseline: Baseline,
     ) -> None:
         """Have the training that is about to begin go on instead.
 
@@ -107,15 +118,19 @@ class Continuation:
             trainer: The trainer.
             module: Its module.
             followers_of: Gives the followers of the loaders of a phase, as they are then.
+            baseline: How things were before the training of this process.
         """
+        started = Started(module, self._parts)
 
         def restore() -> None:
+            started.restore(trainer, module)
             restore_progress(trainer, self._loops)
             if self.moment in _WITHIN_AN_EPOCH:
                 _average_on(trainer, module)
             trainer.should_stop = self._state["should_stop"]
+            self._restore_written(trainer)
             followers = {phase: followers_of(phase) for phase in self._to_place}
-            restore_rank_state(trainer, module, followers, self._rank_state)
+            restore_rank_state(trainer, module, followers, self._rank_state, baseline)
 
         def restore_between() -> None:
             for one in followers_of("train"):
@@ -132,6 +147,12 @@ class Continuation:
         else:
             is_end = self.moment is Moment.EPOCH_END
             continue_between_epochs(trainer, self._replaced, restore_between, is_end)
+
+    def _restore_written(self, trainer: Trainer) -> None:
+        restore_written(trainer.checkpoint_callbacks, self._state["written"])
+        if trainer.ckpt_path is not None:  # one of theirs, perhaps
+            path = Path(trainer.ckpt_path)
+            note_written(trainer.checkpoint_callbacks, path, trainer.global_step)
 
     def abandon(self) -> None:
         """Put back what was replaced for the sake of it."""

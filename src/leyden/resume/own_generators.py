@@ -1,15 +1,17 @@
 """Random generators that modules, data modules and callbacks keep for themselves."""
 
 import warnings
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from torch import nn
 
 from leyden.generators import KINDS, Generator, generator_states, restore_generators
+from leyden.resume.holders import attributes_of, find_holders, numbered
 
 __all__ = ["own_generator_states", "restore_own_generators"]
+
+_FEW = 256  # members of a container that are looked at
 
 
 def own_generator_states(module: nn.Module, others: Sequence[object]) -> dict[str, Any]:
@@ -48,27 +50,26 @@ def restore_own_generators(
 
 
 def _find(module: nn.Module, others: Sequence[object]) -> dict[str, Generator]:
-    owners = [(f"module.{name}", part) for name, part in module.named_modules()]
-    seen: Counter[str] = Counter()
-    for other in others:
-        kind = type(other).__qualname__
-        owners.append((f"{kind} {seen[kind]}", other))
-        seen[kind] += 1
+    found = find_holders({"module": module, **numbered("", others)})
     return {
-        f"{owner}.{key}": value
-        for owner, one in owners
-        for key, value in _attributes(one)
+        f"{name}.{key}": value
+        for name, owner in found.owners.items()
+        for attribute, one in attributes_of(owner).items()
+        for key, value in _members(attribute, one)
         if isinstance(value, KINDS)
     }
 
 
-def _attributes(owner: object) -> list[tuple[str, Any]]:
-    """Attributes, and the members of those that are lists or dictionaries."""
-    members: list[tuple[str, Any]] = []
-    for key, value in vars(owner).items():
-        members.append((key, value))
-        if isinstance(value, list | tuple):
-            members += [(f"{key}[{index}]", part) for index, part in enumerate(value)]
-        elif type(value) is dict:
-            members += [(f"{key}[{name!r}]", part) for name, part in value.items()]
+def _members(key: str, value: Any, depth: int = 4) -> list[tuple[str, Any]]:
+    """A value and, if it is a list or dictionary, its members and theirs."""
+    members: list[tuple[str, Any]] = [(key, value)]
+    parts: Iterable[tuple[Any, Any]] = ()
+    if isinstance(value, list | tuple):
+        parts = enumerate(value)
+    elif type(value) is dict:
+        parts = ((repr(name), part) for name, part in value.items())
+    if depth and parts and len(value) <= _FEW:
+        members += [
+            member for name, part in parts for member in _members(f"{key}[{name}]", part, depth - 1)
+        ]
     return members

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from leyden.errors import ResumeError
 from leyden.generators import global_state, restore_global_state
-from leyden.resume.attributes import Baseline, restore_changes
+from leyden.resume.attributes import Baseline
 from leyden.resume.loaders import LoaderFollower
 from leyden.resume.metrics import metric_states, restore_metric_states
 from leyden.resume.own_generators import own_generator_states, restore_own_generators
@@ -20,7 +20,14 @@ from leyden.resume.trainer_internals import (
     restore_logged,
 )
 
-__all__ = ["callbacks_of", "gathered", "rank_state", "restore_rank_state", "set_modes"]
+__all__ = [
+    "callbacks_of",
+    "gathered",
+    "generator_owners",
+    "rank_state",
+    "restore_rank_state",
+    "set_modes",
+]
 
 Followers = Mapping[str, Sequence[LoaderFollower]]
 
@@ -30,6 +37,7 @@ def rank_state(
     module: LightningModule,
     followers: Followers,
     baseline: Baseline,
+    made: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Write down the state of this process.
 
@@ -38,14 +46,16 @@ def rank_state(
         module: Its module.
         followers: Of the loaders of each phase.
         baseline: How things were before the training.
+        made: How things were when the loaders of each phase were made.
 
     Returns:
         Tensors and plain values.
     """
     return {
+        "made": dict(made),
         "logged": logged_state(trainer),
         "metrics": metric_states(module),
-        "gradients": _gradients(module) if accumulates(trainer) else {},
+        "gradients": _gradients(trainer, module),
         "buffers": _buffers(module),
         "changes": baseline.changes(trainer, module),
         "modes": {name: part.training for name, part in module.named_modules()},
@@ -53,13 +63,17 @@ def rank_state(
             phase: [one.state_dict(drawn_ahead(trainer, phase)) for one in some]
             for phase, some in followers.items()
         },
-        "own_generators": own_generator_states(module, _others(trainer)),
+        "own_generators": own_generator_states(module, generator_owners(trainer)),
         "generators": global_state(),
     }
 
 
 def restore_rank_state(
-    trainer: Trainer, module: LightningModule, followers: Followers, state: Mapping[str, Any]
+    trainer: Trainer,
+    module: LightningModule,
+    followers: Followers,
+    state: Mapping[str, Any],
+    baseline: Baseline,
 ) -> None:
     """Put this process back; the loaders have been brought to their places.
 
@@ -68,19 +82,20 @@ def restore_rank_state(
         module: Its module.
         followers: Of the loaders of each phase.
         state: What `rank_state` returned.
+        baseline: How things were before the training of this process.
 
     Raises:
         ResumeError: If there are more or fewer loaders than there were.
     """
     restore_metric_states(module, state["metrics"])
     restore_logged(trainer, state["logged"])
-    _restore_gradients(module, state["gradients"])
-    restore_changes(trainer, module, state["changes"])
+    _restore_gradients(trainer, module, state["gradients"])
+    baseline.restore(trainer, module, state["changes"])
     _restore_buffers(module, state["buffers"])
     set_modes(module, state["modes"])
     for phase, some in followers.items():
         _restore_loaders(phase, some, state["loaders"].get(phase, []))
-    restore_own_generators(module, _others(trainer), state["own_generators"])
+    restore_own_generators(module, generator_owners(trainer), state["own_generators"])
     restore_global_state(state["generators"])  # last: all of the above may draw
 
 
@@ -114,10 +129,11 @@ def callbacks_of(trainer: Trainer) -> list[Callback]:
     return callbacks
 
 
-def _others(trainer: Trainer) -> list[object]:
+def generator_owners(trainer: Trainer) -> list[object]:
     """What may hold generators beside the module."""
     datamodule = getattr(trainer, "datamodule", None)
-    return [*callbacks_of(trainer), *([] if datamodule is None else [datamodule])]
+    others = [*callbacks_of(trainer), *([] if datamodule is None else [datamodule])]
+    return [*others, *trainer.optimizers]
 
 
 def _restore_loaders(phase: str, some: Sequence[LoaderFollower], states: list[Any]) -> None:
@@ -132,19 +148,35 @@ def _restore_loaders(phase: str, some: Sequence[LoaderFollower], states: list[An
         one.restore_generators(its_state)
 
 
-def _gradients(module: LightningModule) -> dict[str, Tensor]:
-    return {
-        name: parameter.grad.detach().clone()
-        for name, parameter in module.named_parameters()
-        if parameter.grad is not None
-    }
+def _gradients(trainer: Trainer, module: LightningModule) -> dict[str, Tensor]:
+    """Those that the next step adds to: all while they are accumulated, else what none zeroes."""
+    some = _parameters(trainer, module)
+    if not accumulates(trainer):
+        optimized = {id(one) for one in _optimized(trainer)}
+        some = {name: one for name, one in some.items() if id(one) not in optimized}
+    return {name: one.grad.detach().clone() for name, one in some.items() if one.grad is not None}
 
 
-def _restore_gradients(module: LightningModule, gradients: Mapping[str, Tensor]) -> None:
-    for name, parameter in module.named_parameters():
+def _restore_gradients(
+    trainer: Trainer, module: LightningModule, gradients: Mapping[str, Tensor]
+) -> None:
+    for name, parameter in _parameters(trainer, module).items():
         parameter.grad = (
             gradients[name].to(parameter.device, copy=True) if name in gradients else None
         )
+
+
+def _parameters(trainer: Trainer, module: LightningModule) -> dict[str, Tensor]:
+    """Those of the module, and what optimizers have beside, such as a plain tensor."""
+    named: dict[str, Tensor] = dict(module.named_parameters())
+    known = {id(one) for one in named.values()}
+    beside = [one for one in _optimized(trainer) if id(one) not in known]
+    return named | {f"optimizers {index}": one for index, one in enumerate(beside)}
+
+
+def _optimized(trainer: Trainer) -> list[Tensor]:
+    groups = [group for optimizer in trainer.optimizers for group in optimizer.param_groups]
+    return [one for group in groups for one in group["params"]]
 
 
 def _buffers(module: LightningModule) -> dict[str, Tensor]:

@@ -6,6 +6,7 @@ import itertools
 import time
 from argparse import Namespace
 from collections import Counter, OrderedDict, defaultdict, deque, namedtuple
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -35,6 +36,12 @@ class Word(enum.StrEnum):
 
 class Number(enum.IntEnum):
     ONE = 1
+
+
+@dataclass
+class Point:
+    at: float
+    more: list[Any]
 
 
 class Settings(dict[str, int]):
@@ -115,11 +122,16 @@ REPLACED = {
     "deque of three": deque([deque([1]), Path("a")], maxlen=3),
     "dict with defaults": defaultdict(list, {"a": [1, Path("b")]}),
     "dict with no default": defaultdict(None, {1: 2}),
+    "member of an enumeration": Color.RED,
+    "word": Word.RED,
+    "number": Number.ONE,
+    "named tuple": Pair(1, Path("a")),
+    "dataclass": Point(1.0, [Color.RED]),
+    "records": deque([Pair(Color.RED, Point(2.0, []))]),
 }
 REFUSED: dict[str, list[Any]] = {
     "builtins": [range(3), slice(1), frozenset([1]), ..., int, len, object(), lambda: 0],
-    "enums": [Color.RED, Word.RED, Number.ONE],
-    "containers": [deque([Color.RED]), defaultdict(lambda: 0), Settings(a=1), Pair(1, 2)],
+    "containers": [defaultdict(lambda: 0), Settings(a=1)],
     "objects": [timedelta(1), partial(int, "1"), nn.Linear(1, 1), torch.Generator()],
     "storages": [torch.ones(1).untyped_storage()],
     "tensors": [torch.ones(1).as_subclass(Tagged), with_tag(torch.ones(1), Color.RED)],
@@ -211,12 +223,12 @@ def unloadable_or_not_restorable(value: Any) -> None:
 
 
 def test_all_offenders_are_listed_with_place_type_and_remedy() -> None:
-    checkpoint = {"callbacks": {"Mine": {"color": Color.RED}}, "hyper_parameters": {"f": len}}
+    checkpoint = {"callbacks": {"Mine": {"color": Settings()}}, "hyper_parameters": {"f": len}}
     with pytest.raises(ResumeError) as refusal:
         as_plain(checkpoint)
     lines = str(refusal.value).splitlines()
     assert lines[1].startswith("callbacks/Mine/color: ")
-    assert lines[1].endswith("Color")
+    assert lines[1].endswith("Settings")
     assert lines[2] == "hyper_parameters/f: builtin_function_or_method"
     assert "save_hyperparameters(ignore=[...])" in lines[3]
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from leyden.errors import ResumeError
-from leyden.resume.values import DTYPES
+from leyden.resume.values import DTYPES, find_record, made_record, record_of
 
 __all__ = ["as_it_was", "as_plain"]
 
@@ -35,9 +35,9 @@ Place: TypeAlias = tuple[Any, ...]
 def as_plain(checkpoint: dict[str, Any]) -> dict[str, Any]:
     """Make sure that a checkpoint can be loaded again, before it is written.
 
-    Paths, NumPy numbers and arrays, ``deque``, ``defaultdict`` and ``argparse.Namespace`` are
-    replaced by strings, numbers, tensors, lists and dicts; which ones is noted in the result, for
-    `as_it_was`. OmegaConf's containers are replaced by dicts and lists for good, interpolations
+    Paths, NumPy numbers and arrays, ``deque``, ``defaultdict``, ``argparse.Namespace`` and records
+    are replaced by strings, numbers, tensors, lists and dicts; which ones is noted in the result,
+    for `as_it_was`. OmegaConf's containers are replaced by dicts and lists for good, interpolations
     unresolved, and its classes by names.
 
     Args:
@@ -204,6 +204,11 @@ class _Walk:
             return str(value)
         if isinstance(value, np.generic | np.ndarray):
             return self._numpy(value, place)
+        record = record_of(value)
+        if record is not None:
+            self._note(place, f"record {type(value).__module__}:{type(value).__qualname__}")
+            self._kept.append(record)
+            return self.plain(record, place)
         if type(value) is Namespace:
             self._note(place, "Namespace")
             return self.plain(vars(value), place)
@@ -253,6 +258,12 @@ def _put_back(value: Any, place: Place, kind: str) -> Any:
     return value
 
 
+def _record(value: Any, name: str) -> Any:
+    """A record of a class that the program has imported; else its content."""
+    kind = find_record(*name.split(":"))
+    return value if kind is None else made_record(kind, value)
+
+
 def _restored(value: Any, kind: str) -> Any:
     name, _, detail = kind.partition(" ")
     if name in _BACK:
@@ -266,5 +277,6 @@ _BACK: dict[str, Callable[[Any, str], Any]] = {
     "ndarray": lambda value, _: value.numpy(),
     "Namespace": lambda value, _: Namespace(**value),
     "deque": lambda value, most: deque(value, int(most) if most else None),
+    "record": _record,
     "defaultdict": lambda value, factory: defaultdict(_FACTORIES.get(factory), value),
 }

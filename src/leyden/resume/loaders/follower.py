@@ -21,7 +21,7 @@ from leyden.generators import (
     restore_generators,
     restore_global_state,
 )
-from leyden.resume.loaders.memory import Memory
+from leyden.resume.loaders.memory import Memory, holder_of_iterator
 from leyden.resume.loaders.passes import Pass, without_last
 from leyden.resume.loaders.ways import ByIndex, ByReplay, ByState, FastForward, choose_way, is_plain
 from leyden.resume.loaders.workers import Report
@@ -64,6 +64,7 @@ class LoaderFollower:
         self._places: list[_Place] = []  # before the last two draws
         self._rest: Any = None  # what the loader said of its place after a whole pass, at last
         self._is_at_rest = False  # whether it was put back there
+        self._unopened: Pass | None = None  # that is repeated, while nothing new was asked for
         self._batches: Iterator[Any] = iter(())  # of the pass at hand
 
     @property
@@ -79,6 +80,11 @@ class LoaderFollower:
             return (
                 "an iterator can be gone through once only; hand in the iterable that makes it, "
                 "or a DataLoader"
+            )
+        if (holder := holder_of_iterator(self.loader)) is not None:
+            return (
+                f"its `{holder}` is or keeps an iterator, of which nobody can say how far it has "
+                "come; make the iterator in `__iter__`, at each call"
             )
         if getattr(self.loader, "num_workers", 0) and not getattr(self.loader, "in_order", True):
             return (
@@ -100,8 +106,10 @@ class LoaderFollower:
     def forget(self) -> None:
         """The epoch is over: there will be no going back to what was drawn so far."""
         if self._passes:
+            self._await_workers(self._passes[-1])
             self._rest = self._way_state() if self._is_whole(self._passes[-1]) else None
         self._passes, self._to_repeat, self._places = [], [], []
+        self._unopened = None
 
     def state_dict(self, ahead: int = 0) -> dict[str, Any]:
         """Say how far the loader has come.
@@ -210,6 +218,7 @@ class LoaderFollower:
         one = Pass(before.start, ended=before.ended, random_workers=before.random_workers)
         self._passes.append(one)
         batches = self._reopen(before) if before.new_generators else None  # which makes them
+        self._unopened = None if batches else before
         while one.drawn < before.drawn:
             one.drawn += 1
             yield _SKIPPED
@@ -217,6 +226,7 @@ class LoaderFollower:
             yield from self._draw(one, batches or self._reopen(before))
 
     def _reopen(self, before: Pass) -> Iterator[Any]:
+        self._unopened = None
         now = before.next or self._standing()
         self._put(before.start)
         if isinstance(self._way, ByState):
@@ -229,7 +239,8 @@ class LoaderFollower:
             for _ in range(before.drawn):
                 self._unwrap(next(batches), before)
             now["own"] = generator_states(self._generators())  # where they belong
-            now["remembered"] = self._memory.read()
+            if before.new_generators:  # and this is before the state is restored
+                now["remembered"] = self._memory.read()
         self._put(now)
         return batches
 
@@ -287,6 +298,17 @@ class LoaderFollower:
     def _persistent_workers(self) -> list[Any]:
         persist = getattr(self.loader, "persistent_workers", False)
         return [list(item) for item in self._workers.items()] if persist else []
+
+    def _await_workers(self, one: Pass) -> None:
+        """Where an epoch ends early, hear from workers that persist of batches nobody will have."""
+        if one.ended or not getattr(self.loader, "persistent_workers", False):
+            return
+        if self._unopened is not None and one.random_workers:
+            self._keep(self._reopen(self._unopened))
+        if hasattr(self._batches, "_sampler_iter"):
+            vars(self._batches)["_sampler_iter"] = iter(())  # no more are asked for
+            for batch in self._batches:
+                self._unwrap(batch, one)
 
     def _note_place(self) -> None:
         """Where a batch is drawn ahead, note where all was before."""

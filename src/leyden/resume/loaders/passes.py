@@ -35,6 +35,8 @@ def without_last(passes: list[Pass]) -> list[Pass]:
     Args:
         passes: Of an epoch; they stay as they are.
     """
+    if not passes:  # the epoch is over, and what was drawn ahead is of no use
+        return passes
     *before, last = passes
     if last.drawn == 0:
         return [*without_last(before), last] if before else passes

@@ -6,6 +6,7 @@ hand for the time of one run; Lightning's classes are left alone.
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
@@ -27,6 +28,8 @@ class LoopHooks:
         between_batches: Called before each batch of training is drawn.
         in_validation: Called after each batch of a validation within training.
         in_evaluation: Called after each batch of ``validate``, ``test`` and ``predict``.
+        on_making: Called with the phase when loaders are about to be asked for; gives a context
+            for that.
         on_loader: Called with the phase and a loader of the user's; gives the one to use.
         on_checkpoint: Called with a checkpoint as it was read; gives the one to use.
     """
@@ -38,6 +41,7 @@ class LoopHooks:
         between_batches: Callable[[], None],
         in_validation: Callable[[], None],
         in_evaluation: Callable[[], None],
+        on_making: Callable[[str], AbstractContextManager[None]],
         on_loader: Callable[[str, Any], Any],
         on_checkpoint: Callable[[dict[str, Any]], dict[str, Any]],
     ) -> None:
@@ -54,6 +58,7 @@ class LoopHooks:
         self._after(trainer.validate_loop, "_evaluation_step", in_evaluation)
         self._after(trainer.test_loop, "_evaluation_step", in_evaluation)
         self._after(trainer.predict_loop, "_predict_step", in_evaluation)
+        self._watch_makings(on_making)
         self._follow_loaders()
         self._leave_loaders_alone()
         self._read_checkpoints(on_checkpoint)
@@ -67,6 +72,20 @@ class LoopHooks:
             return result
 
         original = self._replaced.replace(owner, name, method)
+
+    def _watch_makings(self, on_making: Callable[[str], AbstractContextManager[None]]) -> None:
+        def watch(phase: str, source: Any) -> None:
+            def dataloader() -> Any:
+                if self._trainer.state.fn != TrainerFn.FITTING or not source.is_module():
+                    return original()
+                with on_making(phase):
+                    return original()
+
+            original = self._replaced.replace(source, "dataloader", dataloader)
+
+        fit_loop = self._trainer.fit_loop
+        watch("train", fit_loop._data_source)
+        watch("val", fit_loop.epoch_loop.val_loop._data_source)
 
     def _follow_loaders(self) -> None:
         def process_dataloader(loader: Any) -> Any:
