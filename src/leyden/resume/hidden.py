@@ -5,6 +5,7 @@ trainer does not know of.
 """
 
 import copy
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -26,17 +27,17 @@ class Hidden:
     """How hidden modules were before the training, of which one that stays so is not kept.
 
     Args:
-        weights: A sum over the bits of each weight and buffer, by the names of module and weight.
+        weights: A digest of each weight and buffer, by the names of module and weight.
     """
 
-    weights: Mapping[str, Mapping[str, int]]
+    weights: Mapping[str, Mapping[str, str]]
 
     @classmethod
     def of(cls, found: Holders) -> "Hidden":
         """Note how they are."""
         return cls(
             {
-                name: {key: _sum_of_bits(value) for key, value in _weights(one).items()}
+                name: {key: _digest(value) for key, value in _weights(one).items()}
                 for name, one in found.hidden.items()
             }
         )
@@ -86,7 +87,7 @@ class Hidden:
 
     def _changed(self, name: str, module: nn.Module) -> dict[str, Tensor]:
         now = _weights(module)
-        if {key: _sum_of_bits(value) for key, value in now.items()} == self.weights.get(name):
+        if {key: _digest(value) for key, value in now.items()} == self.weights.get(name):
             return {}
         return {key: value.detach().clone() for key, value in now.items()}
 
@@ -96,13 +97,10 @@ def _weights(module: nn.Module) -> dict[str, Tensor]:
     return {name: one for name, one in named if not nn.parameter.is_lazy(one)}
 
 
-def _sum_of_bits(value: Tensor) -> int:
-    flat = value.detach().contiguous().reshape(-1).view(torch.uint8)
-    rest = flat.numel() % 8
-    whole = flat[: flat.numel() - rest]
-    if whole.data_ptr() % 8:
-        whole = whole.clone()
-    return int(whole.view(torch.int64).sum()) + int(flat[flat.numel() - rest :].sum())
+def _digest(value: Tensor) -> str:
+    """A digest of the bits of a tensor, wherever it is."""
+    content = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+    return hashlib.sha256(content.numpy().data).hexdigest()
 
 
 def _state(one: Any) -> Any:
