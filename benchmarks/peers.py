@@ -18,10 +18,13 @@ from torch.utils.data import DataLoader, Dataset
 from typing_extensions import override
 
 from leyden.data import AutoDataModule
+from leyden.data.addresses import RowGather
+from leyden.types import Array
 
 PEERS = ("litdata", "torchdata", "webdataset")
 _COPY_BYTES = 1_572_864  # 32 images
 _RING = 8
+_WINDOW = 8  # shards whose rows are mixed
 
 
 def installed() -> dict[str, str]:
@@ -142,6 +145,10 @@ def _limits(stored: Stored, setting: Setting) -> list[Contestant]:
     select = partial(_from_memory, inputs, labels, size, is_shuffled=setting.is_shuffled)
     copies = {"copy": size, "copy 1.5 MB": max(1, _COPY_BYTES // stored.shape.row_bytes)}
     made = [Contestant("memory", select, stored.shape.num_rows)]
+    if setting.is_shuffled:
+        maps = [np.asarray(np.load(path, mmap_mode="c")) for path in stored.shard_paths()]
+        gather = partial(_from_maps, maps, labels, size)
+        made.append(Contestant("mapped", gather, stored.shape.num_rows))
     for name, rows in copies.items():
         ring = [(inputs[:rows].clone(), labels[:rows].clone()) for _ in range(_RING)]
         copy = partial(_copies, inputs, labels, ring)
@@ -155,6 +162,22 @@ def _from_memory(
     order = torch.randperm(len(inputs)) if is_shuffled else torch.arange(len(inputs))
     for part in torch.split(order, batch_size):
         yield inputs.index_select(0, part), labels.index_select(0, part)
+
+
+def _from_maps(maps: list[Array], labels: Tensor, batch_size: int) -> Iterator[Any]:
+    """Rows of eight files at a time by their addresses, as leyden takes them, and nothing else."""
+    lengths = np.array([len(rows) for rows in maps])
+    begins = np.cumsum(lengths) - lengths
+    for first in range(0, len(maps), _WINDOW):
+        some = maps[first : first + _WINDOW]
+        places = np.repeat(np.arange(len(some)), lengths[first : first + _WINDOW])
+        order = np.random.default_rng(first).permutation(len(places))
+        rows = order - (begins[first : first + len(some)] - begins[first])[places[order]]
+        gather = RowGather(some, places[order], rows)
+        for begin in range(0, len(order), batch_size):
+            part = order[begin : begin + batch_size]
+            inputs = torch.from_numpy(gather.take(begin, begin + len(part)))
+            yield inputs, labels.index_select(0, torch.from_numpy(part + begins[first]))
 
 
 def _copies(
