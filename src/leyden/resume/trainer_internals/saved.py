@@ -42,11 +42,13 @@ def note_written(callbacks: Sequence[Checkpoint], path: Path, step: int) -> None
 
     Args:
         callbacks: All that write checkpoints.
-        path: The file.
+        path: The file, which may be in the folder of one and of another's making.
         step: Optimizer steps that had been made.
     """
     for one in _of_lightning(callbacks):
-        if one.dirpath is not None and Path(one.dirpath).resolve() == path.parent.resolve():
+        known = (one.best_model_path, one.last_model_path, *one.best_k_models)
+        is_beside = one.dirpath is not None and Path(one.dirpath).resolve() == path.resolve().parent
+        if is_beside and path.name in [Path(some).name for some in known]:
             one._last_global_step_saved, one._last_checkpoint_saved = step, str(path)
 
 
