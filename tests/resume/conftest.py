@@ -29,19 +29,33 @@ class _Results:
 
     def __init__(self) -> None:
         self.outcomes: dict[str, str] = {}
-        self.expected = 0
+        self.cells: list[str] = []
 
     def pytest_itemcollected(self, item: pytest.Item) -> None:
-        self.expected += _TEST in item.nodeid
+        self._collect([item.nodeid])
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, node: Any, ids: list[str]) -> None:
+        """Hear what is collected where the tests are run by several processes."""
+        self._collect(ids)
+
+    def _collect(self, ids: list[str]) -> None:
+        cells = filter(None, map(_cell, ids))
+        self.cells += [cell for cell in cells if cell not in self.cells]
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        _, found, cell = report.nodeid.partition(_TEST)
-        if found and (report.when == "call" or report.skipped):
-            self.outcomes[cell.removesuffix("]")] = report.outcome
+        cell = _cell(report.nodeid)
+        if cell and (report.when == "call" or report.skipped):
+            self.outcomes[cell] = report.outcome
 
     def pytest_sessionfinish(self) -> None:
-        if self.outcomes and len(self.outcomes) == self.expected:
-            _PAGE.write_text("\n".join([_HEAD, *_table(self.outcomes)]) + "\n", encoding="utf-8")
+        if self.cells and set(self.outcomes) == set(self.cells):
+            table = _table({cell: self.outcomes[cell] for cell in self.cells})
+            _PAGE.write_text("\n".join([_HEAD, *table]) + "\n", encoding="utf-8")
+
+
+def _cell(nodeid: str) -> str:
+    return nodeid.partition(_TEST)[2].rpartition("]")[0]
 
 
 def _table(outcomes: dict[str, str]) -> list[str]:
