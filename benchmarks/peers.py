@@ -19,6 +19,7 @@ from typing_extensions import override
 
 from leyden.data import AutoDataModule
 from leyden.data.addresses import RowGather
+from leyden.data.buffers import Buffers
 from leyden.types import Array
 
 PEERS = ("litdata", "torchdata", "webdataset")
@@ -167,13 +168,13 @@ def _from_memory(
 def _from_maps(maps: list[Array], labels: Tensor, batch_size: int) -> Iterator[Any]:
     """Rows of eight files at a time by their addresses, as leyden takes them, and nothing else."""
     lengths = np.array([len(rows) for rows in maps])
-    begins = np.cumsum(lengths) - lengths
+    begins, buffers = np.cumsum(lengths) - lengths, Buffers()
     for first in range(0, len(maps), _WINDOW):
         some = maps[first : first + _WINDOW]
         places = np.repeat(np.arange(len(some)), lengths[first : first + _WINDOW])
         order = np.random.default_rng(first).permutation(len(places))
         rows = order - (begins[first : first + len(some)] - begins[first])[places[order]]
-        gather = RowGather(some, places[order], rows)
+        gather = RowGather(some, places[order], rows, buffers=buffers)
         for begin in range(0, len(order), batch_size):
             part = order[begin : begin + batch_size]
             inputs = torch.from_numpy(gather.take(begin, begin + len(part)))

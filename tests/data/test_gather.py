@@ -201,7 +201,7 @@ def test_open_files_are_checked_unless_all_were_a_moment_ago(
 def test_sets_that_alternate_beyond_the_limit_are_read_all_the_same(
     write: Callable[..., Path],
 ) -> None:
-    shelf = Shelf(limit=100)
+    shelf = Shelf(limit=100, stays=0)
     store = ShardStore(discover(write(dict.fromkeys(range(1, 6), 10))), shelf)  # 80 bytes each
     wanted = picks(*((number, [1, 2]) for number in range(1, 6)))
     for begin in (0, 0, 4, 2, 0):  # parts of one block, one right after the other
@@ -217,7 +217,7 @@ def test_sets_that_alternate_beyond_the_limit_are_read_all_the_same(
 def test_sets_that_were_closed_count_no_more(tmp_path: Path) -> None:
     for number in (1, 2, 3):
         np.save(tmp_path / f"a{number}.npy", np.zeros((9, 50_000), np.float32))
-    shelf = Shelf(limit=300_000)  # of which a row takes up 200 kB, and some around it
+    shelf = Shelf(limit=300_000, stays=0)  # of which a row takes up 200 kB, and some around it
     store = ShardStore(discover(tmp_path), shelf)
     wanted = picks(*((number, list(range(4))) for number in (1, 2, 3)))
     for begin in range(8):  # parts of one block, one right after the other
@@ -227,11 +227,36 @@ def test_sets_that_were_closed_count_no_more(tmp_path: Path) -> None:
 
 
 def test_stores_share_a_shelf(write: Callable[..., Path], tmp_path: Path) -> None:
-    shelf = Shelf(limit=100)
+    shelf = Shelf(limit=100, stays=0)
     stores = [ShardStore(discover(write({1: 10}, name)), shelf) for name in ("one", "other")]
     for store in stores:
         assert read(store, (1, [3])).tolist() == [[1, 3]]
         assert len(shelf) == 1
+
+
+def test_small_mapped_files_stay_open_as_long_as_they_are_small_all_together(
+    write: Callable[..., Path],
+) -> None:
+    shelf = Shelf(limit=100, stays=400)  # a set takes up 80 bytes
+    catalog = discover(write(dict.fromkeys(range(1, 6), 10)))
+    wanted = picks(*((number, [1, 2]) for number in range(1, 6)))
+    store = ShardStore(catalog, shelf)
+    store.inputs(wanted)
+    assert (len(shelf), shelf.num_bytes) == (5, 400)
+    ShardStore(discover(write({1: 1}, "others")), shelf)  # 8 bytes too many
+    store.inputs(wanted)
+    assert len(shelf) == 1
+    assert shelf.num_bytes <= 100
+
+
+def test_small_files_that_are_read_whole_are_closed(tmp_path: Path) -> None:
+    for number in (1, 2, 3):
+        np.savez_compressed(tmp_path / f"a{number}.npz", np.full((10, 2), number, np.float32))
+    shelf = Shelf(limit=100, stays=1000)
+    store = ShardStore(discover(tmp_path), shelf)
+    for number in (1, 2, 3):
+        assert read(store, (number, [4])).tolist() == [[number, number]]
+    assert (len(shelf), shelf.num_bytes) == (1, 80)
 
 
 def test_a_set_in_memory_is_not_read_again(write: Callable[..., Path], counting: Any) -> None:

@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from leyden.data.buffers import Buffers
 from leyden.types import Array, Rows
 
 __all__ = ["RowGather", "address_of", "take_rows"]
@@ -59,6 +60,13 @@ def take_rows(
 class RowGather:
     """Rows of several arrays: found once, and copied out stretch by stretch; see ``take_rows``.
 
+    Args:
+        arrays: Arrays ``(rows, ...)`` in C order, alike but for the number of their rows.
+        places: Which of the arrays each row is from, ``(n,)``.
+        rows: Its index within that array, ``(n,)``.
+        addresses: Where the arrays are, if that is known already.
+        buffers: Where the copies go.
+
     Raises:
         IndexError: If an array has no such row.
     """
@@ -69,7 +77,9 @@ class RowGather:
         places: NDArray[np.intp],
         rows: Rows,
         addresses: Sequence[int] = (),
+        buffers: Buffers | None = None,
     ) -> None:
+        self._buffers = buffers or Buffers()
         self._arrays, self._places, self._rows = arrays, places, rows  # which stay where they are
         if len(rows):
             _check_rows([len(array) for array in arrays], places, rows)
@@ -91,6 +101,7 @@ class RowGather:
     def _locate(self, addresses: list[int], span: tuple[int, int]) -> None:
         bits = reduce(or_, addresses) | self.row_bytes | max(_UNITS)
         unit = bits & -bits  # the largest that divides them all
+        self._unit = _UNITS[unit]
         self._units = self.row_bytes // unit  # of a row
         begins = np.array([(address - span[0]) // unit for address in addresses])
         self._index = torch.from_numpy(begins[self._places] + self._rows * self._units)
@@ -108,13 +119,17 @@ class RowGather:
         """
         if self._memory is None:
             return self._take_one_by_one(begin, end)
-        taken = self._memory.index_select(0, self._index[begin:end])
-        result: Array = taken.numpy().view(self._dtype).reshape(end - begin, *self._shape)
-        return result
+        index = self._index[begin:end]
+        if self._units == 1:  # torch cannot rule out that such a row overlaps with its copy
+            taken = self._memory.index_select(0, index).numpy()
+        else:
+            taken = self._buffers.empty((end - begin, self._units), self._unit)
+            torch.index_select(self._memory, 0, index, out=torch.from_numpy(taken))
+        return taken.view(self._dtype).reshape(end - begin, *self._shape)
 
     def _take_one_by_one(self, begin: int, end: int) -> Array:
         places, rows = self._places[begin:end], self._rows[begin:end]
-        result = np.empty((len(rows), *self._shape), self._dtype)
+        result = self._buffers.empty((len(rows), *self._shape), self._dtype)
         for place in np.unique(places).tolist():
             mine = np.flatnonzero(places == place)
             result[mine] = self._arrays[place][rows[mine]]

@@ -11,6 +11,7 @@ import numpy as np
 from typing_extensions import override
 
 from leyden.data.addresses import RowGather
+from leyden.data.buffers import Buffers
 from leyden.data.picks import Picks
 from leyden.data.readahead import can_map_ahead
 from leyden.data.shelf import OpenSet, Shelf
@@ -43,6 +44,7 @@ class ShardStore:
         self.catalog = catalog
         shelf = Shelf() if shelf is None else shelf
         self._catalogs = catalog.fields or {"": catalog}
+        shelf.expect(catalog.num_samples * self.row_bytes)
         self._inputs = {
             name: _Arrays(shelf, field.open_data) for name, field in self._catalogs.items()
         }
@@ -170,6 +172,7 @@ class _Arrays:
     def __init__(self, shelf: Shelf, open_set: Callable[[int], OpenPiece]) -> None:
         self._shelf, self._open_set = shelf, open_set
         self._preloaded: dict[int, OpenSet] = {}
+        self._buffers = Buffers()
         self.is_mapped = False  # as far as is known
         self.checked = -inf  # when all files were last looked at, in seconds of a monotonic clock
 
@@ -199,7 +202,7 @@ class _Arrays:
         """Read rows part by part, each ``(rows, ...)``."""
         checked = time.monotonic()
         opened = self._open_all(picks)
-        gather = _gather(opened, picks) if opened else None
+        gather = self._gather(opened, picks) if opened else None
         if gather is None:
             opened.clear()  # so that each of them can be closed
             yield from self._parts_of_less(picks, sizes)
@@ -238,7 +241,7 @@ class _Arrays:
         array = first.array
         is_mapped = first.piece.is_mapped and not first.piece.has_descriptor
         self.is_mapped = array is not None and is_mapped
-        if array is None or array.nbytes * len(picks.sets) > self._shelf.limit:
+        if not self._shelf.has_room(first, len(picks.sets)):
             return []
         return [self._open(number) for number in picks.sets]
 
@@ -248,7 +251,7 @@ class _Arrays:
         if not piece.is_mapped or (are_many and piece.has_descriptor):
             return self._read_in_turn(picks)
         opened = [self._open(number) for number in picks.sets]
-        gather = _gather(opened, picks)
+        gather = self._gather(opened, picks)
         if gather is None:
             return self._read_in_turn(picks)
         with _refusing_lost_pages(opened):
@@ -270,6 +273,14 @@ class _Arrays:
             checks=time.monotonic() - self.checked > _MOMENT,
         )
 
+    def _gather(self, opened: list[OpenSet], picks: Picks) -> RowGather | None:
+        """Find rows in sets that are mapped or loaded; ``None`` if one of them is neither."""
+        arrays = [one.array for one in opened if one.array is not None]
+        if len(arrays) < len(opened):
+            return None
+        addresses = [one.address for one in opened]
+        return RowGather(arrays, picks.places, picks.rows, addresses, self._buffers)
+
     def _read_in_turn(self, picks: Picks) -> Array:
         """Read set by set, and close those for which there is no room before all are read."""
         result: Array | None = None
@@ -279,7 +290,7 @@ class _Arrays:
             with _refusing_lost_pages([one]):
                 part = one.read(picks.rows[mine])
             if result is None:
-                result = np.empty((len(picks), *part.shape[1:]), part.dtype)
+                result = self._buffers.empty((len(picks), *part.shape[1:]), part.dtype)
             result[mine] = part
             self._shelf.count(one, len(mine))
             self._shelf.tidy()
@@ -291,14 +302,6 @@ def _label_bytes(catalog: Catalog) -> int:
     if catalog.label_shape is None or catalog.label_dtype is None:
         return 0
     return catalog.num_samples * math.prod(catalog.label_shape) * catalog.label_dtype.itemsize
-
-
-def _gather(opened: list[OpenSet], picks: Picks) -> RowGather | None:
-    """Find rows in sets that are mapped or loaded; ``None`` if one of them is neither."""
-    arrays = [one.array for one in opened if one.array is not None]
-    if len(arrays) < len(opened):
-        return None
-    return RowGather(arrays, picks.places, picks.rows, [one.address for one in opened])
 
 
 class _refusing_lost_pages(refusing_lost_pages):  # noqa: N801 - used as a function

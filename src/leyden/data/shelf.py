@@ -17,6 +17,7 @@ __all__ = ["OpenSet", "Shelf"]
 Opener: TypeAlias = Callable[[], OpenPiece]
 
 _LIMIT = 256 << 20  # bytes, of all phases together
+_SMALL_DATA = 1 << 30  # bytes of files that may all stay mapped: to map them anew takes time
 _MOST_SETS = 4096  # the system has a limit for maps, of tens of thousands
 _DESCRIPTOR = 1 << 20  # bytes that an open file counts for: a process may have some hundreds
 _AROUND = 1 << 16  # bytes that the system maps around each that is touched
@@ -79,21 +80,26 @@ class Shelf:
     """The sets that were read from last, open; those not used for longest are closed first.
 
     Pages of a mapped file count as memory of the process once they are touched, so that sets that
-    stay open forever would seem to fill the memory.
+    stay open forever would seem to fill the memory. They are the system's own, though, which takes
+    them back when it needs room: where the files are small all together, they stay mapped.
 
     Args:
         limit: Bytes that open sets may take up.
+        stays: Bytes of mapped files that may take up more, if they are not more in all.
 
     Attributes:
         ahead: Has files read before their turn.
+        num_bytes: What open sets may take up by now.
     """
 
-    def __init__(self, limit: int = _LIMIT) -> None:
-        self.limit = limit
+    def __init__(self, limit: int = _LIMIT, stays: int = _SMALL_DATA) -> None:
+        self.limit, self._stays = limit, stays
         self.ahead = ReadAhead()
         self._open: OrderedDict[Hashable, OpenSet] = OrderedDict()
         self._emptied: OrderedDict[Hashable, OpenSet] = OrderedDict()  # mapped, with no page of it
         self.num_bytes = 0
+        self._mapped_bytes = 0  # those of them that the system can take back
+        self._expected_bytes = 0
 
     def __len__(self) -> int:
         """Count the sets that take up memory, or may at any moment."""
@@ -102,6 +108,26 @@ class Shelf:
     def __contains__(self, key: Hashable) -> bool:
         """Say whether a set is among these."""
         return key in self._open
+
+    def expect(self, num_bytes: int) -> None:
+        """Say that sets will be asked for.
+
+        Args:
+            num_bytes: What their rows take up, all together.
+        """
+        self._expected_bytes += num_bytes
+
+    @property
+    def _keeps_maps(self) -> bool:
+        return 0 < self._expected_bytes <= self._stays
+
+    def has_room(self, opened: OpenSet, num_sets: int) -> bool:
+        """Say whether as many sets as large as one can be open at once."""
+        if opened.array is None:
+            return False
+        if opened.piece.is_mapped and self._keeps_maps:
+            return True
+        return opened.array.nbytes * num_sets <= self.limit
 
     def get(self, key: Hashable, opener: Opener, *, checks: bool = True) -> OpenSet:
         """Fetch a set, and open it if it is not; others are not closed before ``tidy``.
@@ -117,7 +143,7 @@ class Shelf:
         found = self._open.get(key) or self._emptied.get(key)
         if found is None:
             found = self._open[key] = OpenSet.of(opener())
-            self.num_bytes += found.num_bytes
+            self._note(found, found.num_bytes)
             return found
         if checks:
             found.piece.check()
@@ -139,7 +165,18 @@ class Shelf:
             touched = num_rows * (array.nbytes // max(1, len(array)) + _AROUND)
             more = min(touched, array.nbytes - opened.num_bytes)
             opened.num_bytes += more
-            self.num_bytes += more
+            self._note(opened, more)
+
+    def _note(self, opened: OpenSet, num_bytes: int) -> None:
+        """Note that a set takes up more, or less."""
+        self.num_bytes += num_bytes
+        if opened.piece.is_mapped:
+            self._mapped_bytes += num_bytes
+
+    @property
+    def _is_full(self) -> bool:
+        kept = self._mapped_bytes if self._keeps_maps else 0
+        return self.num_bytes - kept > self.limit or len(self._open) > _MOST_SETS
 
     def tidy(self) -> None:
         """Give back what does not fit; the set that was used last stays.
@@ -148,9 +185,9 @@ class Shelf:
         stays, unless it holds a descriptor.
         """
         closed = []
-        while len(self._open) > 1 and (self.num_bytes > self.limit or len(self._open) > _MOST_SETS):
+        while len(self._open) > 1 and self._is_full:
             key, one = self._open.popitem(last=False)
-            self.num_bytes -= one.num_bytes
+            self._note(one, -one.num_bytes)
             closed.append(one.piece)
             if one.can_stay:
                 one.num_bytes = 0
