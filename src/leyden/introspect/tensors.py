@@ -111,7 +111,9 @@ def to_host(found: Sequence[Tensor]) -> Tensor:
     """
     if not found:
         return torch.zeros(0, dtype=torch.float64)
-    stacked = torch.stack([one.to(found[0].device) for one in found]).cpu()
+    if len({one.device for one in found}) > 1:
+        found = [one.to(found[0].device) for one in found]
+    stacked = torch.stack(list(found)).cpu()
     return stacked.double() if stacked.is_floating_point() else stacked
 
 
