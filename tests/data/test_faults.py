@@ -345,12 +345,12 @@ needs_modes = pytest.mark.skipif(
 def test_so_does_a_shard_that_may_not_be_read_anymore(
     tmp_path: Path, start: Start, workers: str
 ) -> None:
-    folder = write_shards(tmp_path / "d", ".npy", 30)  # more than workers are ahead
+    folder = write_shards(tmp_path / "d", ".npy", 80)  # more than workers are ahead
     run = start(folder, data={"shuffle": "none", **WORKERS[workers]})
     run.until(lambda line: line == "train 1")
-    (folder / "s30.npy").chmod(0)
+    (folder / "s80.npy").chmod(0)
     run.until(lambda line: line.startswith("raised"))
-    said = r"raised Set 30: Expected a readable file, but got: Permission denied\. \(.*s30.npy\)"
+    said = r"raised Set 80: Expected a readable file, but got: Permission denied\. \(.*s80.npy\)"
     assert re.fullmatch(said, run.lines[-1])
     assert run.end() == 1
 

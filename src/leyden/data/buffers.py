@@ -49,9 +49,9 @@ class Buffers:
             memory = waiting.pop()
         except IndexError:
             memory = _allocate(size)
-        whole = np.frombuffer(memory, np.uint8, num_bytes)  # which all views of it refer to
-        weakref.finalize(whole, waiting.append, memory).atexit = False
-        return whole.view(dtype).reshape(shape)
+        array: Array = np.ndarray(shape, dtype, memory)
+        weakref.finalize(array, waiting.append, memory).atexit = False  # all views refer to it
+        return array
 
 
 def _allocate(num_bytes: int) -> mmap.mmap:

@@ -22,7 +22,7 @@ from leyden.types import Array
 
 __all__ = ["ShardStore"]
 
-_MOMENT = 0.01  # seconds; a file that was there before is taken to be there still
+_MOMENT = 0.1  # seconds; a file that was there before is taken to be there still
 _AHEAD_AT_MOST = 1 << 30  # bytes: what is read much before its turn may be forgotten by then
 _MAPPED_AT_MOST = 128 << 20  # bytes that are mapped ahead: they count as memory at once
 _LABELS_AT_MOST = 16 << 20  # bytes of labels that stay in memory, once they are read

@@ -113,6 +113,8 @@ class BatchGrid:
 
     def is_repeated(self, batch_index: int, rank: int = 0) -> bool:
         """Say whether a batch holds nothing but a row that belongs to another rank."""
+        if self.num_ranks == 1:
+            return False
         step = self._step(batch_index)
         bounds = self._head_bounds if step < 0 else self._bounds
         return not 0 <= step < self._steps and bool(bounds[rank] == bounds[rank + 1])

@@ -20,7 +20,7 @@ from leyden.errors import ResumeError
 __all__ = ["Batch", "BatchLoader", "Progress"]
 
 _STATE_VERSION = 2
-_BLOCK_BYTES = 1 << 21  # what a block costs is spread over its batches; it still fits the cache
+_BLOCK_BYTES = 5 << 20  # what a block costs is spread over its batches; it still fits the cache
 _PLANNED_ROWS = 16384  # worked out at a time
 _PLANNED_BYTES = 128 << 20  # likewise, at most
 _AHEAD_BYTES = 64 << 20  # read before they are needed

@@ -121,6 +121,10 @@ class EpochPlan:
         windows: How many windows of time each batch is handed out in, one after another; each
             counts as a batch.
 
+    Attributes:
+        windows: How many windows each batch is handed out in.
+        first_index: Index of the first batch that is known, each window for itself.
+
     Raises:
         ConfigError: If an argument is out of range, or no batch is left.
         DataError: If a set to visit does not exist.
@@ -162,6 +166,8 @@ class EpochPlan:
             first_batch=begin.batch,
             first_step=begin.step_rows,
         )
+        self.first_index = self.grid.first_batch * windows
+        self._length = len(self.grid) * windows
         self._parts: dict[int, tuple[int, NDArray[np.intp]]] = {}
         self._stretches: list[_Stretch] = []  # those that were worked out last
         self._last_runs: _Runs | None = None
@@ -198,7 +204,7 @@ class EpochPlan:
 
     def __len__(self) -> int:
         """Count the batches, each window for itself."""
-        return len(self.grid) * self.windows
+        return self._length
 
     def __iter__(self) -> Iterator[BatchOrigin]:
         """Go through the batches in order."""
@@ -209,11 +215,6 @@ class EpochPlan:
         """Batches that were handed out before those that are as they would be in a new epoch."""
         return self.first_index + (1 if self.grid.first_step else 0)
 
-    @property
-    def first_index(self) -> int:
-        """Index of the first batch that is known."""
-        return self.grid.first_batch * self.windows
-
     def __getitem__(self, batch_index: int) -> BatchOrigin:
         """Work out one batch.
 
@@ -223,9 +224,8 @@ class EpochPlan:
         Raises:
             IndexError: If there is no such batch.
         """
-        first = self.first_index
-        if not first <= batch_index < len(self):
-            problem = f"Expected a batch index from {first} to {len(self) - 1}"
+        if not self.first_index <= batch_index < self._length:
+            problem = f"Expected a batch index from {self.first_index} to {len(self) - 1}"
             raise IndexError(f"{problem}, but got {batch_index!r} in epoch {self.epoch}.")
         batch, window = divmod(batch_index, self.windows)
         runs = self._runs_around(batch)
