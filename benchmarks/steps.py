@@ -114,14 +114,19 @@ class _Clock(Callback):
 
 
 class _Asking(Callback):
-    """Asks which sets every batch is from."""
+    """Asks which sets every batch is from, or only might."""
+
+    def __init__(self, *, asks: bool) -> None:
+        self._asks = asks
 
     @override
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
         data: Any = trainer.datamodule  # type: ignore[attr-defined] # which it has
-        self.last = data.origin("train", trainer.current_epoch, batch_idx).set_numbers
+        epoch = trainer.current_epoch
+        if self._asks:
+            self.last = data.origin("train", epoch, batch_idx).set_numbers
 
 
 def _step(folder: Path, feed: Callable[[], dict[str, Any]], *, asks: bool) -> float:
@@ -130,7 +135,7 @@ def _step(folder: Path, feed: Callable[[], dict[str, Any]], *, asks: bool) -> fl
         max_epochs=1,
         limit_train_batches=_NUM_STEPS,
         accelerator="cpu",
-        callbacks=[clock, _Asking()] if asks else [clock],
+        callbacks=[clock, _Asking(asks=asks)],
         default_root_dir=folder,
         logger=False,
         enable_checkpointing=False,

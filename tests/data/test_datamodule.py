@@ -1,3 +1,4 @@
+import copy
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -449,6 +450,16 @@ def test_workers_and_sets_in_memory_change_nothing(folder: Path, persistent_work
     assert [lists(data.train_dataloader())] == expected
     assert lists(data.val_dataloader()) == fetched(data, "val", 0)
     data.teardown("fit")
+
+
+@pytest.mark.parametrize("preload", [None, "all"])
+def test_a_copy_of_data_in_use_hands_out_the_same(folder: Path, preload: str | None) -> None:
+    data = make_data(folder, preload=preload)
+    batches = iter(data.train_dataloader())
+    next(batches)
+    copied = copy.deepcopy(data)
+    assert lists(copied.val_dataloader()) == lists(data.val_dataloader())
+    assert lists(copied.train_dataloader()) == fetched(data, "train", 0)
 
 
 @pytest.mark.parametrize("order", ["F", ">f4"])

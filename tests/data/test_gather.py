@@ -1,3 +1,6 @@
+import copy
+import gc
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -232,6 +235,25 @@ def test_stores_share_a_shelf(write: Callable[..., Path], tmp_path: Path) -> Non
     for store in stores:
         assert read(store, (1, [3])).tolist() == [[1, 3]]
         assert len(shelf) == 1
+
+
+@pytest.mark.parametrize("is_preloaded", [False, True])
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])
+def test_a_store_can_be_copied_wherever_its_rows_are(
+    write: Callable[..., Path], copied: Callable[[ShardStore], ShardStore], is_preloaded: bool
+) -> None:
+    store = ShardStore(discover(write({1: 50_000, 2: 50_000}, labels=True)))
+    if is_preloaded:
+        store.preload(2)
+    wanted = (2, [7, 49_999]), (1, [3])
+    expected = [[2, 7], [2, 49_999], [1, 3]]
+    assert read(store, *wanted).tolist() == expected
+    store.read_ahead([1, 2])
+    other = copied(store)
+    del store
+    gc.collect()
+    assert read(other, *wanted).tolist() == expected
+    assert other.labels(picks(*wanted)).tolist() == [70, 499_990, 30]
 
 
 def test_small_mapped_files_stay_open_as_long_as_they_are_small_all_together(

@@ -8,6 +8,7 @@ from collections import deque
 
 import numpy as np
 from numpy.typing import DTypeLike
+from typing_extensions import override
 
 from leyden.types import Array
 
@@ -29,6 +30,10 @@ class Buffers:
 
     def __init__(self) -> None:
         self._waiting: dict[int, deque[mmap.mmap]] = {}
+
+    @override
+    def __reduce__(self) -> tuple[type["Buffers"], tuple[()]]:
+        return Buffers, ()  # a copy, and another process, have none yet
 
     def empty(self, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
         """Make an array whose values are whatever was there.

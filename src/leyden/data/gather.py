@@ -52,7 +52,7 @@ class ShardStore:
         keeps_labels = _label_bytes(catalog) <= _LABELS_AT_MOST
         self._labels = _Arrays(Shelf() if keeps_labels else shelf, catalog.open_labels)
         self._next_check = 0.0
-        self._ahead = shelf.ahead
+        self._shelf = shelf
         paths = {shard.data.path for shard in catalog.shards}
         self._has_own_files = len(paths) == len(catalog.shards)
 
@@ -122,10 +122,10 @@ class ShardStore:
         for name, catalog in self._catalogs.items():
             array = self._inputs[name]
             new = [number for number in numbers if not array.has(number)]
-            self._ahead.ask([catalog.shard(number).data.path for number in new])
+            self._shelf.ahead.ask([catalog.shard(number).data.path for number in new])
             if array.is_mapped and num_bytes <= _MAPPED_AT_MOST and can_map_ahead():
                 opened = (array.open_whole(number) for number in new)
-                self._ahead.map_ahead([whole for whole in opened if whole is not None])
+                self._shelf.ahead.map_ahead([whole for whole in opened if whole is not None])
 
     def inputs(self, picks: Picks) -> dict[str, Array]:
         """Read inputs.

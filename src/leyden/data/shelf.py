@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
+from typing_extensions import override
 
 from leyden.data.addresses import address_of
 from leyden.data.readahead import ReadAhead
@@ -57,6 +58,12 @@ class OpenSet:
         rows = np.ascontiguousarray(rows)
         return cls(piece, rows, address_of(rows), rows.nbytes, is_preloaded=True)
 
+    @override
+    def __reduce__(self) -> tuple[Callable[..., "OpenSet"], tuple[object, ...]]:
+        if self.is_preloaded:  # which are somewhere else in a copy, and in another process
+            return OpenSet.holding, (self.piece, self.array)
+        return OpenSet.of, (self.piece,)
+
     @property
     def can_stay(self) -> bool:
         """Whether it takes up nothing once its memory is given back."""
@@ -100,6 +107,10 @@ class Shelf:
         self.num_bytes = 0
         self._mapped_bytes = 0  # those of them that the system can take back
         self._expected_bytes = 0
+
+    @override
+    def __reduce__(self) -> tuple[Callable[..., "Shelf"], tuple[int, ...]]:
+        return _empty_shelf, (self.limit, self._stays, self._expected_bytes)
 
     def __len__(self) -> int:
         """Count the sets that take up memory, or may at any moment."""
@@ -195,3 +206,10 @@ class Shelf:
         self.ahead.give_back(closed)
         while len(self._open) + len(self._emptied) > _MOST_SETS:
             self._emptied.popitem(last=False)
+
+
+def _empty_shelf(limit: int, stays: int, expected_bytes: int) -> Shelf:
+    """Make what a copy of a shelf, or one in another process, begins with."""
+    shelf = Shelf(limit, stays)
+    shelf.expect(expected_bytes)
+    return shelf

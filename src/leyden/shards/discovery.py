@@ -1,7 +1,9 @@
 """AutoData: from a folder of numbered files to a catalogue of its sets."""
 
+import gc
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -26,6 +28,22 @@ Labels: TypeAlias = Literal["auto", "inputs"] | str | os.PathLike[str] | None
 """How to find labels: by the rules, the inputs themselves, a path, or none."""
 
 
+@contextmanager
+def _without_collections() -> Iterator[None]:
+    """Have no garbage looked for meanwhile, among thousands of new objects that all stay.
+
+    Beside all objects that torch has made, that would take longer than the work itself.
+    """
+    is_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if is_on:
+            gc.enable()
+
+
+@_without_collections()
 def discover(
     path: str | os.PathLike[str],
     *,
