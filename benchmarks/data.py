@@ -12,6 +12,7 @@ formats that exist for compressed or remote samples lose most here.
   ``DataLoader``; ``maps lean`` the same with arrays and lists that cost less to index;
   ``stateful`` the first behind torchdata's ``StatefulDataLoader``.
 * ``memory`` selects the rows of a batch from tensors in memory, in order as well as shuffled.
+* ``mapped`` gathers the same rows as ``leyden`` from files that stay mapped, and does nothing else.
 * ``copy`` copies the same bytes from memory into a ring of eight batches, ``copy 1.5 MB`` in pieces
   of that size, so that the ring does not stay in the cache of a core.
 

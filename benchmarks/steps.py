@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -13,6 +14,7 @@ from benchmarks import targets
 from benchmarks.measuring import (
     Contestant,
     Stretch,
+    exhaust,
     median_ratio,
     medians,
     rounded,
@@ -52,13 +54,27 @@ def trainer_step(stored: Stored, rounds: int) -> dict[str, Any]:
             name: partial(_step, Path(folder), feed, asks=name == "leyden, asked")
             for name, feed in feeds.items()
         }
+        measures["leyden, no step"] = partial(_no_step, new_module().train_dataloader())
         figures = take_turns(measures, rounds, warms=True)
     step, asked = figures["leyden"], figures["leyden, asked"]
+    medium = medians(figures, 4)
+    judged = targets.STEP.judge(median_ratio(step, figures["constant"]))
+    if judged["target"] == "missed":
+        judged["bounded_by"] = (
+            f"to make a batch takes {1e3 * medium['leyden, no step']:.1f} microseconds; the rest is"
+            " what a step takes longer with rows that are not in the cache yet"
+        )
     return {
-        "milliseconds_per_step": medians(figures, 4),
-        "ratio_to_constant": targets.STEP.judge(median_ratio(step, figures["constant"])),
+        "milliseconds_per_step": medium,
+        "ratio_to_constant": judged,
         "asked_to_not_asked": targets.TRACKING.judge(median_ratio(asked, step)),
     }
+
+
+def _no_step(loader: Iterable[Any]) -> float:
+    began = time.perf_counter()
+    exhaust(islice(loader, _NUM_STEPS))
+    return 1e3 * (time.perf_counter() - began) / _NUM_STEPS
 
 
 class _Constant:
