@@ -85,7 +85,8 @@ class Material:
             DataError: When labels are looked for, if one is none of the names.
         """
         if self.class_names is None or tuple(self.class_names) != tuple(names):
-            self._class_names, self._found, self._stores = tuple(names), None, {}
+            self._class_names, self._found = tuple(names), None
+            self._shelf, self._stores = Shelf(), {}
 
     def state_dict(self) -> dict[str, Any]:
         """Write down what preprocessors have learned, and what classes and columns are called."""

@@ -92,7 +92,7 @@ class Shelf:
 
     Args:
         limit: Bytes that open sets may take up.
-        stays: Bytes of mapped files that may take up more, if they are not more in all.
+        stays: Mapped files of up to so many bytes, all together, stay open beyond that.
 
     Attributes:
         ahead: Has files read before their turn.
