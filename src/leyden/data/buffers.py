@@ -7,6 +7,7 @@ import weakref
 from collections import deque
 
 import numpy as np
+import torch
 from numpy.typing import DTypeLike
 from typing_extensions import override
 
@@ -36,7 +37,7 @@ class Buffers:
         return Buffers, ()  # a copy, and another process, have none yet
 
     def empty(self, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
-        """Make an array whose values are whatever was there.
+        """Make an array whose values are whatever was there; it begins where a tensor would.
 
         Args:
             shape: Its shape.
@@ -44,7 +45,8 @@ class Buffers:
         """
         num_bytes = math.prod(shape) * np.dtype(dtype).itemsize
         if not _LEAST <= num_bytes <= _MOST:
-            return np.empty(shape, dtype)
+            memory_of_torch: Array = torch.empty(num_bytes, dtype=torch.uint8).numpy()
+            return memory_of_torch.view(dtype).reshape(shape)
         size = 1 << (num_bytes - 1).bit_length()  # pages that are not touched take up nothing
         waiting = self._waiting.get(size)
         if waiting is None:
