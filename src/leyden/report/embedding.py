@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from leyden.report.logged_steps import logged_steps
 from leyden.types import Array, Phase
 
 __all__ = ["Packed", "pack_curves", "pack_timeline", "thin"]
@@ -118,7 +119,7 @@ def pack_timeline(ledger: Any, *, max_entries: int = _MAX_ENTRIES) -> Packed:
     content = {
         "phases": list(_PHASES),
         "numbers": _pack_steps(numbers),
-        "step": _pack_steps(np.maximum(ledger["step"].to_numpy()[rows] - 1, 0)),
+        "step": _pack_steps(logged_steps(ledger)[rows]),
         "set": _pack(index, "<u2" if len(numbers) <= 1 << 16 else "<u4"),
         "loss": _pack(loss, "<f4"),
         "phase": _pack(phase, "<u1"),

@@ -20,6 +20,7 @@ from leyden.report.facts import (
     read_incidents,
     status_of,
 )
+from leyden.report.logged_steps import to_logged_step
 from leyden.runs import RunDir, read_run
 from leyden.tracking import History, epoch_ends, read_ledger, read_metrics
 
@@ -82,7 +83,9 @@ def _render(run: RunDir) -> str:
                 **curves.content,
                 "timeline": timeline.content if timeline.kept else None,
                 "epochs": _epochs(history),
-                "incidents": [int(one["step"]) - 1 for one in incidents if "step" in one],
+                "incidents": [
+                    to_logged_step(ledger, int(one["step"])) for one in incidents if "step" in one
+                ],
             }
         ),
     )
