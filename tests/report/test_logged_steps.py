@@ -69,8 +69,9 @@ class Players(LightningModule):
     @override
     def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
         optimizers: Any = self.optimizers()
+        loss = torch.zeros(())
         for index in range(self._num_steps):
-            loss: Tensor = self.layer(batch).square().mean()
+            loss = self.layer(batch).square().mean()
             self.manual_backward(loss)
             optimizers[index % 2].step()
         self.log("loss", loss)
@@ -94,7 +95,8 @@ def test_they_are_those_that_lightning_logs_with(tmp_path: Path, num_steps: int)
         enable_model_summary=False,
         enable_checkpointing=False,
     )
-    trainer.fit(Players(num_steps), DataLoader(torch.rand(6, 2), batch_size=2))
+    rows: Any = torch.rand(6, 2)
+    trainer.fit(Players(num_steps), DataLoader(rows, batch_size=2))
     steps, _ = read_metrics(tmp_path / "metrics.csv")["loss"]
     ledger = read_ledger(tmp_path / "batches.parquet")
     assert logged_steps(ledger).tolist() == steps.tolist() == list(range(6))

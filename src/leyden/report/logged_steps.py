@@ -29,8 +29,8 @@ def logged_steps(ledger: Any) -> NDArray[np.int64]:
     is_train = phase == Phase.TRAIN.value
     follows = (np.diff(epoch[is_train]) == 0) & (np.diff(batch[is_train]) == 1)
     several = np.diff(step[is_train])[follows] > 1
-    counted = np.cumsum(is_train) if several.any() else step
-    return np.maximum(counted - 1, 0).astype(np.int64)
+    counted: NDArray[np.int64] = np.cumsum(is_train) if several.any() else step
+    return np.maximum(counted - 1, 0)
 
 
 def to_logged_step(ledger: Any, step: int) -> int:
