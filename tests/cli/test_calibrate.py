@@ -207,7 +207,10 @@ main()
 """
 
 
-@pytest.mark.parametrize(("name", "code"), [("SIGKILL", -signal.SIGKILL), ("SIGINT", 130)])
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [("SIGKILL", -signal.SIGKILL), pytest.param("SIGINT", 130, marks=pytest.mark.slow)],
+)
 def test_apply_struck_while_it_writes_leaves_the_checkpoint(
     folder: Path, calibrates: Calibrate, name: str, code: int
 ) -> None:

@@ -96,7 +96,9 @@ def line_of(printed: str) -> str:
     return line
 
 
-@pytest.mark.parametrize("how", ["SIGINT", "SIGTERM", "SIGKILL"])
+@pytest.mark.parametrize(
+    "how", [pytest.param("SIGINT", marks=pytest.mark.slow), "SIGTERM", "SIGKILL"]
+)
 def test_a_run_that_is_broken_off_goes_on_bit_for_bit(
     command: Command, stop: Callable[..., None], how: str
 ) -> None:

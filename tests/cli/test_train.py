@@ -267,7 +267,9 @@ def test_the_script_ends_with_the_exit_code(workplace: Path) -> None:
     assert line.startswith("Expected `model` to be one of its options, but got 'cnnn'.")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_a_run_that_is_stopped_says_so(workplace: Path, number: signal.Signals) -> None:
     script = Path(__file__).parents[2] / "train.py"
     command = [sys.executable, str(script), "model=mlp", "trainer.max_epochs=100000", *QUIET]
