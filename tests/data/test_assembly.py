@@ -103,7 +103,17 @@ def test_blocks_of_one_job_are_those_that_are_made_alone(
 ROWS, LABELS, WEIGHTS = torch.arange(12).reshape(6, 2), torch.arange(6), torch.ones(6)
 
 
-@pytest.mark.parametrize(("sizes", "are_views"), [([16, 16, 8], True), ([15, 17, 8], False)])
+@pytest.mark.parametrize(
+    ("sizes", "are_views"),
+    [
+        ([16, 16, 8], True),
+        ([15, 17, 8], False),
+        ([15, 15, 10], False),
+        ([10, 10, 10, 10], False),
+        ([9, 9, 9, 13], False),
+        ([13, 27], False),
+    ],
+)
 def test_batches_are_views_of_their_block_where_all_begin_at_64_bytes(
     sizes: list[int], are_views: bool
 ) -> None:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from leyden.data import AutoDataModule
 from leyden.data.gather import ShardStore
 from leyden.data.picks import Picks
 from leyden.data.readahead import ReadAhead, can_map_ahead
@@ -174,7 +175,7 @@ def test_a_file_that_changes_between_parts_is_noticed_after_a_moment(
     write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [100.0]
-    monkeypatch.setattr("leyden.data.gather.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("leyden.data.gather.time.perf_counter", lambda: now[0])
     monkeypatch.setattr("leyden.data.gather._SMALL", 0)
     store = ShardStore(discover(write({1: 4, 2: 4})))
     parts = store.input_parts(picks((1, [0, 3]), (2, [1, 2])), [1, 1, 1, 1])[""]
@@ -190,7 +191,7 @@ def test_open_files_are_checked_unless_all_were_a_moment_ago(
     write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [100.0]
-    monkeypatch.setattr("leyden.data.gather.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("leyden.data.gather.time.perf_counter", lambda: now[0])
     store = ShardStore(discover(write({1: 4})))
     read(store, (1, [0]))
     store.check()
@@ -360,12 +361,24 @@ def test_files_are_checked_twice_a_second(
     write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [100.0]
-    monkeypatch.setattr("leyden.data.gather.time.monotonic", lambda: now[0])
-    store = ShardStore(discover(write({1: 2, 2: 2})))
-    store.check()
-    store.catalog.shard(2).data.path.unlink()
+    monkeypatch.setattr("leyden.data.gather.time.perf_counter", lambda: now[0])
+    folder = write({1: 2, 2: 2})
+    batches = iter(AutoDataModule(folder, batch_size=1, shuffle="none").train_dataloader())
+    next(batches)
+    (folder / "sample__2.npy").unlink()
     now[0] += 0.49
-    store.check_if_due()
+    next(batches)
     now[0] += 0.2
     with pytest.raises(ShardError, match="Set 2: Expected a readable file"):
-        store.check_if_due()
+        next(batches)
+
+
+def test_data_is_open_once_all_of_it_was_read_and_it_may_stay(write: Callable[..., Path]) -> None:
+    catalog = discover(write({1: 2, 2: 2, 3: 2}))
+    small, large = ShardStore(catalog), ShardStore(catalog, Shelf(stays=47))
+    for store in (small, large):
+        read(store, (1, [0]), (2, [0]))
+        assert not store.is_open
+        read(store, (3, [0]))
+    assert small.is_open
+    assert not large.is_open

@@ -73,6 +73,24 @@ def test_epochs_follow_one_another(catalog: Catalog) -> None:
     assert [taken(iter(loader)) for _ in range(3)] == [expected(epoch) for epoch in range(3)]
 
 
+def test_batches_are_the_same_however_many_are_worked_out_at_a_time(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("leyden.data.loader._PLANNED_BYTES", 1)
+    monkeypatch.setattr("leyden.data.loader._BLOCK_BYTES", 1)
+    stops: list[int] = []
+    block = EpochPlan.block
+
+    def note(plan: EpochPlan, first: int, stop: int) -> Any:
+        stops.append(stop)
+        return block(plan, first, stop)
+
+    monkeypatch.setattr(EpochPlan, "block", note)
+    loader = make_loader(catalog)
+    assert [taken(iter(loader)) for _ in range(2)] == [expected(0), expected(1)]
+    assert stops == [1, 2, 3, 3]  # all at once in the second epoch, since all sets are open
+
+
 def test_an_epoch_that_is_not_pulled_to_its_end_is_over_with_its_last_batch(
     catalog: Catalog,
 ) -> None:

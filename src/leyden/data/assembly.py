@@ -1,5 +1,6 @@
 """A block of batches: its rows read, prepared and weighed at once."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, repeat
@@ -148,10 +149,23 @@ def _split(inputs: Inputs, sizes: Sequence[int]) -> Iterator[Inputs]:
 
 
 def _split_tensor(tensor: Tensor, sizes: Sequence[int]) -> Iterator[Tensor]:
+    row_bytes, even = tensor.stride(0) * tensor.itemsize, set(sizes[:-1])
+    strays = any(size * row_bytes % _ALIGNMENT for size in even)
+    if strays and len(even) == 1 and tensor.is_contiguous():
+        return _spread(tensor, sizes[0], len(sizes) - 1)
     parts = torch.split_with_sizes(tensor, sizes)
-    row_bytes = tensor.stride(0) * tensor.itemsize
-    strays = any(size * row_bytes % _ALIGNMENT for size in set(sizes[:-1]))
     return map(_aligned, parts) if strays or tensor.data_ptr() % _ALIGNMENT else iter(parts)
+
+
+def _spread(tensor: Tensor, size: int, count: int) -> Iterator[Tensor]:
+    """Cut off parts of one size, and what is left, all copied at once to where they may begin."""
+    rows, rest = tensor.split_with_sizes([count * size, len(tensor) - count * size])
+    row_bytes = tensor.stride(0) * tensor.itemsize
+    period = _ALIGNMENT // math.gcd(row_bytes, _ALIGNMENT)  # rows
+    distance = -(-size // period) * period
+    copies = tensor.new_empty((count, distance, *tensor.shape[1:]))[:, :size]
+    copies.copy_(rows.view(count, size, *rows.shape[1:]))
+    return chain(copies.unbind(), (_aligned(rest),))
 
 
 def _aligned(tensor: Tensor) -> Tensor:

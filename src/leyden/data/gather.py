@@ -38,6 +38,10 @@ class ShardStore:
     Args:
         catalog: The sets.
         shelf: Keeps sets open; stores may share one.
+
+    Attributes:
+        next_check: When to look at all files again, in seconds of ``time.perf_counter``: twice a
+            second, or as often as takes little time.
     """
 
     def __init__(self, catalog: Catalog, shelf: Shelf | None = None) -> None:
@@ -51,7 +55,7 @@ class ShardStore:
         # To open them again for a few bytes would take longer than to read the inputs.
         keeps_labels = _label_bytes(catalog) <= _LABELS_AT_MOST
         self._labels = _Arrays(Shelf() if keeps_labels else shelf, catalog.open_labels)
-        self._next_check = 0.0
+        self.next_check = 0.0
         self._shelf = shelf
         paths = {shard.data.path for shard in catalog.shards}
         self._has_own_files = len(paths) == len(catalog.shards)
@@ -84,21 +88,12 @@ class ShardStore:
         Raises:
             ShardError: If one is gone, or has been written since.
         """
-        began = time.monotonic()
+        began = time.perf_counter()
         self.catalog.check()
         for array in (*self._inputs.values(), self._labels):
             array.checked = began
-        now = time.monotonic()
-        self._next_check = now + max(_CHECK_EVERY, _CHECK_SHARE * (now - began))
-
-    def check_if_due(self) -> None:
-        """Check twice a second, or as often as takes little time.
-
-        Raises:
-            ShardError: If a file is gone, or has been written since.
-        """
-        if time.monotonic() > self._next_check:
-            self.check()
+        now = time.perf_counter()
+        self.next_check = now + max(_CHECK_EVERY, _CHECK_SHARE * (now - began))
 
     def set_bytes(self, set_number: int) -> int:
         """Count the bytes of the inputs of a set."""
@@ -108,6 +103,12 @@ class ShardStore:
         """Read the inputs of a set into memory, where they stay."""
         for array in self._inputs.values():
             array.preload(set_number)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether all sets are open and stay so, so that nothing has to be read ahead."""
+        numbers, arrays = self.catalog.lengths, self._inputs.values()
+        return self._shelf.keeps_maps and all(a.has(number) for number in numbers for a in arrays)
 
     def read_ahead(self, set_numbers: Iterable[int]) -> None:
         """Have the files of sets read that will be needed soon; returns at once.
@@ -174,7 +175,7 @@ class _Arrays:
         self._preloaded: dict[int, OpenSet] = {}
         self._buffers = Buffers()
         self.is_mapped = False  # as far as is known
-        self.checked = -inf  # when all files were last looked at, in seconds of a monotonic clock
+        self.checked = -inf  # when all files were last looked at, in seconds of ``perf_counter``
 
     def preload(self, set_number: int) -> None:
         """Read a set into memory."""
@@ -200,7 +201,7 @@ class _Arrays:
 
     def parts(self, picks: Picks, sizes: Sequence[int]) -> Iterator[Array]:
         """Read rows part by part, each ``(rows, ...)``."""
-        checked = time.monotonic()
+        checked = time.perf_counter()
         opened = self._open_all(picks)
         gather = self._gather(opened, picks) if opened else None
         if gather is None:
@@ -216,7 +217,7 @@ class _Arrays:
             yield from (rows[begin:end] for begin, end in spans)
             return
         for begin, end in spans:
-            now = time.monotonic()
+            now = time.perf_counter()
             if now - checked > _MOMENT:
                 for one in opened:
                     one.check()
@@ -270,7 +271,7 @@ class _Arrays:
         return self._preloaded.get(set_number) or self._shelf.get(
             (self, set_number),
             partial(self._open_set, set_number),
-            checks=time.monotonic() - self.checked > _MOMENT,
+            checks=time.perf_counter() - self.checked > _MOMENT,
         )
 
     def _gather(self, opened: list[OpenSet], picks: Picks) -> RowGather | None:

@@ -143,9 +143,10 @@ class BatchLoader:
         most = 1 if self._assembler.prepares else _BLOCK_BYTES
         for block in self._make_blocks(_jobs(self._store, plan, first, sizes, most)):
             for batch in self._cut_up(block, sizes.pop(0), skipped):
-                self._store.check_if_due()
-                self._done += 1
                 self._now = time.perf_counter()
+                if self._now > self._store.next_check:
+                    self._store.check()
+                self._done += 1
                 self._on_batch(self)
                 if self._done == num_batches:
                     self._on_end(self)
@@ -301,7 +302,9 @@ def _jobs(
     num_batches, batch_bytes = len(plan.grid), plan.batch_size * store.row_bytes
     asked = plan.order.visits_before(plan.grid.rows_before(first))
     at_once = max(1, block_bytes // batch_bytes)
-    most = min(_PLANNED_ROWS // plan.batch_size, _PLANNED_BYTES // batch_bytes)
+    most = _PLANNED_ROWS // plan.batch_size
+    if not store.is_open:
+        most = min(most, _PLANNED_BYTES // batch_bytes)
     planned = max(1, most // at_once) * at_once
     for start in range(first, num_batches, planned):
         stop = min(start + planned, num_batches)

@@ -25,6 +25,7 @@ Visits: TypeAlias = NDArray[np.intp]
 
 _SETS_STREAM = 0  # random streams of an epoch: this one orders the sets, 1 + g the rows of group g
 _ALL = 2**62
+_ROWS_AT_ONCE = 16384  # permuted, where groups are smaller
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +97,11 @@ def parse_shuffle(text: str) -> Shuffle:
 
 
 @dataclass(frozen=True, slots=True)
-class _Group:
-    """Consecutive visits whose rows are permuted together.
+class _Stretch:
+    """Consecutive positions: one group, or some whole ones.
 
     Args:
-        begin: Position of the first row.
+        begin: The first position.
         visits: The visit that each position belongs to, ``(rows,)``.
         rows: The row within that set, ``(rows,)``.
     """
@@ -111,7 +112,7 @@ class _Group:
 
     @property
     def end(self) -> int:
-        """Position after the last row."""
+        """Position after the last."""
         return self.begin + len(self.rows)
 
 
@@ -150,7 +151,7 @@ class EpochOrder:
         self._set_numbers = np.fromiter(lengths, np.int64, len(lengths))
         self._lengths = np.fromiter(lengths.values(), np.intp, len(lengths))
         self._scheduled = None if sets is None else _look_up(sets, lengths)
-        self._groups: dict[int, _Group] = {}
+        self._stretches: dict[int, _Stretch] = {}  # by the first visit
 
     @property
     def num_rows(self) -> int:
@@ -195,10 +196,10 @@ class EpochOrder:
         parts = [(none, none)]
         position = start
         while position < stop:
-            group = self._group_at(position)
-            stretch = slice(position - group.begin, stop - group.begin)
-            parts.append((group.visits[stretch], group.rows[stretch]))
-            position = group.end
+            known = self._stretch_at(position)
+            wanted = slice(position - known.begin, stop - known.begin)
+            parts.append((known.visits[wanted], known.rows[wanted]))
+            position = known.end
         visits, rows = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
         return visits, rows
 
@@ -215,12 +216,14 @@ class EpochOrder:
         Returns:
             First position of the stretch, and the visit that each of its positions belongs to.
         """
-        end = int(self._ends[visit])
-        begin = end - int(self.visited_lengths[visit])
+        size = max(self._group_size, 1)
+        first = visit // size * size
+        begin = int(self._ends[first] - self.visited_lengths[first])
+        end = int(self._ends[min(first + size, len(self._ends)) - 1])
         if self._mode.group <= 1:
             return begin, np.full(end - begin, visit)
-        group = self._group_at(begin)
-        return group.begin, group.visits
+        known = self._stretch_at(begin)
+        return begin, known.visits[begin - known.begin : end - known.begin]
 
     def visits_before(self, position: int) -> int:
         """Count the visits, from the first, of which no row is at a position or after it."""
@@ -287,29 +290,46 @@ class EpochOrder:
     def _visit_at(self, positions: ArrayLike) -> Visits:
         return np.asarray(np.searchsorted(self._ends, positions, side="right"))
 
-    def _group_at(self, position: int) -> _Group:
-        """Permute the group that holds a position."""
-        index = int(self._visit_at(position)) // self._group_size
-        if index not in self._groups:
-            if len(self._groups) > 1:  # a batch may straddle two groups
-                del self._groups[next(iter(self._groups))]
-            self._groups[index] = self._make_group(index)
-        return self._groups[index]
+    @cached_property
+    def _visits_at_once(self) -> int:
+        """Visits whose rows are permuted together, or of several groups where these are small."""
+        rows = max(1, self.num_rows // len(self._order)) * self._group_size
+        return self._group_size * max(1, _ROWS_AT_ONCE // rows)
 
-    def _make_group(self, index: int) -> _Group:
-        first = index * self._group_size
-        last = min(first + self._group_size, len(self._order)) - 1
-        lengths = self.visited_lengths[first : last + 1]
-        begins, num_rows = np.cumsum(lengths) - lengths, int(lengths.sum())
-        random, block = self._random(1 + index), self._mode.block
-        order = random.permutation(num_rows // block)
+    def _stretch_at(self, position: int) -> _Stretch:
+        """Permute the group that holds a position, and others that are near."""
+        first = int(self._visit_at(position)) // self._visits_at_once * self._visits_at_once
+        if first not in self._stretches:
+            if len(self._stretches) > 1:  # a batch may straddle two of them
+                del self._stretches[next(iter(self._stretches))]
+            self._stretches[first] = self._make_stretch(first)
+        return self._stretches[first]
+
+    def _make_stretch(self, first: int) -> _Stretch:
+        lengths = self.visited_lengths[first : first + self._visits_at_once]
+        ends = np.cumsum(lengths)
+        begins, size = ends - lengths, self._group_size
+        groups = range(0, len(lengths), size)
+        bounds = [*begins[::size].tolist(), int(ends[-1])]
+        permuted = [
+            self._permute((first + visit) // size, begin, end)
+            for visit, begin, end in zip(groups, bounds[:-1], bounds[1:], strict=True)
+        ]
+        order = permuted[0] if len(permuted) == 1 else np.concatenate(permuted)
+        places = np.repeat(np.arange(len(lengths)), lengths)[order]
+        begin = int(self._ends[first] - lengths[0])
+        return _Stretch(begin, first + places, order - begins[places])
+
+    def _permute(self, group: int, begin: int, end: int) -> NDArray[np.intp]:
+        """Shuffle the numbers from one to another as the rows of a group are shuffled."""
+        num_rows, block = end - begin, self._mode.block
+        order = self._random(1 + group).permutation(num_rows // block)
         if block > 1:
             order = (order[:, np.newaxis] * block + np.arange(block)).ravel()
             # What is left of a set after its whole blocks stays at the set's end.
             order = np.concatenate([order, np.arange(len(order), num_rows)])
-        places = np.repeat(np.arange(len(lengths)), lengths)[order]
-        begin = int(self._ends[first] - lengths[0])
-        return _Group(begin, first + places, order - begins[places])
+        order += begin
+        return order
 
 
 def _look_up(sets: Sequence[int], lengths: Mapping[int, int]) -> NDArray[np.intp]:

@@ -75,7 +75,7 @@ class Picks:
         """The set of each row, ``(rows,)``."""
         return np.array(self.sets, np.int64)[self.places]
 
-    @property
+    @cached_property
     def counts(self) -> list[int]:
         """How many rows are from each of the sets."""
         counted: list[int] = np.bincount(self.places, minlength=len(self.sets)).tolist()

@@ -12,6 +12,8 @@ from leyden.types import Phase
 
 __all__ = ["Planner", "phase_of"]
 
+_PHASES: dict[str, Phase] = {phase.value: phase for phase in Phase}
+
 
 class Planner:
     """Plans epochs, and keeps the orders of sets that were asked for.
@@ -133,8 +135,8 @@ def phase_of(name: Phase | str) -> Phase:
         ConfigError: If there is no such phase.
     """
     try:
-        return Phase(name)
-    except ValueError:
+        return _PHASES[name]
+    except (KeyError, TypeError):
         problem = f"Expected `phase` to be the name of a phase, but got {name!r}."
         hint = suggest(str(name), [phase.value for phase in Phase])
         raise ConfigError(f"{problem} {hint}") from None

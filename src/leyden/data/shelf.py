@@ -129,14 +129,15 @@ class Shelf:
         self._expected_bytes += num_bytes
 
     @property
-    def _keeps_maps(self) -> bool:
+    def keeps_maps(self) -> bool:
+        """Whether mapped files stay open."""
         return 0 < self._expected_bytes <= self._stays
 
     def has_room(self, opened: OpenSet, num_sets: int) -> bool:
         """Say whether as many sets as large as one can be open at once."""
         if opened.array is None:
             return False
-        if opened.piece.is_mapped and self._keeps_maps:
+        if opened.piece.is_mapped and self.keeps_maps:
             return True
         return opened.array.nbytes * num_sets <= self.limit
 
@@ -186,7 +187,7 @@ class Shelf:
 
     @property
     def _is_full(self) -> bool:
-        kept = self._mapped_bytes if self._keeps_maps else 0
+        kept = self._mapped_bytes if self.keeps_maps else 0
         return self.num_bytes - kept > self.limit or len(self._open) > _MOST_SETS
 
     def tidy(self) -> None:
