@@ -21,21 +21,21 @@ _POPULATE_READ = 22  # of Linux 5.14; Python has no name for it yet
 
 
 class ReadAhead:
-    """A thread that asks the system for what will have to be read soon, and gives back the rest.
+    """Asks the system for what will have to be read soon, and gives back the rest.
 
     What is in the system's memory already costs nearly nothing. Where the system takes no such
     advice, nothing is done.
     """
 
     def __init__(self) -> None:
-        self._thread: ThreadPoolExecutor | None = None
-        self._process = 0  # which has the thread: one that is forked has none
+        # Pages wait for the disk, which meanwhile is to be told what comes next.
+        self._asking, self._mapping = _Thread("leyden-ask"), _Thread("leyden-map")
         self._given_back: Future[None] | None = None
 
     def ask(self, paths: Iterable[Path]) -> None:
         """Have files read, one after another, and return at once."""
         if hasattr(os, "posix_fadvise"):
-            self._do(_ask, paths)
+            self._asking.do(_ask, paths)
 
     def map_ahead(self, arrays: Iterable[Array]) -> None:
         """Have all pages of mapped files brought in, and return at once.
@@ -46,7 +46,7 @@ class ReadAhead:
         Args:
             arrays: Mapped; see ``can_map_ahead``.
         """
-        self._do(_populate, arrays)
+        self._mapping.do(_populate, arrays)
 
     def give_back(self, pieces: Sequence[OpenPiece]) -> None:
         """Have mapped sets give back their memory, and return before: the next time waits for it.
@@ -54,19 +54,37 @@ class ReadAhead:
         Args:
             pieces: They can be read again.
         """
-        if self._given_back is not None and self._process == os.getpid():
+        if self._given_back is not None and self._mapping.is_of_this_process:
             self._given_back.result()
         if pieces:
-            self._given_back = self._do(_unload, [pieces])
+            self._given_back = self._mapping.do(_unload, [pieces])
 
-    def _do(self, task: Callable[[Any], None], items: Iterable[Any]) -> Future[None] | None:
-        """Have it done one after another, and return the last of it."""
-        if self._thread is None or self._process != os.getpid():
-            self._thread = ThreadPoolExecutor(1, thread_name_prefix="leyden-read-ahead")
+
+class _Thread:
+    """Does one thing after another, beside the others; begun when there is something to do.
+
+    Args:
+        name: What it is called.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._executor: ThreadPoolExecutor | None = None
+        self._process = 0  # which has the thread: one that is forked has none
+
+    @property
+    def is_of_this_process(self) -> bool:
+        """Whether what it was told to do is done in this process."""
+        return self._process == os.getpid()
+
+    def do(self, task: Callable[[Any], None], items: Iterable[Any]) -> Future[None] | None:
+        """Have something done to one after another, and return the last of it."""
+        if self._executor is None or not self.is_of_this_process:
+            self._executor = ThreadPoolExecutor(1, thread_name_prefix=self._name)
             self._process = os.getpid()
         last = None
         for item in items:
-            last = self._thread.submit(task, item)
+            last = self._executor.submit(task, item)
         return last
 
 
