@@ -58,8 +58,9 @@ def add_bound(judged: dict[str, Any], peer: str, speeds: Mapping[str, float], si
         )
         more = 1e6 * size * (1 / speeds["leyden"] - 1 / max(others.values()))
         judged["bounded_by"] = (
-            f"{bounds}; leyden, which also checks files and keeps track, takes {more:.0f}"
-            " microseconds a batch more than the faster of these"
+            f"{bounds}; leyden, which also plans, checks files and keeps track by code and tables"
+            " that each copy of rows pushes out of the core's cache, takes"
+            f" {more:.0f} microseconds a batch more than the faster of these"
         )
 
 

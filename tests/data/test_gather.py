@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from leyden.data import AutoDataModule
 from leyden.data.gather import ShardStore
 from leyden.data.picks import Picks
-from leyden.data.readahead import ReadAhead, can_map_ahead
+from leyden.data.readahead import ReadAhead
 from leyden.data.shelf import Shelf
 from leyden.errors import DataError, ShardError
 from leyden.shards import discover
@@ -332,19 +332,12 @@ def test_only_sets_that_are_not_open_are_read_ahead(
     write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
-    mapped: list[str] = []
-
-    def note(_: ReadAhead, arrays: list[Any]) -> None:
-        mapped.extend(f"sample__{int(array[0, 0])}.npy" for array in arrays)
-
     monkeypatch.setattr(ReadAhead, "ask", lambda _, paths: asked.extend(p.name for p in paths))
-    monkeypatch.setattr(ReadAhead, "map_ahead", note)
     store = ShardStore(discover(write(dict.fromkeys((1, 2, 3, 4), 2))))
     read(store, (2, [0]))
     store.preload(3)
     store.read_ahead([4, 3, 2, 1])
     assert asked == ["sample__4.npy", "sample__1.npy"]
-    assert mapped == (asked if can_map_ahead() else [])
 
 
 def test_parts_of_one_file_are_not_read_ahead(

@@ -4,12 +4,10 @@ from threading import Event
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
-import torch
 
 from leyden.data import AutoDataModule
-from leyden.data.readahead import ReadAhead, can_map_ahead
+from leyden.data.readahead import ReadAhead
 
 WAIT = 20  # seconds, at most
 
@@ -60,56 +58,12 @@ def test_where_no_advice_is_taken_none_is_given(
     ReadAhead().ask(pytest.fail(f"{path} was looked at") for path in [tmp_path])
 
 
-def resident(path: Path) -> int:
-    """Kibibytes of a mapped file that this process has been given."""
-    lines = Path("/proc/self/smaps").read_text().splitlines()
-    begin = next(index for index, line in enumerate(lines) if line.endswith(str(path)))
-    return next(int(line.split()[1]) for line in lines[begin:] if line.startswith("Rss:"))
-
-
-@pytest.mark.skipif(not can_map_ahead(), reason="The system brings in no pages ahead of time.")
-def test_pages_of_a_mapped_file_are_brought_in(tmp_path: Path, advice: Advice) -> None:
-    paths = [tmp_path / "whole.npy", tmp_path / "cut.npy"]
-    for path in paths:
-        np.save(path, np.zeros(1 << 20, np.uint8))
-    arrays = [np.load(path, mmap_mode="r") for path in paths]
-    with paths[1].open("r+b") as file:
-        file.truncate(4096)
-    assert resident(paths[0]) < 1024
-    ahead, advice.last = ReadAhead(), "whole.npy"
-    ahead.map_ahead(arrays[::-1])  # the one that was cut short does no harm
-    ahead.ask(paths[:1])
-    assert advice.has_come.wait(WAIT)  # then the thread has come that far
-    assert resident(paths[0]) >= 1024
-
-
-@pytest.mark.parametrize("maps", [True, False])
-def test_mapping_ahead_changes_no_batch(
-    write: Any, monkeypatch: pytest.MonkeyPatch, maps: bool
-) -> None:
-    monkeypatch.setattr("leyden.data.gather.can_map_ahead", lambda: maps and can_map_ahead())
-    data = make_data(write(LENGTHS), monkeypatch, shuffle="window:3")
-    batches: list[Any] = list(data.train_dataloader())
-    expected: list[Any] = [data.fetch("train", 0, index) for index in range(20)]
-    assert all(map(torch.equal, batches, expected))
-
-
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The files that are asked for; those that are mapped and brought in are asked for before."""
+    """The files that are asked for."""
     names: list[str] = []
-
-    def check(_: ReadAhead, arrays: list[Any]) -> None:
-        assert names[-len(arrays) :] == names_of(arrays)
-
     monkeypatch.setattr(ReadAhead, "ask", lambda _, paths: names.extend(p.stem for p in paths))
-    monkeypatch.setattr(ReadAhead, "map_ahead", check)
     return names
-
-
-def names_of(arrays: list[Any]) -> list[str]:
-    """The sets that arrays are from: their number is in every row."""
-    return files(*(int(array[0, 0]) for array in arrays))
 
 
 def make_data(folder: Path, monkeypatch: pytest.MonkeyPatch, **arguments: Any) -> AutoDataModule:

@@ -13,7 +13,6 @@ from typing_extensions import override
 from leyden.data.addresses import RowGather
 from leyden.data.buffers import Buffers
 from leyden.data.picks import Picks
-from leyden.data.readahead import can_map_ahead
 from leyden.data.shelf import OpenSet, Shelf
 from leyden.errors import ShardError
 from leyden.shards import Catalog, OpenPiece
@@ -24,7 +23,6 @@ __all__ = ["ShardStore"]
 
 _MOMENT = 0.1  # seconds; a file that was there before is taken to be there still
 _AHEAD_AT_MOST = 1 << 30  # bytes: what is read much before its turn may be forgotten by then
-_MAPPED_AT_MOST = 128 << 20  # bytes that are mapped ahead: they count as memory at once
 _LABELS_AT_MOST = 16 << 20  # bytes of labels that stay in memory, once they are read
 _AT_ONCE = 64  # large files that are opened at once: a process may have some hundreds open
 _SMALL = 1 << 20  # bytes that are read for all blocks at once, as labels mostly are
@@ -111,11 +109,7 @@ class ShardStore:
         return self._shelf.keeps_maps and all(a.has(number) for number in numbers for a in arrays)
 
     def read_ahead(self, set_numbers: Iterable[int]) -> None:
-        """Have the files of sets read that will be needed soon; returns at once.
-
-        Raises:
-            ShardError: If one of them is missing or broken.
-        """
+        """Have the files of sets read that will be needed soon; returns at once."""
         numbers = list(set_numbers)
         num_bytes = sum(map(self.set_bytes, numbers))
         if not self._has_own_files or num_bytes > _AHEAD_AT_MOST:
@@ -124,9 +118,6 @@ class ShardStore:
             array = self._inputs[name]
             new = [number for number in numbers if not array.has(number)]
             self._shelf.ahead.ask([catalog.shard(number).data.path for number in new])
-            if array.is_mapped and num_bytes <= _MAPPED_AT_MOST and can_map_ahead():
-                opened = (array.open_whole(number) for number in new)
-                self._shelf.ahead.map_ahead([whole for whole in opened if whole is not None])
 
     def inputs(self, picks: Picks) -> dict[str, Array]:
         """Read inputs.
@@ -174,7 +165,6 @@ class _Arrays:
         self._shelf, self._open_set = shelf, open_set
         self._preloaded: dict[int, OpenSet] = {}
         self._buffers = Buffers()
-        self.is_mapped = False  # as far as is known
         self.checked = -inf  # when all files were last looked at, in seconds of ``perf_counter``
 
     def preload(self, set_number: int) -> None:
@@ -188,16 +178,6 @@ class _Arrays:
     def has(self, set_number: int) -> bool:
         """Say whether a set is open already."""
         return set_number in self._preloaded or (self, set_number) in self._shelf
-
-    def open_whole(self, set_number: int) -> Array | None:
-        """Open a mapped set of which all rows are about to be brought in.
-
-        Returns:
-            Its rows; ``None`` where they have to be put into the machine's order as they are read.
-        """
-        one = self._open(set_number)
-        self._shelf.count(one, one.piece.num_rows)
-        return one.array
 
     def parts(self, picks: Picks, sizes: Sequence[int]) -> Iterator[Array]:
         """Read rows part by part, each ``(rows, ...)``."""
@@ -238,11 +218,7 @@ class _Arrays:
 
     def _open_all(self, picks: Picks) -> list[OpenSet]:
         """Open the sets of rows; none of them if they would fill the memory."""
-        first = self._open(picks.sets[0])
-        array = first.array
-        is_mapped = first.piece.is_mapped and not first.piece.has_descriptor
-        self.is_mapped = array is not None and is_mapped
-        if not self._shelf.has_room(first, len(picks.sets)):
+        if not self._shelf.has_room(self._open(picks.sets[0]), len(picks.sets)):
             return []
         return [self._open(number) for number in picks.sets]
 

@@ -1,23 +1,16 @@
 """Have the system read files before they are needed, and forget them after."""
 
-import mmap
 import os
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from leyden.data.addresses import address_of
 from leyden.shards import OpenPiece
-from leyden.shards.readers import advise
-from leyden.types import Array
 
-__all__ = ["ReadAhead", "can_map_ahead"]
+__all__ = ["ReadAhead"]
 
 _PIECE = 1 << 20  # bytes asked for at a time: the system cuts longer requests short
-_POPULATE_READ = 22  # of Linux 5.14; Python has no name for it yet
 
 
 class ReadAhead:
@@ -28,8 +21,8 @@ class ReadAhead:
     """
 
     def __init__(self) -> None:
-        # Pages wait for the disk, which meanwhile is to be told what comes next.
-        self._asking, self._mapping = _Thread("leyden-ask"), _Thread("leyden-map")
+        # Asking waits for a disk that is busy, which is no reason to keep memory for longer.
+        self._asking, self._giving = _Thread("leyden-read-ahead"), _Thread("leyden-give-back")
         self._given_back: Future[None] | None = None
 
     def ask(self, paths: Iterable[Path]) -> None:
@@ -37,27 +30,16 @@ class ReadAhead:
         if hasattr(os, "posix_fadvise"):
             self._asking.do(_ask, paths)
 
-    def map_ahead(self, arrays: Iterable[Array]) -> None:
-        """Have all pages of mapped files brought in, and return at once.
-
-        Else each stretch of pages is brought in when it is first touched, by the thread that wants
-        it; that costs about half as much as copying it.
-
-        Args:
-            arrays: Mapped; see ``can_map_ahead``.
-        """
-        self._mapping.do(_populate, arrays)
-
     def give_back(self, pieces: Sequence[OpenPiece]) -> None:
         """Have mapped sets give back their memory, and return before: the next time waits for it.
 
         Args:
             pieces: They can be read again.
         """
-        if self._given_back is not None and self._mapping.is_of_this_process:
+        if self._given_back is not None and self._giving.is_of_this_process:
             self._given_back.result()
         if pieces:
-            self._given_back = self._mapping.do(_unload, [pieces])
+            self._given_back = self._giving.do(_unload, [pieces])
 
 
 class _Thread:
@@ -98,26 +80,6 @@ def _ask(path: Path) -> None:
             os.posix_fadvise(descriptor, offset, _PIECE, os.POSIX_FADV_WILLNEED)
     finally:
         os.close(descriptor)
-
-
-@cache
-def can_map_ahead() -> bool:
-    """Whether the system brings mapped pages in ahead of time."""
-    if not sys.platform.startswith("linux"):
-        return False
-    with mmap.mmap(-1, mmap.PAGESIZE) as page:
-        try:
-            page.madvise(_POPULATE_READ)
-        except OSError:
-            return False
-    return True
-
-
-def _populate(array: Array) -> None:
-    """Ask for pages; one that cannot be read is met when it is used."""
-    address = address_of(array)
-    begin = address - address % mmap.PAGESIZE
-    advise(begin, address + array.nbytes - begin, _POPULATE_READ)
 
 
 def _unload(pieces: Iterable[OpenPiece]) -> None:

@@ -23,7 +23,6 @@ __all__ = [
     "LARGE",
     "ArrayReader",
     "FileState",
-    "advise",
     "check_numbers",
     "choose_array",
     "map_array",
@@ -223,7 +222,7 @@ def unload(part: Array) -> None:
     if hasattr(mmap, "MADV_DONTNEED") and _is_mapped(part):
         begin = _address(part)
         pages = range(-(-begin // mmap.PAGESIZE), (begin + part.nbytes) // mmap.PAGESIZE)
-        advise(pages.start * mmap.PAGESIZE, len(pages) * mmap.PAGESIZE, mmap.MADV_DONTNEED)
+        _advise(pages.start * mmap.PAGESIZE, len(pages) * mmap.PAGESIZE, mmap.MADV_DONTNEED)
 
 
 def _is_mapped(part: Array) -> bool:
@@ -235,7 +234,7 @@ def _is_mapped(part: Array) -> bool:
     return is_small or isinstance(whole, mmap.mmap)
 
 
-def advise(begin: int, num_bytes: int, advice: int) -> None:
+def _advise(begin: int, num_bytes: int, advice: int) -> None:
     """Tell the system what becomes of pages, without holding up Python's other threads.
 
     Args:
