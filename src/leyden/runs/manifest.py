@@ -84,10 +84,10 @@ class RunManifest:
 
     def __enter__(self) -> Self:
         earlier = read_manifest(self._path) if self._path.exists() else {}
-        self._clock = time.monotonic()
+        start, self._clock = time.time(), time.monotonic()
         parents = earlier.get("parents", [])
         parents = parents + [parent for parent in self._parents if parent not in parents]
-        self._facts = earlier | self._new_facts() | {"parents": parents}
+        self._facts = earlier | self._new_facts(start) | {"parents": parents}
         self._facts["starts"] = [*map(_close, earlier.get("starts", [])), self._this_start()]
         self._write()
         return self
@@ -155,7 +155,7 @@ class RunManifest:
         self._facts["starts"][-1] = self._this_start()
         self._write()
 
-    def _new_facts(self) -> dict[str, Any]:
+    def _new_facts(self, start: float) -> dict[str, Any]:
         return {
             "version": _VERSION,
             "name": self._name,
@@ -165,7 +165,7 @@ class RunManifest:
             "seeds": self._seeds,
             "versions": versions(),
             "hardware": hardware_info(),
-            "timings": {"start": time.time(), "end": None, "duration": None},
+            "timings": {"start": start, "end": None, "duration": None},
             "pid": os.getpid(),
             "process_start": psutil.Process().create_time(),
             "host": platform.node(),
