@@ -96,6 +96,9 @@ class BatchLoader:
         make_blocks: Has the assembler make blocks elsewhere, in the same order.
         on_batch: Called with the loader whenever it hands out a batch.
         on_end: Called with the loader when it hands out the last batch of an epoch.
+
+    Attributes:
+        plan: The current epoch.
     """
 
     def __init__(
@@ -116,7 +119,7 @@ class BatchLoader:
         if isinstance(make_blocks, Workers):  # which do not end well with the garbage
             finalize(self, make_blocks.close)
         self._every_epoch_alike, self._on_batch, self._on_end = every_epoch_alike, on_batch, on_end
-        self._plan = make_plan(0)
+        self.plan = make_plan(0)
         self._done = 0  # batches handed out in this epoch
         self._resume_at = 0  # batches to skip when the epoch is next begun
         self._clock = (time.perf_counter(), 0)  # when this process began the epoch, and where
@@ -125,7 +128,7 @@ class BatchLoader:
 
     def __len__(self) -> int:
         """Count the batches of an epoch."""
-        return len(self._plan)
+        return len(self.plan)
 
     def __iter__(self) -> Iterator[Batch]:
         """Begin an epoch, or go on with the one that a loaded state was in."""
@@ -134,9 +137,9 @@ class BatchLoader:
     def _batches(self) -> Iterator[Batch]:
         start, self._resume_at = self._resume_at, 0
         is_over = start == 0 and self.is_at_end and not self._every_epoch_alike
-        self._go_to(self._plan.epoch + is_over, start)
+        self._go_to(self.plan.epoch + is_over, start)
         self._store.check()  # before the first row, rather than when a broken shard's turn comes
-        plan, num_batches = self._plan, len(self._plan)
+        plan, num_batches = self.plan, len(self.plan)
         first, skipped = divmod(start, plan.windows)
         sizes: list[list[int]] = []  # of the blocks that are being made
         # A preprocessor may give a row another last bit among other rows: each batch by itself.
@@ -157,7 +160,7 @@ class BatchLoader:
         """Cut a block into batches, and these into windows, of which some may be left out."""
         if self._cut is None:
             return block.batches(sizes)
-        plan, cut = self._plan, self._cut
+        plan, cut = self.plan, self._cut
         pairs = product(block.split(sizes), range(plan.windows))
         return (
             cut(batch, plan.epoch, window).as_batch()
@@ -198,14 +201,14 @@ class BatchLoader:
         Args:
             epoch: The epoch, from zero.
         """
-        if epoch != self._plan.epoch:
+        if epoch != self.plan.epoch:
             self._go_to(epoch, 0)
             self._resume_at = 0
 
     def _go_to(self, epoch: int, num_batches: int) -> None:
         self._latest = self.latest
-        if epoch != self._plan.epoch or num_batches < self._plan.first_known:
-            self._plan = self._make_plan(epoch)
+        if epoch != self.plan.epoch or num_batches < self.plan.first_known:
+            self.plan = self._make_plan(epoch)
         self._now = time.perf_counter()
         self._done, self._clock = num_batches, (self._now, num_batches)
 
@@ -216,18 +219,13 @@ class BatchLoader:
 
     def renew(self) -> None:
         """Make the plan of the current epoch anew; only before its first batch."""
-        self._plan = self._make_plan(self._plan.epoch)
-
-    @property
-    def plan(self) -> EpochPlan:
-        """The plan of the current epoch."""
-        return self._plan
+        self.plan = self._make_plan(self.plan.epoch)
 
     @property
     def progress(self) -> Progress:
         """How far the current epoch has come."""
         began, first = self._clock
-        return Progress(self._plan, self._done, first, began, self._now)
+        return Progress(self.plan, self._done, first, began, self._now)
 
     @property
     def latest(self) -> Progress | None:
@@ -238,11 +236,11 @@ class BatchLoader:
     @property
     def is_at_end(self) -> bool:
         """Whether the last batch of the current epoch was handed out."""
-        return self._done == len(self._plan)
+        return self._done == len(self.plan)
 
     def state_dict(self) -> dict[str, Any]:
         """Write down the place in the data: a few numbers, the same on every rank."""
-        plan = self._plan
+        plan = self.plan
         batches, window = divmod(self._done, plan.windows)
         rows = plan.order.num_rows if self.is_at_end else plan.grid.rows_before(batches)
         return {
@@ -280,7 +278,7 @@ class BatchLoader:
         elif not _fits(plan, rows, batches, step_rows):
             begin = Begin(rows, batches, step_rows)
             plan = self._make_plan(epoch, shuffle=state_dict["shuffle"], begin=begin)
-        self._plan = plan
+        self.plan = plan
         self._go_to(epoch, batches * plan.windows + window)
         self._resume_at = self._done % len(plan)
 

@@ -62,9 +62,10 @@ class _Stretch(NamedTuple):
     rows: Rows
     positions: NDArray[np.intp]
 
-    def holds(self, batch: int) -> bool:
-        """Say whether a batch is one of these."""
-        return self.first <= batch < self.first + len(self.bounds) - 1
+    @property
+    def stop(self) -> int:
+        """Index after the last batch."""
+        return self.first + len(self.bounds) - 1
 
 
 class _Runs:
@@ -77,7 +78,8 @@ class _Runs:
     """
 
     def __init__(self, stretch: _Stretch, part_of: Callable[[int, int, int], str]) -> None:
-        self.stretch, self._part_of = stretch, part_of
+        self._stretch, self._part_of = stretch, part_of
+        self.first, self.stop = stretch.first, stretch.stop  # as there are many who ask
         begins = np.zeros(len(stretch.rows), np.bool_)  # where a batch or another set begins
         begins[stretch.bounds[:-1]] = True
         begins[1:] |= stretch.places[1:] != stretch.places[:-1]
@@ -89,19 +91,19 @@ class _Runs:
 
     def set_numbers(self, batch: int) -> tuple[int, ...]:
         """The sets of a batch."""
-        place = batch - self.stretch.first
+        place = batch - self.first
         return tuple(self._sets[self._bounds[place] : self._bounds[place + 1]])
 
     def slices(self, batch: int) -> tuple[Slice, ...]:
         """The runs of a batch, with their names."""
-        place = batch - self.stretch.first
+        place = batch - self.first
         return tuple(map(self._slice, range(self._bounds[place], self._bounds[place + 1])))
 
     def _slice(self, run: int) -> Slice:
         start, stop = self._starts[run : run + 2]
-        visit, position = self.stretch.visits[self._places[run]], self.stretch.positions[start]
+        visit, position = self._stretch.visits[self._places[run]], self._stretch.positions[start]
         part = self._part_of(int(visit), int(position), stop - start)
-        return Slice(self._sets[run], self.stretch.rows[start:stop], part)
+        return Slice(self._sets[run], self._stretch.rows[start:stop], part)
 
 
 class EpochPlan:
@@ -122,6 +124,7 @@ class EpochPlan:
             counts as a batch.
 
     Attributes:
+        epoch: Which epoch, from zero.
         windows: How many windows each batch is handed out in.
         first_index: Index of the first batch that is known, each window for itself.
 
@@ -154,6 +157,7 @@ class EpochPlan:
         check_whole("batch_size", batch_size, 1)
         named = name_shuffle(shuffle, batch_size)
         self.order = EpochOrder(lengths, shuffle=named, seed=seed, epoch=epoch, sets=sets)
+        self.epoch = self.order.epoch
         self.rank, num_ranks = ranks
         self.windows = windows
         begin = begin or Begin()
@@ -181,11 +185,6 @@ class EpochPlan:
     def seed(self) -> int:
         """What decides the shuffle."""
         return self.order.seed
-
-    @property
-    def epoch(self) -> int:
-        """Which epoch, from zero."""
-        return self.order.epoch
 
     @property
     def batch_size(self) -> int:
@@ -228,7 +227,9 @@ class EpochPlan:
             problem = f"Expected a batch index from {self.first_index} to {len(self) - 1}"
             raise IndexError(f"{problem}, but got {batch_index!r} in epoch {self.epoch}.")
         batch, window = divmod(batch_index, self.windows)
-        runs = self._runs_around(batch)
+        runs = self._last_runs
+        if runs is None or not runs.first <= batch < runs.stop:
+            runs = self._last_runs = self._runs_around(batch)
         return PlannedOrigin(
             self.epoch,
             batch_index,
@@ -255,14 +256,11 @@ class EpochPlan:
 
     def _runs_around(self, batch: int) -> _Runs:
         """Cut some batches at once of which one is asked for, and likely the next."""
-        runs = self._last_runs
-        if runs is None or not runs.stretch.holds(batch):
-            stretch = next((one for one in self._stretches if one.holds(batch)), None)
-            if stretch is None:
-                stop = min(batch + max(1, _ROWS_AT_ONCE // self.batch_size), len(self.grid))
-                stretch = self._stretch(batch, stop)
-            runs = self._last_runs = _Runs(stretch, self._part_name)
-        return runs
+        stretch = next((one for one in self._stretches if one.first <= batch < one.stop), None)
+        if stretch is None:
+            stop = min(batch + max(1, _ROWS_AT_ONCE // self.batch_size), len(self.grid))
+            stretch = self._stretch(batch, stop)
+        return _Runs(stretch, self._part_name)
 
     def _stretch(self, first: int, stop: int) -> "_Stretch":
         spans = self.grid.spans(first, stop, self.rank)
