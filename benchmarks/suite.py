@@ -136,7 +136,7 @@ def _race(stored: Stored, setting: Setting, rounds: int) -> dict[str, Any]:
         if (stored.shape.name, peer) in RATIOS
     }
     for peer, judged in targets.items():
-        add_bound(judged, peer, speed, setting.batch_size)
+        add_bound(judged, peer, ratios["leyden"], setting.batch_size / speed["leyden"])
     return {
         "rows_per_second": speed,
         "rows_measured": {name: one.num_rows for name, one in stretches.items()},

@@ -37,31 +37,38 @@ class Target:
         }
 
 
-def add_bound(judged: dict[str, Any], peer: str, speeds: Mapping[str, float], size: int) -> None:
+_LIMITS = {
+    "memory": "selecting the rows from a tensor in memory",
+    "mapped": "gathering them from files that stay mapped, and nothing else,",
+}
+
+
+def add_bound(
+    judged: dict[str, Any], peer: str, ratios: Mapping[str, float], seconds: float
+) -> None:
     """Say what bounds a ratio that was missed, from what was measured beside it.
 
     Args:
         judged: What ``Target.judge`` returned; changed.
         peer: Whom leyden was compared with.
-        speeds: Rows per second of everybody.
-        size: Rows of a batch.
+        ratios: How many times as fast as each of the others leyden was.
+        seconds: What a batch of leyden's took.
     """
-    if judged["target"] == "missed" and "mapped" in speeds:
-        others = {
-            "selecting the rows from a tensor in memory": speeds["memory"],
-            "gathering them from files that stay mapped, and nothing else,": speeds["mapped"],
-        }
+    if judged["target"] == "missed" and all(name in ratios for name in _LIMITS):
         bounds = " and ".join(
-            f"{what} is {speed / speeds[peer]:.2f} times as fast as {peer}"
-            for what, speed in others.items()
-            if speed != speeds[peer]
+            f"{what} is {judged['measured'] / ratios[name]:.2f} times as fast as {peer}"
+            for name, what in _LIMITS.items()
+            if name != peer
         )
-        more = 1e6 * size * (1 / speeds["leyden"] - 1 / max(others.values()))
-        judged["bounded_by"] = (
-            f"{bounds}; leyden, which also plans, checks files and keeps track by code and tables"
-            " that each copy of rows pushes out of the core's cache, takes"
-            f" {more:.0f} microseconds a batch more than the faster of these"
+        least = min(ratios[name] for name in _LIMITS)
+        more = (
+            "leyden is as fast as the faster of these"
+            if least >= 1
+            else "leyden, which reads from such files and also plans, checks them and keeps track,"
+            f" takes {1e6 * seconds * (1 - least):.1f} microseconds a batch more than the faster"
+            " of these"
         )
+        judged["bounded_by"] = f"{bounds}; {more}"
 
 
 RATIOS = {
