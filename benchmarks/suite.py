@@ -135,8 +135,10 @@ def _race(stored: Stored, setting: Setting, rounds: int) -> dict[str, Any]:
         for peer, ratio in ratios["leyden"].items()
         if (stored.shape.name, peer) in RATIOS
     }
+    seconds = setting.batch_size / speed["leyden"]
+    batch_bytes = setting.batch_size * stored.shape.row_bytes
     for peer, judged in targets.items():
-        add_bound(judged, peer, ratios["leyden"], setting.batch_size / speed["leyden"])
+        add_bound(judged, peer, ratios["leyden"], seconds, batch_bytes)
     return {
         "rows_per_second": speed,
         "rows_measured": {name: one.num_rows for name, one in stretches.items()},

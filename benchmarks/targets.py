@@ -44,7 +44,11 @@ _LIMITS = {
 
 
 def add_bound(
-    judged: dict[str, Any], peer: str, ratios: Mapping[str, float], seconds: float
+    judged: dict[str, Any],
+    peer: str,
+    ratios: Mapping[str, float],
+    seconds: float,
+    batch_bytes: int,
 ) -> None:
     """Say what bounds a ratio that was missed, from what was measured beside it.
 
@@ -53,6 +57,7 @@ def add_bound(
         peer: Whom leyden was compared with.
         ratios: How many times as fast as each of the others leyden was.
         seconds: What a batch of leyden's took.
+        batch_bytes: What a batch holds.
     """
     if judged["target"] == "missed" and all(name in ratios for name in _LIMITS):
         bounds = " and ".join(
@@ -66,7 +71,7 @@ def add_bound(
             if least >= 1
             else "leyden, which reads from such files and also plans, checks them and keeps track,"
             f" takes {1e6 * seconds * (1 - least):.1f} microseconds a batch more than the faster"
-            " of these"
+            f" of these, of {1e6 * seconds:.1f}, which is {batch_bytes / seconds / 1e9:.1f} GB/s"
         )
         judged["bounded_by"] = f"{bounds}; {more}"
 

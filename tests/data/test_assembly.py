@@ -117,7 +117,7 @@ ROWS, LABELS, WEIGHTS = torch.arange(12).reshape(6, 2), torch.arange(6), torch.o
 def test_batches_are_views_of_their_block_where_all_begin_at_64_bytes(
     sizes: list[int], are_views: bool
 ) -> None:
-    block = Block(torch.arange(120).reshape(40, 3), torch.arange(40), torch.ones(40))
+    block = Block(torch.rand(40, 3), torch.rand(40), torch.ones(40))
     batches = list(block.split(sizes))
     for part, whole in zip(zip(*batches, strict=True), block, strict=True):
         assert isinstance(whole, Tensor)
@@ -126,6 +126,19 @@ def test_batches_are_views_of_their_block_where_all_begin_at_64_bytes(
         storages = {each.untyped_storage().data_ptr() for each in part}
         assert (storages == {whole.untyped_storage().data_ptr()}) == are_views
     assert [len(batch.inputs) for batch in batches] == sizes
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int64, torch.bool])
+@pytest.mark.parametrize("sizes", [[15, 15, 10], [13, 27], [40]])
+def test_whole_numbers_are_views_of_their_block_wherever_they_begin(
+    dtype: torch.dtype, sizes: list[int]
+) -> None:
+    inputs, labels = torch.arange(121).to(dtype)[1:].reshape(40, 3), torch.arange(41).to(dtype)[1:]
+    batches = list(Block(inputs, labels, None).batches(sizes))
+    for part, whole in zip(zip(*batches, strict=True), (inputs, labels), strict=True):
+        assert torch.equal(torch.cat(part), whole)
+        storages = {each.untyped_storage().data_ptr() for each in part}
+        assert storages == {whole.untyped_storage().data_ptr()}
 
 
 def test_what_a_block_has_not_its_batches_have_not() -> None:

@@ -84,6 +84,24 @@ def test_gradients_of_an_epoch_that_goes_on_are_the_same_to_the_last_bit(
     assert losses(fetched) == losses(batches)
 
 
+@pytest.mark.parametrize(("width", "batch_size"), SIZES[:4])
+def test_gradients_of_whole_numbers_are_the_same_to_the_last_bit_wherever_they_begin(
+    tmp_path: Path, width: int, batch_size: int
+) -> None:
+    rng = np.random.default_rng(0)
+    rows = {n: rng.integers(0, 256, (20, width)).astype(np.uint8) for n in range(1, 16)}
+    labels = {number: array.sum(1, np.int64) for number, array in rows.items()}
+    write_shards(tmp_path / "data", rows, labels=labels)
+    data = AutoDataModule(tmp_path / "data", batch_size=batch_size, class_weights=None)
+    batches = [parts(batch) for batch in data.train_dataloader()]
+    clones = [[part.clone() for part in batch] for batch in batches]
+    assert any(part.data_ptr() % 64 for batch in batches for part in batch)
+    assert not any(part.data_ptr() % 64 for batch in clones for part in batch)
+    assert losses((inputs / 255, found) for inputs, found in batches) == losses(
+        (inputs / 255, found) for inputs, found in clones
+    )
+
+
 @pytest.mark.parametrize("num_workers", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_preprocessor_sees_each_batch_by_itself(make: Make, num_workers: int) -> None:
     options: dict[str, Any] = {"preprocessors": [PCA(7)], "num_workers": num_workers}

@@ -109,7 +109,7 @@ class Block(NamedTuple):
         """Have all arrays begin at a multiple of 64 bytes; those that do not are copied.
 
         The last bit of a matrix product depends on it, so that the very same batch would have
-        another loss as part of another block.
+        another loss as part of another block. Whole numbers stay where they are.
         """
         inputs, labels, weights = self
         return Block(
@@ -149,11 +149,13 @@ def _split(inputs: Inputs, sizes: Sequence[int]) -> Iterator[Inputs]:
 
 
 def _split_tensor(tensor: Tensor, sizes: Sequence[int]) -> Iterator[Tensor]:
+    parts = torch.split_with_sizes(tensor, sizes)
+    if _is_exact(tensor):
+        return iter(parts)
     row_bytes, even = tensor.stride(0) * tensor.itemsize, set(sizes[:-1])
     strays = any(size * row_bytes % _ALIGNMENT for size in even)
     if strays and len(even) == 1 and tensor.is_contiguous():
         return _spread(tensor, sizes[0], len(sizes) - 1)
-    parts = torch.split_with_sizes(tensor, sizes)
     return map(_aligned, parts) if strays or tensor.data_ptr() % _ALIGNMENT else iter(parts)
 
 
@@ -169,7 +171,13 @@ def _spread(tensor: Tensor, size: int, count: int) -> Iterator[Tensor]:
 
 
 def _aligned(tensor: Tensor) -> Tensor:
-    return tensor.clone() if tensor.data_ptr() % _ALIGNMENT else tensor
+    strays = tensor.data_ptr() % _ALIGNMENT and not _is_exact(tensor)
+    return tensor.clone() if strays else tensor
+
+
+def _is_exact(tensor: Tensor) -> bool:
+    """Say whether nothing is rounded in what is computed with numbers of this type."""
+    return not (tensor.is_floating_point() or tensor.is_complex())
 
 
 class Assembler:

@@ -21,8 +21,9 @@ __all__ = ["Batch", "BatchLoader", "Progress"]
 
 _STATE_VERSION = 2
 _BLOCK_BYTES = 5 << 20  # what a block costs is spread over its batches; it still fits the cache
-_PLANNED_ROWS = 16384  # worked out at a time
-_PLANNED_BYTES = 128 << 20  # likewise, at most
+_PLANNED_ROWS = 65536  # worked out at a time
+_OPENED_ROWS = 16384  # likewise, where their sets have to be opened before the first of them
+_OPENED_BYTES = 128 << 20  # likewise, at most
 _AHEAD_BYTES = 64 << 20  # read before they are needed
 
 
@@ -300,14 +301,18 @@ def _jobs(
     num_batches, batch_bytes = len(plan.grid), plan.batch_size * store.row_bytes
     asked = plan.order.visits_before(plan.grid.rows_before(first))
     at_once = max(1, block_bytes // batch_bytes)
-    most = _PLANNED_ROWS // plan.batch_size
-    if not store.is_open:
-        most = min(most, _PLANNED_BYTES // batch_bytes)
+    is_open = store.is_open
+    most = (
+        _PLANNED_ROWS // plan.batch_size
+        if is_open
+        else min(_OPENED_ROWS // plan.batch_size, _OPENED_BYTES // batch_bytes)
+    )
     planned = max(1, most // at_once) * at_once
     for start in range(first, num_batches, planned):
         stop = min(start + planned, num_batches)
         picks, rows = plan.block(start, stop)
-        asked = _read_ahead(store, plan, plan.grid.rows_before(stop), asked)
+        if not is_open:
+            asked = _read_ahead(store, plan, plan.grid.rows_before(stop), asked)
         batches = [rows[begin : begin + at_once] for begin in range(0, len(rows), at_once)]
         sizes.extend(batches)
         yield Job(picks, plan.epoch, [sum(block) for block in batches])
