@@ -21,9 +21,9 @@ __all__ = ["Batch", "BatchLoader", "Progress"]
 
 _STATE_VERSION = 2
 _BLOCK_BYTES = 5 << 20  # what a block costs is spread over its batches; it still fits the cache
-_PLANNED_ROWS = 65536  # worked out at a time
-_OPENED_ROWS = 16384  # likewise, where their sets have to be opened before the first of them
-_OPENED_BYTES = 128 << 20  # likewise, at most
+_PLANNED_ROWS = 16384  # worked out at a time: their sets are opened before the first of them
+_PLANNED_BYTES = 128 << 20  # likewise, at most
+_OPEN_ROWS = 65536  # worked out at a time where all sets are open already
 _AHEAD_BYTES = 64 << 20  # read before they are needed
 
 
@@ -303,9 +303,9 @@ def _jobs(
     at_once = max(1, block_bytes // batch_bytes)
     is_open = store.is_open
     most = (
-        _PLANNED_ROWS // plan.batch_size
+        _OPEN_ROWS // plan.batch_size
         if is_open
-        else min(_OPENED_ROWS // plan.batch_size, _OPENED_BYTES // batch_bytes)
+        else min(_PLANNED_ROWS // plan.batch_size, _PLANNED_BYTES // batch_bytes)
     )
     planned = max(1, most // at_once) * at_once
     for start in range(first, num_batches, planned):
