@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -187,3 +189,22 @@ def test_rows_are_taken_on_the_cpu_whatever_torch_makes_by_default() -> None:
     with torch.device("meta"), threads(2):
         taken = take_rows(arrays, np.array([1, 0]), np.array([1, 2]))
     assert taken.tolist() == [[-2, -3], [4, 5]]
+
+
+_FROM_THE_START = """
+import numpy as np
+import torch
+
+from leyden.data.addresses import RowGather
+
+torch.set_default_device("meta")
+gather = RowGather([np.arange(6).reshape(3, 2)], np.zeros(2, np.intp), np.array([2, 0]))
+print(gather.is_by_address, gather.take(0, 2).tolist())
+"""
+
+
+def test_addresses_are_used_in_a_process_where_torch_makes_tensors_elsewhere() -> None:
+    # Whether they can be is tried once in a process.
+    command = [sys.executable, "-c", _FROM_THE_START]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
+    assert done.stdout == "True [[4, 5], [0, 1]]\n"

@@ -433,3 +433,18 @@ def test_batches_are_the_same_whether_they_were_planned_together_or_asked_for_al
             assert origin.set_numbers == other.set_numbers
             assert (origin, origin.name) == (other, other.name)
             assert origin.set_numbers == tuple(piece.set_number for piece in origin.slices)
+
+
+@pytest.mark.parametrize("shuffle", ["window:1", "window:8", "window:150", "full"])
+def test_a_large_block_of_many_sets_is_its_batches_one_after_another(shuffle: str) -> None:
+    # So many batches and sets that their pairs have no number of 16 bits.
+    lengths = {number: 20 + number % 7 for number in range(1, 301)}
+    plan = EpochPlan(lengths, batch_size=16, shuffle=shuffle)
+    picks, sizes = plan.block(0, len(plan))
+    assert len(plan) * len(lengths) > 1 << 16
+    single = [plan.block(index, index + 1)[0] for index in range(len(plan))]
+    assert sizes == [len(one) for one in single]
+    assert picks.set_numbers.tolist() == [n for one in single for n in one.set_numbers.tolist()]
+    assert picks.rows.tolist() == [row for one in single for row in one.rows.tolist()]
+    for one in single:
+        assert len(one.set_numbers) < 2 or np.all(np.diff(one.places) >= 0)

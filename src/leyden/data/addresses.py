@@ -10,8 +10,7 @@ reads none but the rows asked for. ``take_rows`` does so where it can, and array
 import math
 import sys
 from collections.abc import Sequence
-from functools import cache, lru_cache, reduce
-from operator import or_
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -88,8 +87,9 @@ class RowGather:
         self.row_bytes = math.prod(self._shape) * like.itemsize
         self._memory: Tensor | None = None
         if len(rows) and like.nbytes and _is_possible():
-            known = list(addresses) or [address_of(array) for array in arrays]
-            span = _find_span(known, max(array.nbytes for array in arrays), self.row_bytes)
+            known = np.array(list(addresses) or [address_of(array) for array in arrays])
+            longest = max(map(len, arrays)) * self.row_bytes
+            span = _find_span(int(known.min()), int(known.max()) + longest, self.row_bytes)
             if span is not None:
                 self._locate(known, span)
 
@@ -98,13 +98,14 @@ class RowGather:
         """Whether the rows are gathered by their addresses, rather than array by array."""
         return self._memory is not None
 
-    def _locate(self, addresses: list[int], span: tuple[int, int]) -> None:
-        bits = reduce(or_, addresses) | self.row_bytes | max(_UNITS)
+    def _locate(self, addresses: NDArray[np.int64], span: tuple[int, int]) -> None:
+        bits = int(np.bitwise_or.reduce(addresses)) | self.row_bytes | max(_UNITS)
         unit = bits & -bits  # the largest that divides them all
         self._unit = _UNITS[unit]
         self._units = self.row_bytes // unit  # of a row
-        begins = np.array([(address - span[0]) // unit for address in addresses])
-        self._index = torch.from_numpy(begins[self._places] + self._rows * self._units)
+        begins = (addresses - span[0]) // unit
+        self._index = begins[self._places]
+        self._index += self._rows * self._units
         self._memory = _memory(unit, self._units, *span)
 
     def take(self, begin: int, end: int) -> Array:
@@ -119,7 +120,7 @@ class RowGather:
         """
         if self._memory is None:
             return self._take_one_by_one(begin, end)
-        index = self._index[begin:end]
+        index = torch.from_numpy(self._index[begin:end])
         if self._units == 1:  # torch cannot rule out that such a row overlaps with its copy
             taken = self._memory.index_select(0, index).numpy()
         else:
@@ -136,9 +137,8 @@ class RowGather:
         return result
 
 
-def _find_span(addresses: list[int], longest: int, row_bytes: int) -> tuple[int, int] | None:
+def _find_span(lowest: int, highest: int, row_bytes: int) -> tuple[int, int] | None:
     """Find a stretch of the memory with all arrays in it, not too long to count its rows' bytes."""
-    lowest, highest = min(addresses), max(addresses) + longest
     begin, end = _BEGIN, _END
     if end - begin > _COUNTABLE // row_bytes:
         begin = lowest // _STEP * _STEP or _BEGIN
@@ -180,7 +180,7 @@ def _is_possible() -> bool:
     """Try it on a small array."""
     if sys.platform not in ("linux", "darwin") or sys.maxsize < _END:
         return False
-    array, index = np.arange(6, dtype=np.int64).reshape(3, 2), torch.tensor([2, 0])
+    array, index = np.arange(6, dtype=np.int64).reshape(3, 2), torch.tensor([2, 0], device="cpu")
     try:
         memory = _memory(8, 2, address_of(array), address_of(array) + array.nbytes)
         taken = memory.index_select(0, 2 * index)  # a row begins at every number

@@ -177,7 +177,7 @@ def _aligned(tensor: Tensor) -> Tensor:
 
 def _is_exact(tensor: Tensor) -> bool:
     """Say whether nothing is rounded in what is computed with numbers of this type."""
-    return not (tensor.is_floating_point() or tensor.is_complex())
+    return not (tensor.dtype.is_floating_point or tensor.dtype.is_complex)
 
 
 class Assembler:
@@ -219,7 +219,8 @@ class Assembler:
         epoch, augments, has_fields = job.epoch, self._augments, self.store.has_fields
         inputs = self.store.input_parts(job.picks, job.all_sizes)
         labelled = self._labelled(job)
-        for picks in job.picks.split(job.all_sizes):
+        whole = repeat(job.picks, len(job.all_sizes))  # if nobody asks which rows they are
+        for picks in job.picks.split(job.all_sizes) if self.prepares else whole:
             read = {
                 name: self._prepared(name, next(arrays), picks, epoch, augments=augments)
                 for name, arrays in inputs.items()

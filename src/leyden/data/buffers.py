@@ -31,6 +31,7 @@ class Buffers:
 
     def __init__(self) -> None:
         self._waiting: dict[int, deque[mmap.mmap]] = {}
+        self._lent: dict[int, weakref.ref[Array]] = {}  # by its memory
 
     @override
     def __reduce__(self) -> tuple[type["Buffers"], tuple[()]]:
@@ -45,7 +46,7 @@ class Buffers:
         """
         num_bytes = math.prod(shape) * np.dtype(dtype).itemsize
         if not _LEAST <= num_bytes <= _MOST:
-            memory_of_torch: Array = torch.empty(num_bytes, dtype=torch.uint8).numpy()
+            memory_of_torch: Array = torch.empty(num_bytes, dtype=torch.uint8, device="cpu").numpy()
             return memory_of_torch.view(dtype).reshape(shape)
         size = 1 << (num_bytes - 1).bit_length()  # pages that are not touched take up nothing
         waiting = self._waiting.get(size)
@@ -57,8 +58,18 @@ class Buffers:
         except IndexError:
             memory = _allocate(size)
         array: Array = np.ndarray(shape, dtype, memory)
-        weakref.finalize(array, waiting.append, memory).atexit = False  # all views refer to it
+        self._lend(array, memory, waiting)
         return array
+
+    def _lend(self, array: Array, memory: mmap.mmap, waiting: deque[mmap.mmap]) -> None:
+        """Have memory wait once its array is gone, to which all views refer."""
+        lent, key = self._lent, id(memory)
+
+        def take_back(_: weakref.ref[Array]) -> None:
+            del lent[key]
+            waiting.append(memory)
+
+        lent[key] = weakref.ref(array, take_back)  # takes a fifth of the time of a finalizer
 
 
 def _allocate(num_bytes: int) -> mmap.mmap:

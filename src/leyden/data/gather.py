@@ -238,8 +238,9 @@ class _Arrays:
 
     def _count(self, opened: list[OpenSet], picks: Picks) -> None:
         """Note what rows take up of memory, and close what does not fit beside them."""
-        for one, num_rows in zip(opened, picks.counts, strict=True):
-            self._shelf.count(one, num_rows)
+        if not all(one.is_counted for one in opened):
+            for one, num_rows in zip(opened, picks.counts, strict=True):
+                self._shelf.count(one, num_rows)
         self._shelf.tidy()
 
     def _open(self, set_number: int) -> OpenSet:

@@ -51,7 +51,8 @@ class _Stretch(NamedTuple):
         visits: Which visit each of them is.
         places: Which of the sets each row is from, ``(rows,)``.
         rows: Its index within that set, ``(rows,)``.
-        positions: Its position in the canonical order, ``(rows,)``.
+        positions: Those in the canonical order, ascending, ``(rows,)``.
+        order: Which of these each row has, ``(rows,)``; ``None`` if they have them in order.
     """
 
     first: int
@@ -60,12 +61,17 @@ class _Stretch(NamedTuple):
     visits: Visits
     places: NDArray[np.intp]
     rows: Rows
-    positions: NDArray[np.intp]
+    positions: Sequence[int] | NDArray[np.intp]
+    order: NDArray[np.intp] | None
 
     @property
     def stop(self) -> int:
         """Index after the last batch."""
         return self.first + len(self.bounds) - 1
+
+    def position(self, row: int) -> int:
+        """Find a row in the canonical order."""
+        return int(self.positions[row if self.order is None else self.order[row]])
 
 
 class _Runs:
@@ -101,8 +107,8 @@ class _Runs:
 
     def _slice(self, run: int) -> Slice:
         start, stop = self._starts[run : run + 2]
-        visit, position = self._stretch.visits[self._places[run]], self._stretch.positions[start]
-        part = self._part_of(int(visit), int(position), stop - start)
+        visit, position = self._stretch.visits[self._places[run]], self._stretch.position(start)
+        part = self._part_of(int(visit), position, stop - start)
         return Slice(self._sets[run], self._stretch.rows[start:stop], part)
 
 
@@ -267,18 +273,19 @@ class EpochPlan:
         bounds = [0, *np.cumsum(spans[:, 1] - spans[:, 0]).tolist()]
         begin, end = int(spans[0, 0]), int(spans[-1, 1])
         if bounds[-1] == end - begin:
-            positions = np.arange(begin, end)
+            positions: Sequence[int] | NDArray[np.intp] = range(begin, end)
             visits, rows = self.order.rows(begin, end)
         else:
             positions = np.concatenate([np.arange(*span) for span in spans.tolist()])
             pairs = [self.order.rows(*span) for span in spans.tolist()]
             visits, rows = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
         present, places = _tell_apart(visits)
+        order = None
         if self.order.is_interleaved:
-            order = _set_by_set(places, len(present), np.diff(bounds))
-            positions, places, rows = positions[order], places[order], rows[order]
+            order = _set_by_set(places, len(present), bounds)
+            places, rows = places[order], rows[order]
         sets = tuple(self.order.visited_sets[present].tolist())
-        return _Stretch(first, bounds, sets, present, places, rows, positions)
+        return _Stretch(first, bounds, sets, present, places, rows, positions, order)
 
     def rows_before(self, batch_index: int) -> int:
         """Count the rows that all ranks have had, with all their windows, before a batch."""
@@ -319,13 +326,19 @@ def _tell_apart(visits: Visits) -> tuple[Visits, NDArray[np.intp]]:
     return present + first, places[visits]
 
 
-def _set_by_set(
-    places: NDArray[np.intp], num_sets: int, sizes: NDArray[np.intp]
-) -> NDArray[np.intp]:
+def _set_by_set(places: NDArray[np.intp], num_sets: int, bounds: Sequence[int]) -> NDArray[np.intp]:
     """Sort the rows of each batch by their sets, and leave the batches in their order."""
-    keys = np.repeat(np.arange(len(sizes)) * num_sets, sizes) + places
-    if len(sizes) * num_sets <= np.iinfo(np.uint16).max:
-        keys = keys.astype(np.uint16)  # which NumPy sorts without comparing
+    sizes, most = np.diff(bounds), np.iinfo(np.uint16).max
+    before = np.arange(len(sizes)) * num_sets  # keys of the batches before
+    if len(sizes) * num_sets > most:  # but each batch has few of the sets, near each other
+        least, largest = (
+            extreme.reduceat(places, bounds[:-1]) for extreme in (np.minimum, np.maximum)
+        )
+        num_sets = int((largest - least).max()) + 1
+        before = np.arange(len(sizes)) * num_sets - least
+    # NumPy sorts numbers of 16 bits without comparing them.
+    kind = np.uint16 if len(sizes) * num_sets <= most else np.intp
+    keys = np.repeat(before.astype(kind), sizes) + places.astype(kind)
     return np.argsort(keys, kind="stable")
 
 

@@ -69,6 +69,11 @@ class OpenSet:
         """Whether it takes up nothing once its memory is given back."""
         return self.piece.is_mapped and not self.piece.has_descriptor
 
+    @property
+    def is_counted(self) -> bool:
+        """Whether all that it may take up was noted."""
+        return self.array is None or self.num_bytes >= self.array.nbytes
+
     def check(self) -> None:
         """Make sure that the file is still the one that was found, if rows are read from it.
 
@@ -173,7 +178,7 @@ class Shelf:
             num_rows: How many.
         """
         array = opened.array
-        if num_rows and array is not None and opened.num_bytes < array.nbytes:
+        if num_rows and array is not None and not opened.is_counted:
             touched = num_rows * (array.nbytes // max(1, len(array)) + _AROUND)
             more = min(touched, array.nbytes - opened.num_bytes)
             opened.num_bytes += more

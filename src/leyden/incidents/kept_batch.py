@@ -119,7 +119,7 @@ def _lay(values: Tensor, strides: Sequence[int], offset: int) -> Tensor:
     """Lay out a tensor with given strides, beginning so many bytes behind a line of the cache."""
     pairs = zip(values.shape, strides, strict=True)
     span = 1 + sum((size - 1) * step for size, step in pairs) if values.numel() else 0
-    room = torch.empty(span + _LINE, dtype=values.dtype)
+    room = torch.empty(span + _LINE, dtype=values.dtype, device="cpu")
     begin = (offset - room.data_ptr()) % _LINE // values.element_size()
     laid = room[begin : begin + span].as_strided(values.shape, tuple(strides))
     return laid.copy_(values)
