@@ -26,6 +26,7 @@ PEERS = ("litdata", "torchdata", "webdataset")
 _COPY_BYTES = 1_572_864  # 32 images
 _RING = 8
 _WINDOW = 8  # shards whose rows are mixed
+_BLOCK_BYTES = 5 << 20  # gathered at once
 
 
 def installed() -> dict[str, str]:
@@ -148,7 +149,7 @@ def _limits(stored: Stored, setting: Setting) -> list[Contestant]:
     made = [Contestant("memory", select, stored.shape.num_rows)]
     if setting.is_shuffled:
         maps = [np.asarray(np.load(path, mmap_mode="c")) for path in stored.shard_paths()]
-        gather = partial(_from_maps, maps, labels, size)
+        gather = partial(_from_maps, maps, labels, size, Buffers())
         made.append(Contestant("mapped", gather, stored.shape.num_rows))
     for name, rows in copies.items():
         ring = [(inputs[:rows].clone(), labels[:rows].clone()) for _ in range(_RING)]
@@ -165,20 +166,22 @@ def _from_memory(
         yield inputs.index_select(0, part), labels.index_select(0, part)
 
 
-def _from_maps(maps: list[Array], labels: Tensor, batch_size: int) -> Iterator[Any]:
-    """Rows of eight files at a time by their addresses, as leyden takes them, and nothing else."""
+def _from_maps(maps: list[Array], labels: Tensor, size: int, buffers: Buffers) -> Iterator[Any]:
+    """The least that leyden can do: shuffle the rows of eight files, find them, gather them."""
     lengths = np.array([len(rows) for rows in maps])
-    begins, buffers = np.cumsum(lengths) - lengths, Buffers()
+    begins, random = np.cumsum(lengths) - lengths, np.random.default_rng()
     for first in range(0, len(maps), _WINDOW):
         some = maps[first : first + _WINDOW]
         places = np.repeat(np.arange(len(some)), lengths[first : first + _WINDOW])
-        order = np.random.default_rng(first).permutation(len(places))
+        order = random.permutation(len(places))
         rows = order - (begins[first : first + len(some)] - begins[first])[places[order]]
         gather = RowGather(some, places[order], rows, buffers=buffers)
-        for begin in range(0, len(order), batch_size):
-            part = order[begin : begin + batch_size]
+        numbers = torch.from_numpy(order + begins[first])
+        many = max(1, _BLOCK_BYTES // (size * gather.row_bytes)) * size
+        for begin, part in zip(range(0, len(order), many), torch.split(numbers, many), strict=True):
             inputs = torch.from_numpy(gather.take(begin, begin + len(part)))
-            yield inputs, labels.index_select(0, torch.from_numpy(part + begins[first]))
+            parts = (torch.split(one, size) for one in (inputs, labels.index_select(0, part)))
+            yield from zip(*parts, strict=True)
 
 
 def _copies(
