@@ -5,6 +5,7 @@ so that a test knows when to strike.
 """
 
 import contextlib
+import fcntl
 import json
 import os
 import re
@@ -518,10 +519,23 @@ def test_memory_stays_small_over_an_epoch(tmp_path: Path, start: Start, num_file
     assert train_over(start, path, shuffle="window:8", rows_per_set=512) < 500
 
 
+@pytest.fixture
+def page_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Wait until no other test has the system's memory for files to itself.
+
+    Two that read 20 GiB all over would have each other's pages forgotten, without an end.
+    """
+    lock = tmp_path_factory.getbasetemp().parent / "page_cache.lock"
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # until it is closed
+        yield
+
+
 SIZES = {"20 MiB": 20, "200 MiB": 200, "one file": 20_480}
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("page_cache")
 @pytest.mark.parametrize("shuffle", ["rows", "window:8", "full"])
 @pytest.mark.parametrize("preload", [None, "1GiB"])
 @pytest.mark.parametrize("size", SIZES)
