@@ -67,10 +67,11 @@ def add_bound(
     )
     micros = 1e6 * seconds
     own = micros * (1 - ratios["mapped"])
+    more = f"{own:.1f} more than the latter" if own > 0 else "no more than the latter"
     judged["bounded_by"] = (
         f"{bounds}, where {judged['must']} are asked for; leyden takes {micros:.1f} microseconds"
-        f" a batch ({batch_bytes / seconds / 1e9:.1f} GB/s), {max(own, 0):.1f} of them for what"
-        " that does not do: sets told apart, names, checks, its place"
+        f" a batch ({batch_bytes / seconds / 1e9:.1f} GB/s), {more}, and also tells sets apart,"
+        " checks files and keeps its place"
     )
 
 
