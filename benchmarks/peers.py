@@ -6,7 +6,7 @@ from functools import partial
 from importlib import import_module
 from importlib.metadata import version
 from importlib.util import find_spec
-from itertools import cycle
+from itertools import count, cycle
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ _COPY_BYTES = 1_572_864  # 32 images
 _RING = 8
 _WINDOW = 8  # shards whose rows are mixed
 _BLOCK_BYTES = 5 << 20  # gathered at once
+_PLANNED_ROWS = 65536  # planned at once
 
 
 def installed() -> dict[str, str]:
@@ -151,6 +152,8 @@ def _limits(stored: Stored, setting: Setting) -> list[Contestant]:
         maps = [np.asarray(np.load(path, mmap_mode="c")) for path in stored.shard_paths()]
         gather = partial(_from_maps, maps, labels, size, Buffers())
         made.append(Contestant("mapped", gather, stored.shape.num_rows))
+        plan = partial(_plan, leyden_module(stored, setting, "window:8"), count())
+        made.append(Contestant("plan", plan, stored.shape.num_rows))
     for name, rows in copies.items():
         ring = [(inputs[:rows].clone(), labels[:rows].clone()) for _ in range(_RING)]
         copy = partial(_copies, inputs, labels, ring)
@@ -182,6 +185,15 @@ def _from_maps(maps: list[Array], labels: Tensor, size: int, buffers: Buffers) -
             inputs = torch.from_numpy(gather.take(begin, begin + len(part)))
             parts = (torch.split(one, size) for one in (inputs, labels.index_select(0, part)))
             yield from zip(*parts, strict=True)
+
+
+def _plan(data: AutoDataModule, epochs: Iterator[int]) -> Iterator[tuple[None, range]]:
+    """What leyden works out for each batch, and no row of it."""
+    plan = data.plan("train", next(epochs))
+    at_once = _PLANNED_ROWS // plan.batch_size
+    for first in range(0, len(plan), at_once):
+        _, sizes = plan.block(first, min(first + at_once, len(plan)))
+        yield from ((None, range(size)) for size in sizes)
 
 
 def _copies(
