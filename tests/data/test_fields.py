@@ -160,11 +160,21 @@ def test_a_state_that_lacks_a_name_is_refused(folder: Path) -> None:
         (NAMES, {"mete": []}, "by the names of the inputs, but got 'mete'. Did you mean 'meta'"),
         (NAMES, ["flip"], r"by the names of the inputs, but got \['flip'\]. Pass such as {'series"),
         ((), {"type": "x"}, "to be a list, but got {'type': 'x'}. Only inputs with names take"),
+        ((), "flip", r"to be a list, but got 'flip'. Pass \['flip'\]"),
+        ((), 5, r"to be a list, but got 5. Pass \[5\]"),
+        (NAMES, 5, "by the names of the inputs, but got 5"),
     ],
 )
 def test_names_and_inputs_must_match(what: str, names: Any, described: Any, problem: str) -> None:
     with pytest.raises(ConfigError, match=f"Expected `{what}` {problem}"):
         AutoDataModule("nowhere", inputs=names or None, **{what: described})
+
+
+@pytest.mark.parametrize("what", ["preprocessors", "augmentors"])
+def test_each_name_takes_a_list(what: str) -> None:
+    problem = rf"Expected `{what}.meta` to be a list, but got 'flip'. Pass \['flip'\]"
+    with pytest.raises(ConfigError, match=problem):
+        make_data(Path("nowhere"), **{what: {"meta": "flip"}})
 
 
 @pytest.mark.parametrize("inputs", [5, "meta", [], {}, [1], {"a": 1}])

@@ -1,6 +1,6 @@
 """The preparation of several arrays of inputs, each by its name."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from torch import Tensor
@@ -104,13 +104,23 @@ def _by_name(what: str, given: Any, names: Sequence[str]) -> Mapping[str, Any]:
         if isinstance(given, Mapping):
             problem = f"Expected `{what}` to be a list, but got {dict(given)!r}."
             raise ConfigError(f"{problem} Only inputs with names take them by name.")
+        _check_list(what, given)
         return {"": given}
     if not isinstance(given, Mapping):
-        if not isinstance(given, Preprocessing | Augmentation) and len(given) == 0:
+        if isinstance(given, Sequence) and len(given) == 0:
             return {}
         problem = f"Expected `{what}` by the names of the inputs, but got {given!r}."
         raise ConfigError(f"{problem} Pass such as {{{names[0]!r}: [...]}}.")
     if unknown := [str(name) for name in given if name not in names]:
         problem = f"Expected `{what}` by the names of the inputs, but got {unknown[0]!r}."
         raise ConfigError(f"{problem} {suggest(unknown[0], names)}")
+    for name, each in given.items():
+        _check_list(f"{what}.{name}", each)
     return given
+
+
+def _check_list(what: str, given: object) -> None:
+    """Make sure that it is no single one of them."""
+    if isinstance(given, str) or not isinstance(given, Iterable | Preprocessing | Augmentation):
+        problem = f"Expected `{what}` to be a list, but got {given!r}."
+        raise ConfigError(f"{problem} Pass [{given!r}].")
