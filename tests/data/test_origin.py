@@ -93,38 +93,60 @@ def test_windows_tell_batches_of_the_same_rows_apart() -> None:
 class Noted:
     """Has one batch, and notes what it is asked."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_repeated: bool = False, window: Window | None = None) -> None:
+        self._is_repeated, self._window = is_repeated, window
         self.asked: list[str] = []
 
-    def set_numbers(self, batch: int) -> tuple[int, ...]:
-        self.asked.append(f"sets of {batch}")
+    def set_numbers(self, batch_index: int) -> tuple[int, ...]:
+        self.asked.append(f"sets of {batch_index}")
         return (7,)
 
-    def slices(self, batch: int) -> tuple[Slice, ...]:
-        self.asked.append(f"slices of {batch}")
+    def slices(self, batch_index: int) -> tuple[Slice, ...]:
+        self.asked.append(f"slices of {batch_index}")
         return (Slice(7, np.array([2, 0]), "b"),)
 
+    def is_repeated(self, batch_index: int) -> bool:
+        self.asked.append(f"whether {batch_index} is repeated")
+        return self._is_repeated
 
-def test_the_slices_of_a_planned_batch_are_made_when_they_are_asked_for() -> None:
-    noted = Noted()
-    planned = PlannedOrigin(1, 9, noted, 4, is_repeated=False, window=Window(1, 2))
-    assert (planned.set_numbers, noted.asked) == ((7,), ["sets of 4"])
+    def window(self, batch_index: int) -> Window | None:
+        self.asked.append(f"window of {batch_index}")
+        return self._window
+
+
+def test_what_is_known_of_a_planned_batch_is_worked_out_when_it_is_asked_for() -> None:
+    noted = Noted(window=Window(1, 2))
+    planned = PlannedOrigin(1, 9, noted)
+    assert noted.asked == []
+    assert (planned.set_numbers, noted.asked) == ((7,), ["sets of 9"])
     assert (planned.name, planned.num_rows) == ("7-b", 2)
-    assert noted.asked == ["sets of 4", "slices of 4"]
+    assert noted.asked == ["sets of 9", "slices of 9"]
+    assert (planned.is_repeated, planned.window) == (False, Window(1, 2))
+    assert noted.asked[2:] == ["whether 9 is repeated", "window of 9"]
+
+
+def test_a_planned_batch_equals_one_that_was_worked_out() -> None:
+    planned = PlannedOrigin(1, 9, Noted(window=Window(1, 2)))
     plain = BatchOrigin(1, 9, planned.slices, window=Window(1, 2))
     assert planned == plain
     assert plain == planned
     assert hash(planned) == hash(plain)
     assert planned != BatchOrigin(1, 9, planned.slices)
+    assert planned != BatchOrigin(1, 9, planned.slices, is_repeated=True, window=Window(1, 2))
+
+
+@pytest.mark.parametrize("name", ["epoch", "batch_index", "slices", "is_repeated", "window"])
+def test_a_planned_batch_is_not_to_be_changed(name: str) -> None:
     with pytest.raises(AttributeError):
-        planned.epoch = 2  # type: ignore[misc] # as somebody might
+        setattr(PlannedOrigin(1, 9, Noted()), name, 2)
 
 
 def test_a_planned_batch_goes_to_other_processes_without_its_plan() -> None:
-    planned = PlannedOrigin(1, 9, Noted(), 4, is_repeated=True, window=None)
+    planned = PlannedOrigin(1, 9, Noted(is_repeated=True))
     sent = pickle.loads(pickle.dumps(planned))
     assert type(sent) is BatchOrigin
     assert sent == planned
+    assert sent.is_repeated
 
 
 def test_rows_have_their_sets_and_places() -> None:

@@ -136,61 +136,60 @@ def rows_of(slices: Iterable[Slice]) -> tuple[Rows, Rows]:
 
 
 class Runs(Protocol):
-    """Knows the sets of batches, and names their slices."""
+    """Knows batches by their place in the epoch."""
 
-    def set_numbers(self, batch: int) -> tuple[int, ...]:
+    def set_numbers(self, batch_index: int) -> tuple[int, ...]:
         """The sets of a batch, slice by slice."""
         ...
 
-    def slices(self, batch: int) -> tuple[Slice, ...]:
+    def slices(self, batch_index: int) -> tuple[Slice, ...]:
         """The slices of a batch."""
+        ...
+
+    def is_repeated(self, batch_index: int) -> bool:
+        """Whether the only row of a batch belongs to another rank."""
+        ...
+
+    def window(self, batch_index: int) -> Window | None:
+        """Which stretch of time of its rows a batch is."""
         ...
 
 
 class PlannedOrigin(BatchOrigin):
-    """A batch of a plan, whose slices are worked out and named when somebody asks for them.
+    """A batch of a plan, of which everything is worked out when somebody asks for it.
 
     Args:
         epoch: Its epoch, from zero.
         batch_index: Its place in the epoch, from zero.
-        runs: Knows its slices.
-        batch: Which batch it is to ``runs``.
-        is_repeated: See ``BatchOrigin``.
-        window: Likewise.
+        runs: Knows the rest.
     """
 
     _runs: Runs
-    _batch: int
 
-    def __init__(
-        self,
-        epoch: int,
-        batch_index: int,
-        runs: Runs,
-        batch: int,
-        *,
-        is_repeated: bool,
-        window: Window | None,
-    ) -> None:
-        self.__dict__.update(  # since attributes are not to be set
-            epoch=epoch,
-            batch_index=batch_index,
-            is_repeated=is_repeated,
-            window=window,
-            _runs=runs,
-            _batch=batch,
-        )
+    def __init__(self, epoch: int, batch_index: int, runs: Runs) -> None:
+        facts = self.__dict__  # since attributes are not to be set
+        facts["epoch"], facts["batch_index"], facts["_runs"] = epoch, batch_index, runs
 
     @cached_property
     @override
     def slices(self) -> tuple[Slice, ...]:
         """What it takes from each set, in the order of the batch."""
-        return self._runs.slices(self._batch)
+        return self._runs.slices(self.batch_index)
 
     @property
     @override
     def set_numbers(self) -> tuple[int, ...]:
-        return self._runs.set_numbers(self._batch)
+        return self._runs.set_numbers(self.batch_index)
+
+    @property
+    @override
+    def is_repeated(self) -> bool:
+        return self._runs.is_repeated(self.batch_index)
+
+    @property
+    @override
+    def window(self) -> Window | None:
+        return self._runs.window(self.batch_index)
 
     @override
     def __reduce__(self) -> tuple[type[BatchOrigin], tuple[object, ...]]:

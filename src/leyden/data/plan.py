@@ -5,7 +5,7 @@ shuffle, the seed, ``e`` and ``b``. Nothing is kept between calls but what is wo
 twice, so any batch of any epoch can be asked for in any order.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -75,41 +75,50 @@ class _Stretch(NamedTuple):
 
 
 class _Runs:
-    """Consecutive batches as runs of rows of one set.
+    """Consecutive batches as runs of rows of one set; batches are told by their index in the epoch.
 
     Args:
-        stretch: The batches.
-        part_of: Names the part of a set that a run is, by the visit, its first position and its
-            rows.
+        plan: Their epoch.
+        stretch: The batches, all windows of each together.
     """
 
-    def __init__(self, stretch: _Stretch, part_of: Callable[[int, int, int], str]) -> None:
-        self._stretch, self._part_of = stretch, part_of
-        self.first, self.stop = stretch.first, stretch.stop  # as there are many who ask
+    def __init__(self, plan: "EpochPlan", stretch: _Stretch) -> None:
+        self._plan, self._stretch, self._windows = plan, stretch, plan.windows
+        self.first, self.stop = stretch.first * plan.windows, stretch.stop * plan.windows
         begins = np.zeros(len(stretch.rows), np.bool_)  # where a batch or another set begins
         begins[stretch.bounds[:-1]] = True
         begins[1:] |= stretch.places[1:] != stretch.places[:-1]
-        starts = np.flatnonzero(begins)
-        self._bounds: list[int] = np.searchsorted(starts, stretch.bounds).tolist()
-        self._places: list[int] = stretch.places[starts].tolist()
-        self._sets = [stretch.sets[place] for place in self._places]
-        self._starts: list[int] = [*starts.tolist(), len(stretch.rows)]
+        self._starts = np.flatnonzero(begins)
+        self._bounds: list[int] = np.searchsorted(self._starts, stretch.bounds).tolist()
+        sets = np.array(stretch.sets, np.int64)[stretch.places[self._starts]]
+        self._sets: tuple[int, ...] = tuple(sets.tolist())
 
-    def set_numbers(self, batch: int) -> tuple[int, ...]:
-        """The sets of a batch."""
-        place = batch - self.first
-        return tuple(self._sets[self._bounds[place] : self._bounds[place + 1]])
+    def set_numbers(self, batch_index: int) -> tuple[int, ...]:
+        """The sets of a batch, slice by slice."""
+        place = (batch_index - self.first) // self._windows
+        return self._sets[self._bounds[place] : self._bounds[place + 1]]
 
-    def slices(self, batch: int) -> tuple[Slice, ...]:
+    def slices(self, batch_index: int) -> tuple[Slice, ...]:
         """The runs of a batch, with their names."""
-        place = batch - self.first
-        return tuple(map(self._slice, range(self._bounds[place], self._bounds[place + 1])))
+        place = (batch_index - self.first) // self._windows
+        begin, end = self._bounds[place : place + 2]
+        starts = [*self._starts[begin:end].tolist(), self._stretch.bounds[place + 1]]
+        return tuple(map(self._slice, self._sets[begin:end], starts[:-1], starts[1:]))
 
-    def _slice(self, run: int) -> Slice:
-        start, stop = self._starts[run : run + 2]
-        visit, position = self._stretch.visits[self._places[run]], self._stretch.position(start)
-        part = self._part_of(int(visit), position, stop - start)
-        return Slice(self._sets[run], self._stretch.rows[start:stop], part)
+    def _slice(self, set_number: int, start: int, stop: int) -> Slice:
+        stretch = self._stretch
+        visit, position = stretch.visits[stretch.places[start]], stretch.position(start)
+        part = self._plan.part_name(int(visit), position, stop - start)
+        return Slice(set_number, stretch.rows[start:stop], part)
+
+    def is_repeated(self, batch_index: int) -> bool:
+        """Whether the only row of a batch belongs to another rank."""
+        return self._plan.grid.is_repeated(batch_index // self._windows, self._plan.rank)
+
+    def window(self, batch_index: int) -> Window | None:
+        """Which window a batch is; ``None`` if it is all."""
+        windows = self._windows
+        return Window(batch_index % windows, windows) if windows > 1 else None
 
 
 class EpochPlan:
@@ -229,21 +238,13 @@ class EpochPlan:
         Raises:
             IndexError: If there is no such batch.
         """
-        if not self.first_index <= batch_index < self._length:
-            problem = f"Expected a batch index from {self.first_index} to {len(self) - 1}"
-            raise IndexError(f"{problem}, but got {batch_index!r} in epoch {self.epoch}.")
-        batch, window = divmod(batch_index, self.windows)
         runs = self._last_runs
-        if runs is None or not runs.first <= batch < runs.stop:
-            runs = self._last_runs = self._runs_around(batch)
-        return PlannedOrigin(
-            self.epoch,
-            batch_index,
-            runs,
-            batch,
-            is_repeated=self.grid.is_repeated(batch, self.rank),
-            window=Window(window, self.windows) if self.windows > 1 else None,
-        )
+        if runs is None or not runs.first <= batch_index < runs.stop:
+            if not self.first_index <= batch_index < self._length:
+                problem = f"Expected a batch index from {self.first_index} to {len(self) - 1}"
+                raise IndexError(f"{problem}, but got {batch_index!r} in epoch {self.epoch}.")
+            runs = self._last_runs = self._runs_around(batch_index // self.windows)
+        return PlannedOrigin(self.epoch, batch_index, runs)
 
     def block(self, first: int, stop: int) -> tuple[Picks, list[int]]:
         """Work out the rows of consecutive batches at once.
@@ -266,7 +267,7 @@ class EpochPlan:
         if stretch is None:
             stop = min(batch + max(1, _ROWS_AT_ONCE // self.batch_size), len(self.grid))
             stretch = self._stretch(batch, stop)
-        return _Runs(stretch, self._part_name)
+        return _Runs(self, stretch)
 
     def _stretch(self, first: int, stop: int) -> "_Stretch":
         spans = self.grid.spans(first, stop, self.rank)
@@ -299,8 +300,14 @@ class EpochPlan:
         """Tell which sets have rows at a position or after it, in the order of their visits."""
         return self.order.sets_from(position, self.num_rows)
 
-    def _part_name(self, visit: int, position: int, num_rows: int) -> str:
-        """Name the part of a set that begins at a position, by the batches before it."""
+    def part_name(self, visit: int, position: int, num_rows: int) -> str:
+        """Name the part of a set that a batch takes, by the batches before it that have others.
+
+        Args:
+            visit: Which visit of the set, from zero.
+            position: Position of its first row.
+            num_rows: Its rows.
+        """
         if num_rows == self.order.visited_lengths[visit]:
             return part_name(None)
         group = self.order.group_of(visit)
