@@ -29,7 +29,7 @@ from leyden.shards import discover
 
 _SETTING = Setting(batch_size=32, is_shuffled=True, num_workers=0)
 _SHUFFLE = "window:8"
-_TRACKED_BYTES, _TRACKED_ROWS = 500_000_000, 320_000  # in a measurement of tracking at most
+_TRACKED_BYTES, _TRACKED_ROWS = 2_000_000_000, 320_000  # in a measurement of tracking at most
 _NUM_SHARDS = 5_000
 _WARM = "leyden, from memory"
 _BY_TWO, _SCRATCH = "two at a time", 1 << 19  # bytes read at a time
