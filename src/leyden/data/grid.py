@@ -29,7 +29,7 @@ class BatchGrid:
             they are divided evenly, whatever the batch size.
 
     Raises:
-        ConfigError: If an argument is out of range, or no batch is left.
+        ConfigError: If an argument is out of range, or there is no batch and was none.
 
     Example:
         >>> grid = BatchGrid(10, 3, num_ranks=2)
@@ -63,7 +63,7 @@ class BatchGrid:
             rest = 0
         elif 0 < rest < num_ranks and steps > 0:
             steps, rest = steps - 1, rest + step
-        if self._head + steps + rest == 0:
+        if first_batch + self._head + steps + rest == 0:
             problem = f"Expected at least {self.least} rows for a batch"
             raise ConfigError(f"{problem}, but got {num_rows - first_row}. Lower `batch_size`.")
         self._steps = steps  # those of whole batches

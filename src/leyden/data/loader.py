@@ -123,6 +123,7 @@ class BatchLoader:
         self.plan = make_plan(0)
         self._done = 0  # batches handed out in this epoch
         self._resume_at = 0  # batches to skip when the epoch is next begun
+        self._left_out: int | None = None  # epoch of which no batch is to come
         self._clock = (time.perf_counter(), 0)  # when this process began the epoch, and where
         self._now = self._clock[0]  # when it handed out the last batch
         self._latest: Progress | None = None  # as of the last batch of another pass
@@ -137,6 +138,8 @@ class BatchLoader:
 
     def _batches(self) -> Iterator[Batch]:
         start, self._resume_at = self._resume_at, 0
+        if self._left_out == self.plan.epoch:
+            start, self._left_out = len(self.plan), None
         is_over = start == 0 and self.is_at_end and not self._every_epoch_alike
         self._go_to(self.plan.epoch + is_over, start)
         self._store.check()  # before the first row, rather than when a broken shard's turn comes
@@ -213,6 +216,10 @@ class BatchLoader:
         self._now = time.perf_counter()
         self._done, self._clock = num_batches, (self._now, num_batches)
 
+    def skip_rest(self) -> None:
+        """Leave the rest of the epoch out: a pass in it is empty, whatever state is loaded."""
+        self._left_out = self.plan.epoch
+
     def close(self) -> None:
         """End the worker processes, if there are any; the next epoch has new ones."""
         if isinstance(self._make_blocks, Workers):
@@ -274,14 +281,16 @@ class BatchLoader:
         epoch, rows, batches, window, step_rows = (int(state_dict[key]) for key in keys)
         plan = self._make_plan(epoch, shuffle=state_dict["shuffle"])
         _same("windows", state_dict["windows"], plan.windows)
-        if not step_rows and plan.order.num_rows - rows < plan.grid.least:
+        is_over = rows == plan.order.num_rows
+        if is_over:
             batches = len(plan.grid)
         elif not _fits(plan, rows, batches, step_rows):
             begin = Begin(rows, batches, step_rows)
             plan = self._make_plan(epoch, shuffle=state_dict["shuffle"], begin=begin)
         self.plan = plan
         self._go_to(epoch, batches * plan.windows + window)
-        self._resume_at = self._done % len(plan)
+        # Where rows are left, but none that fill a batch, the pass that comes next is empty.
+        self._resume_at = 0 if is_over else self._done
 
     def _check(self, state_dict: dict[str, Any]) -> None:
         mine = self.state_dict()

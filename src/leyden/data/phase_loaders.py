@@ -41,11 +41,14 @@ class PhaseLoaders:
         self._plans: dict[Phase, EpochPlan] = {}  # of each phase, the one asked for last
         self._reload_every = 0  # epochs, as the trainer was told
         self._place: dict[str, Any] | None = None  # where the next training loader begins
+        self._is_new = False  # no training loader was made since ``begin``
+        self._is_early = False  # the training loader was made before Lightning knew its epoch
         self._last: tuple[Phase, BatchLoader] | None = None  # that handed out a batch
 
     def begin(self) -> None:
         """Take the trainer as it is now, which goes on from nowhere."""
         self._plans, self._place, self._last = {}, None, None
+        self._is_new, self._is_early = True, False
         self._reload_every = getattr(self._trainer(), _RELOAD, 0)
 
     def make(self, phase: Phase) -> BatchLoader:
@@ -58,6 +61,8 @@ class PhaseLoaders:
 
         def note(loader: BatchLoader) -> None:
             self._last = phase, loader
+            if trains:
+                self._place = None
 
         assembler = self._material.assembler(phase)
         loader = self._loaders[phase] = BatchLoader(
@@ -77,19 +82,32 @@ class PhaseLoaders:
 
     def make_for_training(self) -> BatchLoader:
         """Make the training loader, which begins at the place that was loaded, if one was."""
+        trainer = self._trainer()
+        loop = getattr(getattr(trainer, "fit_loop", None), "epoch_loop", None)
+        restarts = loop is not None and loop.restarting
+        resumes = getattr(trainer, "ckpt_path", None) is not None
+        # ``trainer.estimated_stepping_batches`` asks before the loops have their state.
+        self._is_early = self._is_new and resumes and not restarts
+        self._is_new = False
         loader = self.make(Phase.TRAIN)
-        self._forget_the_batches_before()
-        if self._place is not None:
+        if self._place is not None:  # kept until the first batch, since Lightning may ask again
             loader.load_state_dict(self._place)
-            self._place = None
+        if restarts:
+            self._end_an_epoch_without_batches(loader, trainer.fit_loop)
         return loader
 
-    def _forget_the_batches_before(self) -> None:
-        """Have Lightning count from zero, after a checkpoint of the last batch of an epoch."""
-        loop = getattr(getattr(self._trainer(), "fit_loop", None), "epoch_loop", None)
-        if loop and loop.restarted_on_train_batch_end and loop.batch_progress.is_last_batch:
-            loop.batch_progress.reset_on_run()
-            loop.batch_progress.current.completed = -1  # which it is about to count up
+    def _end_an_epoch_without_batches(self, loader: BatchLoader, fit_loop: Any) -> None:
+        """Have Lightning begin the next epoch, if a checkpoint is of one with no batch left.
+
+        By itself it compares what it has counted with the number of batches, which may be another
+        one now.
+        """
+        epochs, batches = fit_loop.epoch_progress.total, fit_loop.epoch_loop.batch_progress
+        if batches.is_last_batch or (self._place is not None and loader.is_at_end):
+            batches.is_last_batch = True
+            batches.current.completed = max(batches.current.completed, len(loader))
+            if epochs.processed < epochs.started:  # it may ask for a batch all the same
+                loader.skip_rest()
 
     def _announce_lengths(self) -> None:
         """Have Lightning, which asks a loader for its length once, ask again if one will change."""
@@ -99,7 +117,7 @@ class PhaseLoaders:
                 len(self._plan(phase, loader.plan.epoch + 1)) != len(loader)
                 for phase, loader in self._loaders.items()
             )
-            every = 1 if changes else self._reload_every
+            every = -1 if self._is_early else 1 if changes else self._reload_every  # -1: at once
             setattr(trainer, _RELOAD, every)  # an attribute that Trainer does not declare
 
     def next_epoch(self, phase: Phase) -> int:

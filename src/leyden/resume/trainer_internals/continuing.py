@@ -6,6 +6,7 @@ from typing import Any
 
 from lightning.pytorch import Trainer
 
+from leyden.errors import ResumeError
 from leyden.resume.moments import Moment
 from leyden.resume.replaced import Replaced
 
@@ -90,8 +91,18 @@ def continue_epoch(
 
 
 def _pass_over(fetcher: Any, progress: dict[str, Any]) -> None:
-    for _ in range(progress["current"]["ready"]):
-        next(fetcher)
+    """Draw the batches that were drawn before the checkpoint.
+
+    Raises:
+        ResumeError: If there are fewer now; the trainer would take it for the end of the run.
+    """
+    wanted = progress["current"]["ready"]
+    for drawn in range(wanted):
+        if next(fetcher, None) is None:
+            raise ResumeError(
+                f"Expected a loader with the {wanted} batches that came before the checkpoint, but"
+                f" it ended after {drawn}. Go on with the data and the batch size of the run."
+            )
 
 
 def _finish_batch(
