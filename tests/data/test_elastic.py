@@ -1,5 +1,6 @@
 """One canonical order, whatever the ranks and the batch sizes, and wherever an epoch is resumed."""
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -253,3 +254,26 @@ def test_an_epoch_that_is_begun_anew_has_the_batches_of_a_new_one(
         loader.load_state_dict(source.state_dict())
         next(iter(loader))
         assert take_windows([loader], 12) == take_windows([fresh], 12)
+
+
+def test_a_state_of_other_sets_to_visit_is_refused(write: Callable[..., Path]) -> None:
+    folder = write(LENGTHS)
+
+    def scheduled(sets: list[int] | None) -> BatchLoader:
+        data = AutoDataModule(folder, batch_size=3)
+        data.schedule("train", sets)
+        return data.train_dataloader()
+
+    source, same, plain = scheduled([3, 13, 3]), scheduled([3, 13, 3]), scheduled(None)
+    seen = take([source], 1)
+    state = source.state_dict()
+    assert len(json.dumps(state)) <= 200
+    with pytest.raises(ResumeError, match="sets of this loader"):
+        plain.load_state_dict(state)
+    with pytest.raises(ResumeError, match="sets of this loader"):
+        source.load_state_dict(plain.state_dict())
+    same.load_state_dict(state)
+    rows = seen + [row for batch in same for row in rows_of(batch)]
+    assert Counter(rows) == Counter(
+        [(3, row) for row in range(11)] * 2 + [(13, r) for r in range(5)]
+    )

@@ -164,6 +164,45 @@ def test_a_checkpoint_of_another_order_is_refused(
         make_trainer(max_epochs=3).fit(recorder(), data, ckpt_path=path, weights_only=True)
 
 
+@pytest.mark.parametrize("step", [3, 6])
+@pytest.mark.parametrize("val", [[8], None])
+def test_a_checkpoint_of_the_end_of_an_epoch_is_refused_with_other_data(
+    folder: Path,
+    write: Callable[..., Path],
+    recorder: Any,
+    make_trainer: MakeTrainer,
+    val: list[int] | None,
+    step: int,
+) -> None:
+    """Most checkpoints are written there."""
+    train = [1, 2, 7]
+    keep = ModelCheckpoint(folder / "saved", "{step}", save_top_k=-1)
+    data = make_data(folder, train=train, val=val)
+    make_trainer(max_epochs=2, callbacks=[keep]).fit(recorder(), data)
+    other, module = write({**LENGTHS, 7: 5}, "other"), recorder()
+    path = folder / "saved" / f"step={step}.ckpt"
+    with pytest.raises(ResumeError, match=r"fingerprint of this .*\nstate: \w+\nloader: \w+"):
+        make_trainer(max_epochs=3).fit(
+            module, make_data(other, train=train, val=val), ckpt_path=path
+        )
+    assert module.seen == {}
+    same = make_data(folder, train=train, val=val)
+    make_trainer(max_epochs=3).fit(module, same, ckpt_path=path)
+    assert seen(module) == fetched(same, "train", *range(step // 3, 3))
+
+
+def test_a_checkpoint_is_tested_on_other_data(
+    folder: Path, write: Callable[..., Path], recorder: Any, make_trainer: MakeTrainer
+) -> None:
+    make_trainer(callbacks=[ModelCheckpoint(folder / "saved")], max_epochs=1).fit(
+        recorder(), make_data(folder)
+    )
+    (path,) = (folder / "saved").iterdir()
+    module, data = recorder(), make_data(write({1: 4, 2: 3}, "other"), val=None, test=[2])
+    make_trainer().test(module, data, ckpt_path=path, verbose=False)
+    assert seen(module, "test") == fetched(data, "test", 0)
+
+
 def test_a_checkpoint_that_is_only_tested_moves_nothing(
     folder: Path, recorder: Any, make_trainer: MakeTrainer
 ) -> None:
@@ -313,6 +352,50 @@ def test_a_schedule_of_another_length_is_followed_to_its_end(
         3,
         12,
     ]  # 3 x 4 + 5 + 3 + 5
+
+
+def sets_of(data: AutoDataModule, epoch: int) -> list[int]:
+    """List the sets of an epoch of training, as they are visited."""
+    return list(data.plan("train", epoch).set_order)
+
+
+@pytest.mark.parametrize(("step", "epoch"), [(1, 0), (2, 0), (3, 0), (4, 1), (6, 1)])
+def test_a_schedule_asked_for_before_going_on_holds_from_the_next_epoch_on(
+    folder: Path, recorder: Any, make_trainer: MakeTrainer, step: int, epoch: int
+) -> None:
+    first = recorder()
+    save_every_step(folder, make_trainer, first, make_data(folder, shuffle="none"))
+    module, data = recorder(), make_data(folder, shuffle="none")
+    data.schedule("train", [7, 7])
+    make_trainer(max_epochs=4).fit(
+        module, data, ckpt_path=folder / "saved" / f"step={step}.ckpt", weights_only=True
+    )
+    orders = [sets_of(data, number) for number in range(4)]
+    assert orders == [[1, 2, 7]] * (epoch + 1) + [[7, 7]] * (3 - epoch)
+    expected = fetched(data, "train", *range(4))
+    assert seen(module) == expected[step:]
+    assert seen(first)[:step] == expected[:step]
+
+
+def test_a_schedule_that_a_checkpoint_has_goes_before_the_one_it_was_begun_with(
+    folder: Path, recorder: Any, make_trainer: MakeTrainer
+) -> None:
+    """A script that is run again asks for the first order again."""
+
+    class Scheduler(Callback):
+        @override
+        def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+            trainer.datamodule.schedule("train", [2])  # type: ignore[attr-defined] # set outside
+
+    data = make_data(folder)
+    data.schedule("train", [7, 1])
+    trainer = make_trainer(max_epochs=2, callbacks=[Scheduler()])
+    trainer.fit(recorder(), data)
+    trainer.save_checkpoint(folder / "end.ckpt")
+    again = make_data(folder)
+    again.schedule("train", [7, 1])
+    make_trainer(max_epochs=4).fit(recorder(), again, ckpt_path=folder / "end.ckpt")
+    assert [sets_of(again, epoch) for epoch in range(4)] == [[7, 1], [2], [2], [2]]
 
 
 def test_a_schedule_of_the_validation_is_followed_to_its_end(

@@ -374,6 +374,9 @@ class AutoDataModule(LightningDataModule):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over the schedules, and let the next training loader begin at the place.
 
+        An order of the training sets that ``schedule`` was given before, and that the state does
+        not have, holds from the epoch after that place on.
+
         Args:
             state_dict: What ``state_dict`` returned.
 
@@ -381,7 +384,8 @@ class AutoDataModule(LightningDataModule):
             ResumeError: If it was made with other preprocessors.
         """
         self._material.load_state_dict(state_dict)
-        self._planner.load_state_dict(state_dict)
+        is_new = self._loaders.next_epoch(Phase.TRAIN) == 0
+        self._planner.load_state_dict(state_dict, is_new=is_new)
         self._loaders.load_state_dict(state_dict)
 
     @property

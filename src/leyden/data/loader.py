@@ -251,6 +251,7 @@ class BatchLoader:
         plan = self.plan
         batches, window = divmod(self._done, plan.windows)
         rows = plan.order.num_rows if self.is_at_end else plan.grid.rows_before(batches)
+        schedule = plan.order.schedule
         return {
             "version": _STATE_VERSION,
             "epoch": plan.epoch,
@@ -262,6 +263,7 @@ class BatchLoader:
             "seed": plan.seed,
             "shuffle": plan.shuffle,
             "fingerprint": self._fingerprint,
+            **({} if schedule is None else {"sets": schedule}),
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -281,6 +283,7 @@ class BatchLoader:
         epoch, rows, batches, window, step_rows = (int(state_dict[key]) for key in keys)
         plan = self._make_plan(epoch, shuffle=state_dict["shuffle"])
         _same("windows", state_dict["windows"], plan.windows)
+        _same("sets", state_dict.get("sets"), plan.order.schedule)
         is_over = rows == plan.order.num_rows
         if is_over:
             batches = len(plan.grid)
@@ -291,6 +294,17 @@ class BatchLoader:
         self._go_to(epoch, batches * plan.windows + window)
         # Where rows are left, but none that fill a batch, the pass that comes next is empty.
         self._resume_at = 0 if is_over else self._done
+
+    def expect(self, fingerprint: str) -> None:
+        """Make sure that this is the data that a checkpoint was written with.
+
+        Args:
+            fingerprint: Digest of that data.
+
+        Raises:
+            ResumeError: If it is not.
+        """
+        _same("fingerprint", fingerprint, self._fingerprint)
 
     def _check(self, state_dict: dict[str, Any]) -> None:
         mine = self.state_dict()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from numbers import Integral
 from typing import TypeAlias
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -162,6 +163,11 @@ class EpochOrder:
     def is_interleaved(self) -> bool:
         """Whether rows of several sets are mixed."""
         return self._mode.group > 1
+
+    @cached_property
+    def schedule(self) -> str | None:
+        """Digest of the sets to visit, where these were told; else ``None``."""
+        return None if self._scheduled is None else f"{crc32(self.visited_sets.tobytes()):08x}"
 
     @cached_property
     def visited_sets(self) -> NDArray[np.int64]:

@@ -41,13 +41,15 @@ class PhaseLoaders:
         self._plans: dict[Phase, EpochPlan] = {}  # of each phase, the one asked for last
         self._reload_every = 0  # epochs, as the trainer was told
         self._place: dict[str, Any] | None = None  # where the next training loader begins
+        self._fingerprint: str | None = None  # of the data that it is to have
         self._is_new = False  # no training loader was made since ``begin``
         self._is_early = False  # the training loader was made before Lightning knew its epoch
         self._last: tuple[Phase, BatchLoader] | None = None  # that handed out a batch
 
     def begin(self) -> None:
         """Take the trainer as it is now, which goes on from nowhere."""
-        self._plans, self._place, self._last = {}, None, None
+        self._plans, self._last = {}, None
+        self._place = self._fingerprint = None
         self._is_new, self._is_early = True, False
         self._reload_every = getattr(self._trainer(), _RELOAD, 0)
 
@@ -62,7 +64,7 @@ class PhaseLoaders:
         def note(loader: BatchLoader) -> None:
             self._last = phase, loader
             if trains:
-                self._place = None
+                self._place = self._fingerprint = None
 
         assembler = self._material.assembler(phase)
         loader = self._loaders[phase] = BatchLoader(
@@ -90,7 +92,10 @@ class PhaseLoaders:
         self._is_early = self._is_new and resumes and not restarts
         self._is_new = False
         loader = self.make(Phase.TRAIN)
-        if self._place is not None:  # kept until the first batch, since Lightning may ask again
+        # Both are kept until the first batch, since Lightning may ask again.
+        if self._fingerprint is not None:
+            loader.expect(self._fingerprint)
+        if self._place is not None:
             loader.load_state_dict(self._place)
         if restarts:
             self._end_an_epoch_without_batches(loader, trainer.fit_loop)
@@ -171,11 +176,14 @@ class PhaseLoaders:
         return make_status(phase, progress) if progress else None
 
     def state_dict(self) -> dict[str, Any]:
-        """Write down the place in the training data; nothing where an epoch begins or ends."""
+        """Write down the training data, and the place in it if that is within an epoch."""
         loader = self._loaders.get(Phase.TRAIN)
-        if loader is None or loader.progress.num_batches in (0, len(loader)):
+        if loader is None:
             return {}
-        return {"train": loader.state_dict()}
+        place = loader.state_dict()
+        state = {"fingerprint": place["fingerprint"], "next_epoch": self.next_epoch(Phase.TRAIN)}
+        is_within = 0 < loader.progress.num_batches < len(loader)
+        return state | {"train": place} if is_within else state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Let the next training loader begin at a place.
@@ -183,7 +191,7 @@ class PhaseLoaders:
         Args:
             state: What ``state_dict`` returned, perhaps among other things.
         """
-        self._place = state.get("train")
+        self._place, self._fingerprint = state.get("train"), state.get("fingerprint")
 
     def close(self) -> None:
         """End the worker processes of all loaders."""

@@ -115,14 +115,25 @@ class Planner:
         named = self._schedules.items()
         return {"schedules": {str(phase): schedule.entries for phase, schedule in named}}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any], *, is_new: bool) -> None:
         """Take over the orders of sets.
 
         Args:
-            state: What ``state_dict`` returned, perhaps among other things.
+            state: What ``state_dict`` returned, among other things: ``next_epoch`` is the first
+                epoch of training that was not begun.
+            is_new: Whether no training batch was handed out yet. An order that was asked for
+                already holds from the next epoch on then, unless it is one of those in the state.
         """
-        for phase, entries in state.get("schedules", {}).items():
-            self._schedules[phase_of(phase)] = Schedule(entries)
+        saved = {
+            phase_of(name): Schedule(entries)
+            for name, entries in state.get("schedules", {}).items()
+        }
+        asked = self._schedules[Phase.TRAIN].entries
+        self._schedules |= saved
+        if "next_epoch" in state:
+            train = self._schedules[Phase.TRAIN] = saved.get(Phase.TRAIN, Schedule())
+            if is_new and asked and asked[-1][1] not in [sets for _, sets in train.entries]:
+                train.add(state["next_epoch"], asked[-1][1])
 
 
 def phase_of(name: Phase | str) -> Phase:
