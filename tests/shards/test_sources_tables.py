@@ -201,6 +201,48 @@ def test_an_empty_cell_is_a_gap_packed_or_not(write: Write, tmp_path: Path, cell
         discover(words)
 
 
+@pytest.mark.parametrize("line", ["good, would buy again", "3,pieces"])  # which could be a row
+def test_a_text_in_quotes_may_have_any_number_of_lines(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    monkeypatch.setattr(tables_module, "_BLOCK_BYTES", 1 << 17)
+    review = "\n".join([line] * 4_000)
+    path = write("a,review\n" + "".join(f'{i},"{review}"\n' for i in range(60)))
+    packed = pack(Table(path, drop=["review"]), tmp_path / "packed")
+    assert packed.open_data(1).read(np.arange(60)).tolist() == [[i] for i in range(60)]
+    read = discover(path, inputs={"x": ["a"]}, rows_per_set=60)
+    assert read.open_data(1).read(np.arange(60)).tolist() == [[i] for i in range(60)]
+
+
+def test_the_name_of_a_column_may_have_several_lines(write: Write, tmp_path: Path) -> None:
+    path = write('"length\n\nin cm",y\n1.5,cat\n2,dog\n')
+    for catalog in (pack(path, tmp_path / "packed"), discover(path)):
+        assert catalog.open_data(1).read(np.arange(2)).tolist() == [[1.5], [2]]
+        assert catalog.column_names == ("length\n\nin cm",)
+        assert catalog.label_names == ("cat", "dog")
+
+
+def test_an_empty_line_in_a_table_of_one_column_is_a_gap(write: Write, tmp_path: Path) -> None:
+    path = write("a\n1\n\n3\n")
+    with pytest.raises(DataError, match=r"empty: 1 in 'a', of 3 rows, first in row 2 of 'a'"):
+        pack(path, tmp_path / "packed")
+    with pytest.raises(DataError, match="column 'a', but row 2 is empty"):
+        discover(path)
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\n\n", "\r\n\r\n\r\n", "\n" * 200_000])
+@pytest.mark.parametrize("names", ["a", "a,b"])
+def test_empty_lines_at_the_end_are_no_rows(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: str, end: str
+) -> None:
+    monkeypatch.setattr(tables_module, "_BLOCK_BYTES", 1 << 16)
+    rows = [",".join("1" for _ in names.split(",")), ",".join("2" for _ in names.split(","))]
+    path = write("\n".join([names, *rows]) + end)
+    for catalog in (pack(path, tmp_path / "packed"), discover(path)):
+        assert catalog.open_data(1).read(np.arange(2))[:, 0].tolist() == [1, 2]
+        assert catalog.num_samples == 2
+
+
 @pytest.mark.parametrize("name", ["t.csv", "t.parquet"])
 def test_a_word_of_white_space_is_a_gap_packed_or_not(
     write: Write, tmp_path: Path, name: str

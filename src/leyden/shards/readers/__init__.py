@@ -10,6 +10,7 @@ from leyden.shards.readers.base import (
 )
 from leyden.shards.readers.compressed import Lz4Reader, ZstdReader
 from leyden.shards.readers.hdf5 import Hdf5Reader, hdf5_keys
+from leyden.shards.readers.lines import count_blank_end, parsing, without_blank_end
 from leyden.shards.readers.lost import refusing_lost_pages
 from leyden.shards.readers.npy import NpyReader
 from leyden.shards.readers.npz import NpzReader, npz_keys
@@ -18,6 +19,7 @@ from leyden.shards.readers.tables import (
     EMPTY,
     CsvReader,
     ParquetReader,
+    count_heading,
     csv_columns,
     find_delimiter,
     is_header,
@@ -39,15 +41,19 @@ __all__ = [
     "ParquetReader",
     "SafetensorsReader",
     "ZstdReader",
+    "count_blank_end",
+    "count_heading",
     "csv_columns",
     "find_delimiter",
     "hdf5_keys",
     "is_header",
     "npz_keys",
     "parquet_columns",
+    "parsing",
     "reading",
     "refusing_lost_pages",
     "safetensors_keys",
     "state_of",
     "unload",
+    "without_blank_end",
 ]

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from leyden.errors import ShardError, suggest
 from leyden.shards.readers.base import ArrayReader, FileState, reading, state_of
+from leyden.shards.readers.lines import count_blank_end, parsing
 from leyden.shards.readers.words import TEXT
 from leyden.types import Array, Key
 
@@ -22,6 +23,7 @@ __all__ = [
     "EMPTY",
     "CsvReader",
     "ParquetReader",
+    "count_heading",
     "csv_columns",
     "find_delimiter",
     "is_header",
@@ -132,15 +134,34 @@ def csv_columns(path: Path, *, delimiter: str | None = None) -> tuple[str, ...]:
     return _first_cells(path, delimiter or find_delimiter(path))
 
 
+def count_heading(path: Path, delimiter: str) -> int:
+    """Count the lines that the names of columns take: more than one if a name has several.
+
+    Args:
+        path: The file.
+        delimiter: What stands between two cells.
+
+    Raises:
+        ShardError: If the file is empty or is not text.
+    """
+    return _read_first(path, delimiter)[1]
+
+
 def _first_cells(path: Path, delimiter: str) -> tuple[str, ...]:
+    return _read_first(path, delimiter)[0]
+
+
+def _read_first(path: Path, delimiter: str) -> tuple[tuple[str, ...], int]:
+    """Read the cells of the first line, and count the lines that they take in the file."""
     try:
         with reading(path), path.open(newline="", encoding="utf-8-sig") as file:
-            first = next(csv.reader(file, delimiter=delimiter), [])
+            rows = csv.reader(file, delimiter=delimiter)
+            first = next(rows, [])
     except csv.Error as error:
         raise ShardError(f"Expected a table of text, but got: {error}.", path=path) from None
     if not first:
         raise ShardError("Expected a table, but got an empty first line.", path=path)
-    return tuple(cell.strip() for cell in first)
+    return tuple(cell.strip() for cell in first), rows.line_num
 
 
 def is_header(cells: Sequence[str]) -> bool:
@@ -179,9 +200,9 @@ def _parse_csv(
             path,
             read_options=pa_csv.ReadOptions(
                 column_names=list(names),  # to find them, it asks for the end of the line
-                skip_rows=1 if has_header else 0,
+                skip_rows=count_heading(path, delimiter) if has_header else 0,
             ),
-            parse_options=pa_csv.ParseOptions(delimiter=delimiter),
+            parse_options=parsing(delimiter, len(names)),
             convert_options=pa_csv.ConvertOptions(
                 null_values=list(EMPTY), strings_can_be_null=True
             ),
@@ -189,6 +210,7 @@ def _parse_csv(
     except pa.ArrowInvalid as error:
         problem = f"Expected a table of numbers, but it cannot be parsed: {error}."
         raise ShardError(problem, path=path) from None
+    table = table.slice(0, table.num_rows - count_blank_end(path, len(names)))
     if not table.num_rows:
         raise ShardError("Expected rows below the names of the columns, but got none.", path=path)
     return table

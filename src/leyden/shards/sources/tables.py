@@ -16,7 +16,17 @@ from typing_extensions import override
 
 from leyden.errors import DataError, FormatError, MissingPathError, suggest
 from leyden.shards.labels import LABEL_NAMES
-from leyden.shards.readers import EMPTY, csv_columns, find_delimiter, is_header, parquet_columns
+from leyden.shards.readers import (
+    EMPTY,
+    count_blank_end,
+    count_heading,
+    csv_columns,
+    find_delimiter,
+    is_header,
+    parquet_columns,
+    parsing,
+    without_blank_end,
+)
 from leyden.shards.sources.base import Block, Source, digest_files
 from leyden.shards.sources.columns import MAX_CLASSES, Column, encode, look, numbers
 from leyden.types import Array
@@ -24,7 +34,7 @@ from leyden.types import Array
 __all__ = ["TABLE_EXTENSIONS", "Table"]
 
 _DELIMITERS = {".csv": None, ".tsv": "\t"}  # None is found out
-_BLOCK_BYTES = 16 << 20  # no line of text may be longer
+_BLOCK_BYTES = 16 << 20  # no row of text may be longer
 _LOOK_ROWS = 1 << 14
 
 TABLE_EXTENSIONS = (*_DELIMITERS, ".parquet")
@@ -223,7 +233,8 @@ class Table(Source):
                 with pa_parquet.ParquetFile(self.path) as file:
                     yield from file.iter_batches(batch_size=size)
             else:
-                yield from self._open_csv()
+                num_blank = count_blank_end(self.path, len(self._names))
+                yield from without_blank_end(self._open_csv(), num_blank)
 
     def _open_csv(self) -> pa_csv.CSVStreamingReader:
         """Read all cells as text: the type of a column is known when all of it was seen."""
@@ -231,10 +242,10 @@ class Table(Source):
             self.path,
             read_options=pa_csv.ReadOptions(
                 column_names=list(self._names),
-                skip_rows=int(self._is_named),
+                skip_rows=count_heading(self.path, self._delimiter) if self._is_named else 0,
                 block_size=_BLOCK_BYTES,
             ),
-            parse_options=pa_csv.ParseOptions(delimiter=self._delimiter),
+            parse_options=parsing(self._delimiter, len(self._names)),
             convert_options=pa_csv.ConvertOptions(
                 column_types=dict.fromkeys(self._names, pa.string()),
                 null_values=list(EMPTY),
