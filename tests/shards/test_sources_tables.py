@@ -182,6 +182,39 @@ def test_nan_is_a_number_packed_or_not(write: Write, tmp_path: Path, cell: str) 
         assert np.isnan(rows).tolist() == [[False, False], [True, False]]
 
 
+@pytest.mark.parametrize(
+    ("cells", "values"),
+    [(("0x1f", "2", "0x0"), [31, 2, 0]), (("true", "0", "False"), [1, 0, 0])],
+)
+def test_other_ways_of_writing_numbers_mean_the_same_packed_or_not(
+    write: Write, tmp_path: Path, cells: tuple[str, ...], values: list[int]
+) -> None:
+    path = write("a,y\n" + "".join(f"{cell},{cell}\n" for cell in cells))
+    packed, read = pack(path, tmp_path / "packed"), discover(path)
+    assert packed.label_dtype == read.label_dtype
+    assert packed.label_names is read.label_names is None
+    for catalog in (packed, read):
+        assert catalog.open_data(1).read(np.arange(3)).tolist() == [[value] for value in values]
+        assert catalog.read_labels(1).tolist() == values
+
+
+@pytest.mark.parametrize("cells", [("0x1f", "0.5"), ("true", "7"), ("false", "0.5")])
+@pytest.mark.parametrize("block_bytes", [64, 1 << 16])
+def test_numbers_that_are_written_in_two_ways_are_text_packed_or_not(
+    write: Write,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    cells: tuple[str, ...],
+    block_bytes: int,
+) -> None:
+    monkeypatch.setattr(tables_module, "_BLOCK_BYTES", block_bytes)
+    path = write("a,b\n" + "".join(f"{cell},1\n" * 40 for cell in cells))
+    with pytest.raises(DataError, match="but got text in 'a'"):
+        pack(path, tmp_path / "packed")
+    with pytest.raises(DataError, match="but got text in 'a'"):
+        discover(path)
+
+
 @pytest.mark.parametrize("cell", ["", "NA", "null"])
 def test_an_empty_cell_is_a_gap_packed_or_not(write: Write, tmp_path: Path, cell: str) -> None:
     path = write(f"a,b,y\n1,2,0\n{cell},3,1\n5,6,0\n")

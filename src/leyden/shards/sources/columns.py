@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
 
 from leyden.types import Array
 
@@ -15,6 +16,8 @@ MAX_CLASSES = 100_000
 """Different texts that a column of labels may have."""
 
 _DECIMAL_COMMA = r"^[-+]?\d+(,\d+)?$"
+_TRUE, _FALSE = pa_csv.ConvertOptions().true_values, pa_csv.ConvertOptions().false_values
+_PARSED = (np.dtype(np.int64), np.dtype(np.bool_), np.dtype(np.float64))  # as Arrow tries them
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,28 +25,33 @@ class Column:
     """What is known of a column after some of it was seen.
 
     Args:
-        dtype: Of its numbers; ``None`` where it holds something else.
+        dtypes: Those that all of its numbers can have, the best first; none where it holds
+            something else.
         kind: What it holds, for people.
         gaps: Cells without a value.
         first_gap: The row of the first of them, from zero; ``None`` without any.
         texts: The different texts, as far as they are kept: more than ``MAX_CLASSES`` are not.
     """
 
-    dtype: np.dtype[Any] | None
+    dtypes: tuple[np.dtype[Any], ...]
     kind: str
     gaps: int
     first_gap: int | None = None
     texts: frozenset[str] = frozenset()
+
+    @property
+    def dtype(self) -> np.dtype[Any] | None:
+        """Of its numbers; ``None`` where it holds something else."""
+        return self.dtypes[0] if self.dtypes else None
 
     def merge(self, other: "Column") -> "Column":
         """Tell what is known after both parts were seen."""
         texts = self.texts if len(self.texts) > MAX_CLASSES else self.texts | other.texts
         first = other.first_gap if self.first_gap is None else self.first_gap
         gaps = self.gaps + other.gaps, first
-        if self.dtype is None or other.dtype is None:
-            kind = self.kind if self.dtype is None else other.kind
-            return Column(None, kind, *gaps, texts)
-        return Column(np.result_type(self.dtype, other.dtype), self.kind, *gaps, texts)
+        dtypes = tuple(dtype for dtype in self.dtypes if dtype in other.dtypes)
+        others = [part.kind for part in (self, other) if not part.dtypes] or ["text"]
+        return Column(dtypes, self.kind if dtypes else others[0], *gaps, texts)
 
 
 def look(cells: pa.Array, start: int, *, parse: bool, keep_texts: bool) -> Column:
@@ -59,16 +67,16 @@ def look(cells: pa.Array, start: int, *, parse: bool, keep_texts: bool) -> Colum
     cells = _texts(cells) if is_text else cells
     gaps = cells.null_count, _first_gap(cells, start)
     if is_text:
-        dtype = _parsed_dtype(cells) if parse else None
+        dtypes = tuple(dtype for dtype in _PARSED if parse and _is_parsed(cells, dtype))
         texts = pc.unique(cells.drop_null()).to_pylist() if keep_texts else ()
-        kind = "text" if dtype is None else "numbers"
-        if dtype is None and parse and _all_match(cells, _DECIMAL_COMMA):
+        kind = "numbers" if dtypes else "text"
+        if parse and not dtypes and _all_match(cells, _DECIMAL_COMMA):
             kind = "numbers with commas, which need points,"
-        return Column(dtype, kind, *gaps, frozenset(texts))
+        return Column(dtypes, kind, *gaps, frozenset(texts))
     if _is_number(cells.type):
         dtype = pa.array([], cells.type).to_numpy(zero_copy_only=False).dtype
-        return Column(dtype, "numbers", *gaps)
-    return Column(None, str(cells.type), *gaps)
+        return Column((dtype,), "numbers", *gaps)
+    return Column((), str(cells.type), *gaps)
 
 
 def _first_gap(cells: pa.Array, start: int) -> int | None:
@@ -83,10 +91,10 @@ def numbers(cells: pa.Array, dtype: np.dtype[Any]) -> Array:
 
     Args:
         cells: Numbers, or texts that stand for them; no gaps.
-        dtype: What to make of them.
+        dtype: What to make of them; of texts, one of those that all of them can have.
     """
     if _is_text(cells.type):
-        cells = pc.cast(_texts(cells), pa.from_numpy_dtype(dtype))
+        cells = _parse(_texts(cells), dtype)
     array: Array = cells.to_numpy(zero_copy_only=False)
     return array.astype(dtype, copy=False)
 
@@ -107,14 +115,22 @@ def _texts(cells: pa.Array) -> pa.Array:
     return pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts)
 
 
-def _parsed_dtype(texts: pa.Array) -> np.dtype[Any] | None:
-    for dtype in (np.dtype(np.int64), np.dtype(np.float64)):
-        try:
-            pc.cast(texts, pa.from_numpy_dtype(dtype))
-        except pa.ArrowInvalid:
-            continue
-        return dtype
-    return None
+def _is_parsed(texts: pa.Array, dtype: np.dtype[Any]) -> bool:
+    """Say whether all texts stand for numbers of a dtype, as Arrow reads a table."""
+    if dtype.kind == "b":
+        known = pa.array([*_TRUE, *_FALSE, None], pa.string())
+        return bool(pc.all(pc.is_in(texts, value_set=known)).as_py())
+    try:
+        _parse(texts, dtype)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _parse(texts: pa.Array, dtype: np.dtype[Any]) -> pa.Array:
+    if dtype.kind == "b":
+        return pc.is_in(texts, value_set=pa.array(_TRUE, pa.string()))
+    return pc.cast(texts, pa.from_numpy_dtype(dtype))
 
 
 def _is_text(kind: pa.DataType) -> bool:

@@ -217,14 +217,14 @@ class Table(Source):
         if self._extension == ".parquet":
             common = np.result_type(*(columns[name].dtype for name in self._input_names))
         for batch in _skip(self._batches(size), start):
-            inputs = [numbers(batch.column(name), common) for name in self._input_names]
-            yield Block(np.stack(inputs, axis=1), self._read_labels(batch))
+            inputs = [
+                self._read(name, batch).astype(common, copy=False) for name in self._input_names
+            ]
+            labels = None if self._label is None else self._read(self._label, batch)
+            yield Block(np.stack(inputs, axis=1), labels)
 
-    def _read_labels(self, batch: pa.RecordBatch) -> Array | None:
-        if self._label is None:
-            return None
-        dtype = self._content[0][self._label].dtype
-        cells = batch.column(self._label)
+    def _read(self, name: str, batch: pa.RecordBatch) -> Array:
+        cells, dtype = batch.column(name), self._content[0][name].dtype
         return encode(cells, self.class_names or ()) if dtype is None else numbers(cells, dtype)
 
     def _batches(self, size: int) -> Iterator[pa.RecordBatch]:
