@@ -167,6 +167,9 @@ def test_inspect_verifies_what_was_packed(call: Call) -> None:
     code, out, err = call("inspect", "d", "--verify")
     assert (code, out) == (2, "")
     assert "sample__2.npy: missing" in err
+    code, out, err = call("inspect", "d")
+    assert (code, out) == (2, "")
+    assert "that were packed, but some are missing:\nsample__2.npy\n" in err
 
 
 def test_inspect_verifies_each_phase(call: Call) -> None:

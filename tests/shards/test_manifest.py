@@ -1,4 +1,5 @@
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -6,14 +7,17 @@ import numpy as np
 import pytest
 
 from leyden.errors import DataError, MissingPathError, ShardError
-from leyden.shards import pack, read_manifest, verify_pack
+from leyden.shards import discover, pack, read_manifest, verify_pack
 
 
 @pytest.fixture
 def packed(tmp_path: Path) -> Path:
-    rows = np.arange(20.0).reshape(10, 2)
-    pack(rows, tmp_path / "d", labels=["cat", "dog"] * 5, rows_per_shard=4)
+    pack_again(tmp_path / "d")
     return tmp_path / "d"
+
+
+def pack_again(folder: Path) -> None:
+    pack(np.arange(20.0).reshape(10, 2), folder, labels=["cat", "dog"] * 5, rows_per_shard=4)
 
 
 def test_a_folder_that_nobody_touched_is_as_it_was_packed(packed: Path) -> None:
@@ -35,8 +39,60 @@ def test_all_that_differs_is_told_at_once(packed: Path) -> None:
         "labels/sample__2.npy: 5 bytes instead of 160",
         "sample__3.npy: other content",
         "sample__4.npy: not in the manifest",
-        "Put the files back, or remove the folder and pack again.",
+        "Put the files back, or remove the folder and pack again. Move others elsewhere.",
     ]
+
+
+@pytest.mark.parametrize(
+    "name", ["labels.npy", "labels.csv", "labels/sample__4.npy", "labels/a.npz"]
+)
+def test_labels_that_were_not_packed_are_told(packed: Path, name: str) -> None:
+    (packed / name).write_text("1\n")
+    (packed / "labels" / "README.md").write_text("other files are nobody's business")
+    with pytest.raises(ShardError, match=f"\n{name}: not in the manifest\n"):
+        verify_pack(packed)
+
+
+@pytest.mark.parametrize("name", ["sample__2.npy", "labels/sample__2.npy", "labels"])
+def test_a_packed_folder_is_not_used_without_what_it_has_lost(packed: Path, name: str) -> None:
+    path = packed / name
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    with pytest.raises(DataError, match=r"sample__2.npy|sets 2\n"):
+        discover(packed)
+    with pytest.raises(ShardError, match=rf"some are missing:\n{name}"):
+        pack_again(packed)
+    (packed / "manifest.json").unlink()
+    for other in packed.rglob("sample__2.npy"):
+        other.unlink()
+    assert discover(packed).num_samples == 6
+
+
+def test_all_that_a_packed_folder_has_lost_is_told(packed: Path) -> None:
+    for number in (1, 3):
+        (packed / f"sample__{number}.npy").unlink()
+    expected = (
+        r"Expected the files of .*d that were packed, but some are missing:\nsample__1.npy\n"
+        r"sample__3.npy\nPut them back, or remove the folder and pack again\. To do without them,"
+        r" remove .*manifest\.json, which has names of classes too\."
+    )
+    with pytest.raises(ShardError, match=expected):
+        discover(packed)
+    with pytest.raises(ShardError, match=expected):
+        discover(packed, pattern="sample__2.npy", labels=None)
+
+
+def test_a_packed_folder_may_be_used_in_part(packed: Path) -> None:
+    assert discover(packed, pattern="sample__[12].npy", labels=None).set_numbers == (1, 2)
+    shutil.rmtree(packed / "labels")
+    assert not discover(packed, labels=None).has_labels
+    np.save(packed / "labels.npy", np.zeros(10))
+    assert discover(packed).has_labels
+
+
+def test_a_manifest_of_somebody_else_says_nothing_of_shards(tmp_path: Path) -> None:
+    np.save(tmp_path / "a1.npy", np.zeros((3, 2)))
+    (tmp_path / "manifest.json").write_text('{"name": "app", "files": ["a2.npy"]}')
+    assert discover(tmp_path, labels=None).set_numbers == (1,)
 
 
 def test_a_file_that_cannot_be_read_is_told(packed: Path) -> None:

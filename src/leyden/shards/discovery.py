@@ -17,6 +17,7 @@ from leyden.shards.fields import Fields, Inputs, describe_fields, find_places, n
 from leyden.shards.formats import OpenFile, load_reader
 from leyden.shards.headers import Headers, is_memory, memory_of
 from leyden.shards.labels import LabelSource, check_labels, find_labels, locate_labels
+from leyden.shards.manifest import packed_names, refuse_lost
 from leyden.shards.numbering import list_some
 from leyden.shards.pieces import Piece
 from leyden.shards.readers import TEXT
@@ -99,7 +100,8 @@ def discover(
         DiscoveryError: If it is not plain which files are shards, or labels and rows disagree.
         FormatError: If ``path`` is a file of an unknown format.
         MissingExtraError: If a format needs a package that is not installed.
-        ShardError: If a file is broken, or its rows are unlike those of the others.
+        ShardError: If a file is broken, its rows are unlike those of the others, or files are
+            missing that were packed.
     """
     place, fields = existing(Path(path), "path"), name_inputs(inputs)
     named, headers = _named_source(labels, fields), Headers(memory_of(place))
@@ -204,6 +206,7 @@ def _find_pieces(
         return check_labels(source, sets.inside, sets.lengths), f"{source.rule}"
     source_found = named or _search_labels(path, places)
     if source_found is None:
+        refuse_lost(path, [name for name in packed_names(path) if "/" in name])
         return {}, "nowhere: none found"
     return locate_labels(source_found, sets.lengths, headers), source_found.rule
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from glob import escape
 from pathlib import Path
@@ -13,6 +13,7 @@ import numpy as np
 
 from leyden.errors import DataError, MissingPathError, ShardError
 from leyden.files import replacing
+from leyden.shards.formats import split_name
 from leyden.types import Array
 
 __all__ = [
@@ -20,7 +21,9 @@ __all__ = [
     "Manifest",
     "describe_differences",
     "file_problem",
+    "packed_names",
     "read_manifest",
+    "refuse_lost",
     "verify_pack",
     "write_array",
 ]
@@ -140,14 +143,58 @@ def verify_pack(path: str | os.PathLike[str]) -> None:
     """
     folder, manifest = Path(path), read_manifest(path)
     problems = {name: file_problem(folder / name, facts) for name, facts in manifest.files.items()}
-    base = manifest.recipe.get("base", "")
-    found = {file.name for file in folder.glob(f"{escape(base)}[0-9]*.npy")}
-    problems |= dict.fromkeys(sorted(found - manifest.files.keys()), "not in the manifest")
+    others = _list_used(folder, manifest.recipe.get("base", "")) - manifest.files.keys()
+    problems |= dict.fromkeys(sorted(others), "not in the manifest")
     if lines := [f"{name}: {problem}" for name, problem in problems.items() if problem]:
-        more = [f"... and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
         problem = f"Expected the files of {folder} to be as they were packed, but:"
         remedy = "Put the files back, or remove the folder and pack again."
-        raise ShardError("\n".join([problem, *lines[:_SHOWN], *more, remedy]))
+        if others:
+            remedy = f"{remedy} Move others elsewhere."
+        raise ShardError("\n".join([problem, *_shorten(lines), remedy]))
+
+
+def _list_used(folder: Path, base: str) -> set[str]:
+    """List files of a folder that are, or would be, taken for shards or labels of the pack."""
+    shards = folder.glob(f"{escape(base)}[0-9]*.npy")
+    labels = (*folder.glob("labels.*"), *folder.glob("labels/[!.]*"))
+    paths = [*shards, *(path for path in labels if split_name(path.name)[1])]
+    return {path.relative_to(folder).as_posix() for path in paths}
+
+
+def packed_names(folder: Path) -> Collection[str]:
+    """List the files that a folder was packed with.
+
+    Args:
+        folder: Any; one without a manifest, or with one of somebody else's, was not packed.
+    """
+    if not (folder / _NAME).is_file():
+        return ()
+    try:
+        return read_manifest(folder).files.keys()
+    except DataError:
+        return ()
+
+
+def refuse_lost(folder: Path, lost: Iterable[str]) -> None:
+    """Make sure that no file was lost of a folder that was packed.
+
+    Args:
+        folder: The folder.
+        lost: The files that it has no more.
+
+    Raises:
+        ShardError: If there are any.
+    """
+    if names := list(lost):
+        problem = f"Expected the files of {folder} that were packed, but some are missing:"
+        remedy = "Put them back, or remove the folder and pack again."
+        without = f"To do without them, remove {folder / _NAME}, which has names of classes too."
+        raise ShardError("\n".join([problem, *_shorten(names), f"{remedy} {without}"]))
+
+
+def _shorten(lines: list[str]) -> list[str]:
+    more = [f"... and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
+    return [*lines[:_SHOWN], *more]
 
 
 def file_problem(path: Path, facts: FileFacts) -> str | None:

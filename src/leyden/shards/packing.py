@@ -16,7 +16,7 @@ from leyden.files import placing, refuse_input
 from leyden.shards.catalog import Catalog
 from leyden.shards.discovery import discover
 from leyden.shards.journal import Journal, journaling, refuse_other_recipe, staging_of
-from leyden.shards.manifest import read_manifest
+from leyden.shards.manifest import read_manifest, refuse_lost
 from leyden.shards.sources import Block, Shuffled, Source, choose_source
 from leyden.shards.write import check_base
 from leyden.types import Array
@@ -75,8 +75,8 @@ def pack(
         MissingPathError: If the source does not exist.
         FormatError: If the source is a file of an unknown format.
         WriteError: If there can be no such folder, or it is in the one that is packed.
-        DataError: If the source cannot be packed, the folder has other content, or the disk is
-            full.
+        DataError: If the source cannot be packed, the folder has other content or has lost some,
+            or the disk is full.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -137,10 +137,12 @@ def _is_packed(target: Path, recipe: Mapping[str, Any]) -> bool:
     """Say whether there is nothing left to do.
 
     Raises:
-        DataError: If something else is there.
+        DataError: If something else is there, or some of it is missing.
     """
     if (target / "manifest.json").is_file():
-        refuse_other_recipe(read_manifest(target).recipe, recipe, target)
+        manifest = read_manifest(target)
+        refuse_other_recipe(manifest.recipe, recipe, target)
+        refuse_lost(target, [name for name in manifest.files if not (target / name).is_file()])
         return True
     if not os.path.lexists(target):
         return False
