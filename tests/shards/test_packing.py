@@ -385,6 +385,18 @@ def test_packing_into_a_whole_disk_is_refused_at_once(small_disk: Path) -> None:
         pack(Points(), small_disk)
 
 
+def test_packing_into_the_current_folder_is_refused_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "d").mkdir()
+    monkeypatch.chdir(tmp_path / "d")
+    for path in (".", tmp_path / "d"):
+        with pytest.raises(DataError, match=r"can be replaced, but .*/d is the current one\. Pass"):
+            pack(Points(), path)
+    assert names_in(tmp_path) == {"d"}
+    assert len(pack(Points(), "in_it", rows_per_shard=10).shards) == 10
+
+
 @pytest.mark.parametrize("limit", [200, 1200])  # too little for a shard, and for the journal
 def test_a_limit_on_file_sizes_is_told_like_a_full_disk(
     tmp_path: Path, whole: dict[str, bytes], limit: int

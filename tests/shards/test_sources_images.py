@@ -185,6 +185,45 @@ def test_a_folder_that_is_not_made_of_classes_is_refused(
         ImageFolder(photos)
 
 
+@pytest.mark.parametrize(
+    "names", [("train", "val"), ("training", "Validation", "cat"), ("testing",)]
+)
+def test_parts_of_the_data_are_no_classes(
+    write: Write, photos: Path, names: tuple[str, ...]
+) -> None:
+    for name in names:
+        write(f"{name}/cat/1.png", grey(1))
+        write(f"{name}/dog/1.png", grey(2))
+    part = max(names)
+    expected = (
+        rf"but got parts of the data .* {part}/.*\. Pack each by itself: leyden pack .*photos/"
+    )
+    with pytest.raises(DataError, match=expected):
+        ImageFolder(photos)
+    assert ImageFolder(photos / part).class_names == ("cat", "dog")
+
+
+def test_classes_may_happen_to_be_called_like_parts(write: Write, photos: Path) -> None:
+    write("test/1.png", grey(1))
+    write("train/1.png", grey(2))
+    assert ImageFolder(photos).class_names == ("test", "train")
+    write("train/freight/1.png", grey(3))
+    assert values(ImageFolder(photos)) == [2, 1, 3]
+    (photos / "train" / "1.png").unlink()
+    (photos / "test").rename(photos / "car")
+    assert ImageFolder(photos).class_names == ("car", "train")
+
+
+def test_links_in_a_circle_lead_to_each_image_once(write: Write, photos: Path) -> None:
+    write("cat/1.png", grey(1))
+    write("cat/more/2.png", grey(2))
+    (photos / "cat" / "more" / "back").symlink_to(photos / "cat")
+    (photos / "cat" / "self").symlink_to(photos / "cat")
+    (photos / "cat" / "all").symlink_to(photos)
+    assert values(ImageFolder(photos)) == [1, 2]
+    assert ImageFolder(photos).describe()["images"] == {"cat": 2}
+
+
 def test_packed_images_are_found_with_their_classes(
     write: Write, photos: Path, tmp_path: Path
 ) -> None:

@@ -19,7 +19,6 @@ from leyden.cli.start import newest_checkpoint
 from leyden.cli.trained import Trained, check_run, find_checkpoint, load_trained
 from leyden.config import build_data, build_group, load_saved_config
 from leyden.data import AutoDataModule
-from leyden.data.phases import has_phases, phase_folder
 from leyden.errors import ConfigError, DataError, MissingPathError, suggest_beside
 from leyden.evaluation import (
     Evaluation,
@@ -34,6 +33,7 @@ from leyden.incidents import quiet_lightning
 from leyden.modules import SupervisedModule
 from leyden.resume import continue_loggers, load
 from leyden.runs import RunDir, RunStatus, read_manifest, standing
+from leyden.shards.phases import has_phases, phase_folder
 from leyden.tracking import ending, log_figure
 from leyden.types import Phase
 

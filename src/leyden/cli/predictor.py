@@ -12,7 +12,6 @@ from torch import Tensor
 
 from leyden.cli.trained import load_trained
 from leyden.data import AutoDataModule, TimeWindows
-from leyden.data.phases import phase_folder
 from leyden.errors import ConfigError
 from leyden.experiment.learned import ExperimentData
 from leyden.experiment.prediction import (
@@ -25,6 +24,7 @@ from leyden.experiment.prediction import (
 )
 from leyden.experiment.saving import load_experiment
 from leyden.shards import read_manifest
+from leyden.shards.phases import phase_folder
 from leyden.types import Array, Phase
 
 __all__ = ["Predictor", "find_predictor"]

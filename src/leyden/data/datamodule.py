@@ -18,7 +18,6 @@ from leyden.data.order import check_whole
 from leyden.data.origin import BatchOrigin
 from leyden.data.parts import Part
 from leyden.data.phase_loaders import PhaseLoaders
-from leyden.data.phases import unused_folders
 from leyden.data.plan import Begin, EpochPlan
 from leyden.data.planner import Planner, phase_of
 from leyden.data.preload import Preload, Preloader
@@ -28,6 +27,7 @@ from leyden.data.windows import TimeWindows
 from leyden.data.workers import make_blocks
 from leyden.errors import ConfigError
 from leyden.shards import Catalog, Inputs, Labels, LeadingAxis, OpenFile, discover, name_inputs
+from leyden.shards.phases import unused_folders
 from leyden.types import Phase
 
 __all__ = ["AutoDataModule"]

@@ -7,9 +7,9 @@ from os import PathLike
 from pathlib import Path
 from typing import TypeAlias
 
-from leyden.data.phases import has_phases, phase_folder
 from leyden.errors import ConfigError, DataError, DiscoveryError, MissingPathError
 from leyden.shards import Catalog, Piece, hold_out
+from leyden.shards.phases import has_phases, phase_folder
 from leyden.types import Key, Phase
 
 __all__ = ["Part", "name_classes", "split_parts"]

@@ -13,10 +13,10 @@ import numpy as np
 from lightning import LightningDataModule
 from typing_extensions import override
 
-from leyden.data.phases import phase_folder
 from leyden.errors import ConfigError, MissingPathError
 from leyden.experiment.specs import as_recipe
 from leyden.recipes import build
+from leyden.shards.phases import phase_folder
 from leyden.shards.sources import (
     TABLE_EXTENSIONS,
     ArraySource,

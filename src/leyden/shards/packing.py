@@ -152,6 +152,9 @@ def _is_packed(target: Path, recipe: Mapping[str, Any]) -> bool:
     if target.is_mount():
         problem = f"Expected `path` to be a folder that can be replaced, but {target} is a disk."
         raise DataError(f"{problem} Pass a folder in it.")
+    if target.samefile("."):
+        problem = f"Expected `path` to be a folder that can be replaced, but {target} is the"
+        raise DataError(f"{problem} current one. Pass a folder in it, or change to another.")
     return False
 
 

@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 from typing_extensions import override
 
 from leyden.errors import ConfigError, DataError, MissingPathError
+from leyden.shards.phases import names_phase
 from leyden.shards.sources.base import Block, IndexedSource, digest_files
 from leyden.types import Array, Rows
 
@@ -31,8 +32,9 @@ class ImageFolder(IndexedSource):
     """Images in a folder that has a sub-folder for each class.
 
     Classes are numbered in alphabetical order. The images of a class are searched in its
-    sub-folders too; hidden files and files that are no images by their names are left out. Each
-    class is spread evenly over the rows, so that every shard has its share of all of them.
+    sub-folders too, in each folder once whatever links lead there; hidden files and files that are
+    no images by their names are left out. Each class is spread evenly over the rows, so that every
+    shard has its share of all of them.
 
     Args:
         path: The folder.
@@ -42,7 +44,8 @@ class ImageFolder(IndexedSource):
     Raises:
         ConfigError: If ``size`` or ``color`` is none of these.
         MissingPathError: If there is no such folder.
-        DataError: If it has no class folders, or one of them has no images.
+        DataError: If it has no class folders, one of them has no images, or they are ``train``,
+            ``val`` and the like with the class folders in them.
     """
 
     path: Path
@@ -66,6 +69,23 @@ class ImageFolder(IndexedSource):
         if not self._by_class:
             problem = f"Expected a folder for each class in {self.path}, but there is none."
             raise DataError(f"{problem} Move the images into folders named by their classes.")
+        if parts := self._parts:
+            listing = " and ".join(f"{name}/" for name in parts)
+            problem = f"Expected a folder for each class in {self.path}, but got parts of the data"
+            remedy = f"Pack each by itself: leyden pack {self.path / parts[0]} DIR/{parts[0]}."
+            raise DataError(f"{problem} with folders of their own, {listing}. {remedy}")
+
+    @property
+    def _parts(self) -> list[str]:
+        """Folders that are parts of the data, by their names and by the folders in them.
+
+        One of them among others is a class: trains and cars have kinds that have folders.
+        """
+        parts = [name for name in self._by_class if names_phase(name) and self._is_nested(name)]
+        return parts if len(parts) > 1 or len(parts) == len(self._by_class) else []
+
+    def _is_nested(self, name: str) -> bool:
+        return all(file.parent != self.path / name for file in self._by_class[name])
 
     @cached_property
     def _by_class(self) -> dict[str, list[Path]]:
@@ -155,13 +175,16 @@ def _is_size(size: object) -> bool:
 def _list_images(folder: Path) -> list[Path]:
     """Find images by their names, in the order of their paths."""
     found = []
+    seen = {folder.parent.resolve()}  # links may lead in a circle
     for place, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        real = Path(place).resolve()
+        folders[:] = sorted(name for name in folders if real not in seen and name[0] != ".")
         found += [
             Path(place, name)
             for name in names
-            if name.lower().endswith(_EXTENSIONS) and not name.startswith(".")
+            if real not in seen and name.lower().endswith(_EXTENSIONS) and name[0] != "."
         ]
+        seen.add(real)
     return sorted(found, key=Path.as_posix)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from leyden.errors import DiscoveryError
 from leyden.types import Phase
 
-__all__ = ["SYNONYMS", "has_phases", "phase_folder", "unused_folders"]
+__all__ = ["SYNONYMS", "has_phases", "names_phase", "phase_folder", "unused_folders"]
 
 SYNONYMS: Mapping[Phase, tuple[str, ...]] = {
     Phase.TRAIN: ("training",),
@@ -43,6 +43,16 @@ def phase_folder(path: Path, phase: Phase) -> Path | None:
 def has_phases(path: Path) -> bool:
     """Say whether a folder has a sub-folder for a phase."""
     return any((path / phase).is_dir() or any(_others(path, phase)) for phase in Phase)
+
+
+def names_phase(name: str) -> bool:
+    """Say whether a folder is called like one of a phase.
+
+    Example:
+        >>> names_phase("Validation"), names_phase("cat")
+        (True, False)
+    """
+    return any(name.lower() in (phase, *SYNONYMS[phase]) for phase in Phase)
 
 
 def unused_folders(path: Path) -> list[str]:
