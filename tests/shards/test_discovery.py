@@ -4,7 +4,10 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pa_parquet
 import pytest
+import torch
 
 from leyden.errors import ConfigError, DiscoveryError, MissingPathError, ShardError
 from leyden.shards import Catalog, discover, formats, register_format
@@ -241,3 +244,71 @@ def test_a_registered_format_needs_no_reader(write: Write, monkeypatch: pytest.M
     catalog = discover(write({"a1.dat": b"\x01\x02"}))
     assert rows_of(catalog, 1).tolist() == [[1, 2]]
     assert dict(catalog.facts)["shards"] == "a<number>.dat"
+
+
+def with_make(shape: Any, dtype: Any) -> type[RawReader]:
+    """Make a reader that says this of its array."""
+
+    class Odd(RawReader):
+        def __init__(self, path: Path) -> None:
+            super().__init__(path)
+            self.shape, self.dtype = shape, dtype
+
+    return Odd
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"reader": 5}, "Expected `reader` to be a function or its import path, but got 5"),
+        ({"reader": with_make(4, np.uint8)}, r"a `shape` such as \(rows, 3\), but Odd has 4"),
+        ({"reader": with_make((2, "2"), np.uint8)}, r"but Odd has \(2, '2'\). Make it that of"),
+        (
+            {"reader": with_make((2, 2), torch.uint8)},
+            "`dtype` of NumPy's, but Odd has torch.uint8",
+        ),
+        ({"pattern": 5}, "Expected `pattern` to be text, but got 5. A `pattern` is a glob"),
+        ({"path": None}, "Expected `path` to be the path of a folder or a file, but got None"),
+    ],
+)
+def test_an_argument_of_another_kind_is_refused(
+    write: Write, arguments: dict[str, Any], message: str
+) -> None:
+    folder = write({"a1.raw": b"1234"})
+    with pytest.raises(ConfigError, match=message):
+        discover(**{"path": folder, "reader": RawReader, **arguments})
+
+
+@pytest.mark.parametrize("arguments", [(5, RawReader), (".wrong", 5)])
+def test_what_is_no_format_is_not_registered(arguments: Any) -> None:
+    with pytest.raises(ConfigError, match="but got 5"):
+        register_format(*arguments)
+    assert ".wrong" not in formats.known_extensions()
+
+
+def test_numbers_that_torch_does_not_have_are_refused(write: Write) -> None:
+    folder = write({"a1.npy": np.zeros((3, 2), np.longdouble)})
+    with pytest.raises(ShardError, match=r"that PyTorch has, but got float.*\.astype\('float64'\)"):
+        discover(folder)
+
+
+def test_a_shard_of_more_than_one_array_is_refused(write: Write) -> None:
+    folder = write({"a1.npy": 3})
+    whole = (folder / "a1.npy").read_bytes()
+    (folder / "a1.npy").write_bytes(2 * whole)
+    expected = r"Set 1: Expected 152 bytes, .* but got 304: more than one array\. Save each array"
+    with pytest.raises(ShardError, match=expected):
+        discover(folder)
+
+
+def test_columns_of_one_name_are_refused(write: Write) -> None:
+    folder = write({"a1.csv": "a,a,b\n1,2,3\n"})
+    with pytest.raises(ShardError, match=r"name once, but got 'a', 'a', 'b'\. Rename"):
+        discover(folder)
+    with pytest.raises(ShardError, match=r"name once, but got 'a', 'a', 'b'\. Rename"):
+        discover(folder, inputs=["a"])
+    assert rows_of(discover(folder, inputs={"x": ["b"]}), 1).tolist() == [[3]]
+    table = pa.table([[1.0], [2.0]], ["a", "a"])
+    pa_parquet.write_table(table, folder / "a1.parquet")
+    with pytest.raises(ShardError, match=r"name once, but got 'a', 'a'\. Rename"):
+        discover(folder, pattern="*.parquet")

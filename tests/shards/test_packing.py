@@ -135,6 +135,7 @@ def test_numbers_are_stored_in_the_byte_order_of_the_machine(tmp_path: Path) -> 
     [
         ({"rows_per_shard": 0}, "`rows_per_shard` to be at least 1, but got 0"),
         ({"rows_per_shard": 1.5}, "`rows_per_shard` to be a whole number, but got 1.5"),
+        ({"base": None}, "`base` to be text, but got None"),
         ({"base": "x1"}, "`base` not to end in a digit, but got 'x1'"),
         ({"base": "a/b"}, "`base` to be the beginning of a name that is not hidden"),
         ({"base": ".a"}, "`base` to be the beginning of a name that is not hidden"),
@@ -284,6 +285,25 @@ def test_what_a_kill_leaves_half_written_does_not_stay(
     source = Points()
     pack(source, tmp_path / "d", rows_per_shard=10)
     assert source.starts == [40]
+    assert content(tmp_path / "d") == whole
+
+
+@pytest.mark.parametrize(
+    ("line", "starts"),
+    [(0, 0), (1, 0), (3, 20)],  # the first is the recipe
+)
+@pytest.mark.parametrize("damage", [b"\xff", b"5", b'{"sample__1.npy": 5}', b"{}", b'{"a": {}}'])
+def test_a_damaged_journal_holds_up_to_the_damage(
+    tmp_path: Path, whole: dict[str, bytes], line: int, starts: int, damage: bytes
+) -> None:
+    interrupt(tmp_path / "d")
+    journal = staging(tmp_path / "d") / "journal.jsonl"
+    lines = journal.read_bytes().splitlines()
+    lines[line] = damage if line or damage[0] != ord("{") else b"{"
+    journal.write_bytes(b"\n".join(lines) + b"\n")
+    source = Points()
+    pack(source, tmp_path / "d", rows_per_shard=10)
+    assert source.starts == [starts]
     assert content(tmp_path / "d") == whole
 
 

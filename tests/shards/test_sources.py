@@ -85,6 +85,8 @@ def test_an_array_on_disk_is_mapped(tmp_path: Path) -> None:
         (np.zeros(()), None, r"rows along axis 0 of `source`, but got the shape \(\)"),
         (np.zeros((0, 3)), None, r"rows along axis 0 of `source`, but got the shape \(0, 3\)"),
         (np.array([None]), None, "numbers in `source`, but got Python objects"),
+        (np.zeros(2, np.longdouble), None, r"PyTorch has in `source`, .*\.astype\('float64'\)"),
+        (np.ma.masked_equal([1, 2, 2], 2), None, "everywhere in an array, but got 2 masked. Pass"),
         (np.array(["a"]), None, "numbers in `source`, but got <U1. Encode them first"),
         (ROWS, np.zeros(9), r"one label for every row.*\nsource: \(10, 3\)\nlabels: \(9,\)"),
         (ROWS, 1, r"one label for every row.*\nsource: \(10, 3\)\nlabels: \(\)"),

@@ -103,12 +103,12 @@ def discover(
         ShardError: If a file is broken, its rows are unlike those of the others, or files are
             missing that were packed.
     """
-    place, fields = existing(Path(path), "path"), name_inputs(inputs)
+    place, fields = existing(path, "path"), name_inputs(inputs)
     named, headers = _named_source(labels, fields), Headers(memory_of(place))
     search = Search(
         headers,
         pattern=pattern,
-        reader=load_reader(reader) if reader else None,
+        reader=None if reader is None else load_reader(reader),
         cut=Cut(rows_per_set, leading_axis),
         skip=(named.path,) if named else (),
         with_labels=labels == "auto",

@@ -1,11 +1,14 @@
 """The registry of file formats: from an extension to an open array."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
+from numbers import Integral
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
+
+import numpy as np
 
 from leyden.errors import ConfigError, FormatError, ShardError, suggest
 from leyden.shards.readers import (
@@ -109,7 +112,8 @@ def register_format(extension: str, reader: OpenFile | str) -> None:
     Raises:
         ConfigError: If ``extension`` does not start with a dot, or ``reader`` cannot be imported.
     """
-    if not extension.startswith(".") or extension == ".":
+    given: object = extension
+    if not isinstance(given, str) or not given.startswith(".") or given == ".":
         raise ConfigError(f"Expected `extension` to start with a dot, but got {extension!r}.")
     _FORMATS[extension.lower()] = _one_array(load_reader(reader), is_builtin=False)
 
@@ -118,16 +122,20 @@ def load_reader(reader: OpenFile | str) -> OpenFile:
     """Import a reader that is named by its import path.
 
     Args:
-        reader: Such as ``"package.module.function"``; anything else is returned as it is.
+        reader: Such as ``"package.module.function"``; a function or a class is returned as it is.
 
     Raises:
-        ConfigError: If there is no such function or class.
+        ConfigError: If there is no such function or class, or it is none.
     """
-    if not isinstance(reader, str):
-        return reader
-    module_name, _, name = reader.rpartition(".")
     problem = f"Expected `reader` to be a function or its import path, but got {reader!r}"
-    if not module_name or reader.startswith("."):
+    given: object = reader
+    if callable(given):
+        chosen: OpenFile = given
+        return chosen
+    if not isinstance(given, str):
+        raise ConfigError(f"{problem}.")
+    module_name, _, name = given.rpartition(".")
+    if not module_name or given.startswith("."):
         raise ConfigError(f"{problem}. Write it as 'package.module.function'.")
     try:
         module = import_module(module_name)
@@ -199,7 +207,24 @@ def open_array(path: Path, key: Key = None, *, reader: OpenFile | None = None) -
     if missing := [name for name in ("shape", "dtype", "read") if not hasattr(opened, name)]:
         problem = "Expected `reader` to return something with `shape`, `dtype` and `read`"
         raise ConfigError(f"{problem}, but {type(opened).__name__} has no {', '.join(missing)}.")
+    _check_make(opened)
     return opened
+
+
+def _check_make(opened: Reader) -> None:
+    """Make sure that shape and dtype, which may be of the user's making, are NumPy's."""
+    shape: Any = opened.shape
+    dtype: Any = opened.dtype
+    problem = f"Expected `reader` to return something with a {{}}, but {type(opened).__name__} has"
+    is_list = isinstance(shape, Sequence | np.ndarray)
+    if not is_list or not all(isinstance(size, Integral) for size in shape):
+        problem = problem.format("`shape` such as (rows, 3)")
+        raise ConfigError(f"{problem} {shape!r}. Make it that of an array.")
+    try:
+        np.dtype(dtype)
+    except TypeError:
+        problem = problem.format("`dtype` of NumPy's")
+        raise ConfigError(f"{problem} {dtype!r}. Make it that of an array.") from None
 
 
 def count_rows(array: Reader, path: Path) -> int:

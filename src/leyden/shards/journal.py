@@ -53,8 +53,10 @@ class Journal:
         if lines:
             refuse_other_recipe(lines[0], recipe, target)
         for line in lines[1:]:
-            files = {name: FileFacts.parse(facts) for name, facts in line.items()}
-            if any(file_problem(self._content / name, facts) for name, facts in files.items()):
+            files = _parse_files(line)
+            name = f"{recipe['base']}{self.num_done + 1}.npy"
+            problems = (file_problem(self._content / path, facts) for path, facts in files.items())
+            if name not in files or any(problems):
                 break
             self._files.append(files)
 
@@ -186,14 +188,25 @@ def _explaining_a_full_disk(target: Path, journal: Journal) -> Iterator[None]:
 
 
 def _read_lines(path: Path) -> list[dict[str, Any]]:
-    """Read all lines but a last one that was not written to its end."""
+    """Read all lines up to one that is damaged, or was not written to its end."""
     lines = []
-    for line in path.read_text().splitlines() if path.exists() else ():
+    for line in path.read_bytes().splitlines() if path.exists() else ():
         try:
-            lines.append(json.loads(line))
+            content = json.loads(line)
         except ValueError:
             break
+        if not isinstance(content, dict):
+            break
+        lines.append(content)
     return lines
+
+
+def _parse_files(line: Mapping[str, Any]) -> dict[str, FileFacts]:
+    """Take the files of a shard from their line; none if it is damaged."""
+    try:
+        return {name: FileFacts.parse(facts) for name, facts in line.items()}
+    except (KeyError, TypeError):
+        return {}
 
 
 def _as_json(files: Mapping[str, FileFacts]) -> dict[str, Any]:

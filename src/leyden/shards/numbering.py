@@ -128,6 +128,9 @@ def _list_names(folder: Path) -> list[str]:
 
 
 def _compile(pattern: str | None) -> re.Pattern[str]:
+    given: object = pattern
+    if given is not None and not isinstance(given, str):
+        raise ConfigError(f"Expected `pattern` to be text, but got {pattern!r}. {_PATTERN_HELP}")
     if pattern is None or _GROUP not in pattern:
         return _NUMBER_LAST
     try:

@@ -17,16 +17,22 @@ from leyden.shards.readers import reading
 __all__ = ["Search", "existing"]
 
 
-def existing(path: Path, argument: str) -> Path:
+def existing(given: str | os.PathLike[str], argument: str) -> Path:
     """Make sure that a path exists.
 
     Args:
-        path: What was given.
+        given: The path.
         argument: Which argument it was given as.
 
     Raises:
+        ConfigError: If it is no path.
         MissingPathError: If it does not exist; it suggests the nearest name.
     """
+    value: object = given
+    if not isinstance(value, str | os.PathLike):
+        problem = f"Expected `{argument}` to be the path of a folder or a file"
+        raise ConfigError(f"{problem}, but got {given!r}.")
+    path = Path(given)
     if path.exists():
         return path
     parent = path.parent

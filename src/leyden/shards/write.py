@@ -92,8 +92,11 @@ def check_base(base: str) -> None:
         base: What the file names begin with.
 
     Raises:
-        ConfigError: If it ends in a digit, names a folder, or hides the files.
+        ConfigError: If it is no text, ends in a digit, names a folder, or hides the files.
     """
+    given: object = base
+    if not isinstance(given, str):
+        raise ConfigError(f"Expected `base` to be text, but got {base!r}.")
     if base[-1:].isdecimal():
         raise ConfigError(f"Expected `base` not to end in a digit, but got {base!r}.")
     if "/" in base or base.startswith("."):

@@ -25,6 +25,7 @@ __all__ = [
     "FileState",
     "check_numbers",
     "choose_array",
+    "is_too_long",
     "map_array",
     "reading",
     "state_of",
@@ -105,7 +106,7 @@ def check_numbers(dtype: np.dtype[Any], path: Path) -> None:
     """Make sure that an array holds numbers, or text, which labels may be.
 
     Raises:
-        ShardError: If it holds Python objects, times or records.
+        ShardError: If it holds Python objects, times or records, or longer numbers than PyTorch.
     """
     if dtype.hasobject:
         problem = (
@@ -115,6 +116,19 @@ def check_numbers(dtype: np.dtype[Any], path: Path) -> None:
         raise ShardError(problem, path=path)
     if dtype.kind not in "biufcSU":
         raise ShardError(f"Expected numbers, but got {dtype}. Encode them first.", path=path)
+    if is_too_long(dtype):
+        problem = f"Expected numbers that PyTorch has, but got {dtype}."
+        raise ShardError(f"{problem} Save them with .astype('float64').", path=path)
+
+
+def is_too_long(dtype: np.dtype[Any]) -> bool:
+    """Say whether numbers have more digits than PyTorch has numbers for.
+
+    Example:
+        >>> is_too_long(np.dtype("float64")), is_too_long(np.dtype("complex128"))
+        (False, False)
+    """
+    return dtype.itemsize > {"f": 8, "c": 16}.get(dtype.kind, dtype.itemsize)
 
 
 def choose_array(path: Path, key: Key, names: Collection[str]) -> str:

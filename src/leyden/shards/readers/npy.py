@@ -51,7 +51,7 @@ class NpyReader(ArrayReader):
         path: The file.
 
     Raises:
-        ShardError: If the file is shorter than its header says, or holds Python objects.
+        ShardError: If the file is shorter or longer than its header says, or holds Python objects.
     """
 
     def __init__(self, path: Path) -> None:
@@ -62,6 +62,10 @@ class NpyReader(ArrayReader):
         if size < expected:
             problem = f"Expected {expected} bytes, as the header says, but got {size}: truncated."
             raise ShardError(problem, path=path)
+        if size > expected:
+            problem = f"Expected {expected} bytes, as the header says, but got {size}"
+            remedy = "Save each array in a file of its own."
+            raise ShardError(f"{problem}: more than one array. {remedy}", path=path)
         mapped = partial(map_array, path, stored, shape, offset, is_fortran=is_fortran)
         dtype, load = as_read(stored, mapped)
         super().__init__(shape, dtype, load, is_mapped=dtype is stored)

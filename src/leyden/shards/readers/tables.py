@@ -249,6 +249,8 @@ def _is_text(kind: pa.DataType) -> bool:
 
 def _check_columns(schema: pa.Schema, names: Sequence[str], path: Path) -> None:
     """Make sure that inputs are numbers, all columns at once."""
+    if len(set(names)) < len(names):
+        raise _twice(names, path)
     texts = [name for name in names if name in schema.names and _is_text(schema.field(name).type)]
     if texts:
         problem = f"Expected numbers in every column of inputs, but got text in {_quote(texts)}."
@@ -267,6 +269,8 @@ def _quote(names: Sequence[str]) -> str:
 def _check_column(schema: pa.Schema, name: str, path: Path, *, takes_text: bool = False) -> None:
     if name not in schema.names:
         raise ShardError(f"Expected a column {name!r}. {suggest(name, schema.names)}", path=path)
+    if schema.names.count(name) > 1:
+        raise _twice(schema.names, path)
     kind = schema.field(name).type
     if pa.types.is_null(kind):
         raise ShardError(f"Expected numbers in column {name!r}, but got none.", path=path)
@@ -275,6 +279,11 @@ def _check_column(schema: pa.Schema, name: str, path: Path, *, takes_text: bool 
     if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
         problem = f"Expected numbers in column {name!r}, but got {kind}. Encode them first."
         raise ShardError(problem, path=path)
+
+
+def _twice(names: Sequence[str], path: Path) -> ShardError:
+    problem = f"Expected each column name once, but got {_quote(names)}."
+    return ShardError(f"{problem} Rename the second of a name.", path=path)
 
 
 def _check_gaps(facts: pq.FileMetaData, names: Sequence[str], path: Path) -> None:

@@ -7,6 +7,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from leyden.errors import DataError
+from leyden.shards.readers import is_too_long
 from leyden.shards.sources.base import Block, IndexedSource, digest_rows
 from leyden.types import Array, Rows
 
@@ -69,8 +70,11 @@ def as_array(value: object) -> Array:
     """Take a tensor, or what NumPy takes, for an array.
 
     Raises:
-        DataError: If NumPy cannot.
+        DataError: If NumPy cannot, or values are masked.
     """
+    if isinstance(value, np.ma.MaskedArray) and (masked := int(np.ma.getmaskarray(value).sum())):
+        problem = f"Expected a value everywhere in an array, but got {masked} masked"
+        raise DataError(f"{problem}. Pass array.filled(...) with a value for them.")
     try:
         if isinstance(value, Tensor):
             array: Array = value.numpy(force=True)
@@ -97,11 +101,14 @@ def check_numbers(array: Array, what: str) -> Array:
         what: What it is, for the error.
 
     Raises:
-        DataError: If it holds anything else.
+        DataError: If it holds anything else, or longer numbers than PyTorch has.
     """
     if array.dtype.kind not in "biufc":
         kind = "Python objects" if array.dtype.hasobject else str(array.dtype)
         raise DataError(f"Expected numbers in {what}, but got {kind}. Encode them first.")
+    if is_too_long(array.dtype):
+        problem = f"Expected numbers that PyTorch has in {what}, but got {array.dtype}."
+        raise DataError(f"{problem} Convert them with .astype('float64').")
     return array
 
 
