@@ -67,6 +67,7 @@ def test_the_data_is_looked_for_once(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
+        ({"path": None}, "`path` to be the path of a folder or a file, but got None"),
         ({"batch_size": 0}, "`batch_size` to be a whole number from 1, but got 0"),
         ({"seed": -1}, "`seed` to be a whole number from 0, but got -1"),
         ({"shuffle": "ful"}, "`shuffle` to be the name of a shuffle, but got 'ful'.*'full'[?]"),
@@ -76,7 +77,7 @@ def test_arguments_out_of_range_are_refused_at_once(
     arguments: dict[str, Any], problem: str
 ) -> None:
     with pytest.raises(ConfigError, match=f"Expected {problem}"):
-        AutoDataModule("nowhere", **arguments)
+        AutoDataModule(**{"path": "nowhere", **arguments})
 
 
 def test_loaders_hand_out_what_fetch_does(folder: Path) -> None:

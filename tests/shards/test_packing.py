@@ -135,6 +135,7 @@ def test_numbers_are_stored_in_the_byte_order_of_the_machine(tmp_path: Path) -> 
     [
         ({"rows_per_shard": 0}, "`rows_per_shard` to be at least 1, but got 0"),
         ({"rows_per_shard": 1.5}, "`rows_per_shard` to be a whole number, but got 1.5"),
+        ({"path": None}, "`path` to be the path of a folder or a file, but got None"),
         ({"base": None}, "`base` to be text, but got None"),
         ({"base": "x1"}, "`base` not to end in a digit, but got 'x1'"),
         ({"base": "a/b"}, "`base` to be the beginning of a name that is not hidden"),
@@ -147,7 +148,7 @@ def test_a_wrong_argument_is_refused_before_anything_is_made(
     tmp_path: Path, arguments: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ConfigError, match=message):
-        pack(INPUTS, tmp_path / "d", **arguments)
+        pack(INPUTS, **{"path": tmp_path / "d", **arguments})
     assert names_in(tmp_path) == set()
 
 

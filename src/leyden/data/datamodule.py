@@ -3,7 +3,6 @@
 import os
 from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
-from pathlib import Path
 from typing import Any
 
 from lightning import LightningDataModule
@@ -28,6 +27,7 @@ from leyden.data.workers import make_blocks
 from leyden.errors import ConfigError
 from leyden.shards import Catalog, Inputs, Labels, LeadingAxis, OpenFile, discover, name_inputs
 from leyden.shards.phases import unused_folders
+from leyden.shards.search import as_path
 from leyden.types import Phase
 
 __all__ = ["AutoDataModule"]
@@ -148,7 +148,7 @@ class AutoDataModule(LightningDataModule):
         )
         names = tuple(name_inputs(inputs))
         self._material = Material(
-            Path(path),
+            as_path(path, "path"),
             parts,
             find,
             seed=seed,

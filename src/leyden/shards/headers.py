@@ -21,7 +21,7 @@ from leyden.types import Key
 __all__ = ["Headers", "is_memory", "memory_of"]
 
 _NAME = ".leyden-catalog.json"
-_VERSION = 1
+_VERSION = 2  # 1 counted rows of .csv files that have quoted texts of several lines otherwise
 _WORTH = 0.25  # seconds of reading that make it worthwhile to leave a file in somebody's folder
 
 _log = logging.getLogger(__name__)

@@ -17,6 +17,7 @@ from leyden.shards.catalog import Catalog
 from leyden.shards.discovery import discover
 from leyden.shards.journal import Journal, journaling, refuse_other_recipe, staging_of
 from leyden.shards.manifest import read_manifest, refuse_lost
+from leyden.shards.search import as_path
 from leyden.shards.sources import Block, Shuffled, Source, choose_source
 from leyden.shards.write import check_base
 from leyden.types import Array
@@ -87,6 +88,7 @@ def pack(
         {1: 4, 2: 4, 3: 2}
     """
     _check(rows_per_shard, base)
+    folder = as_path(path, "path")
     chosen = choose_source(source, labels)
     chosen = chosen if shuffle_seed is None else Shuffled(chosen, shuffle_seed)
     recipe = _recipe(
@@ -95,8 +97,8 @@ def pack(
         base=base,
         oversample_last=bool(oversample_last),
     )
-    with placing(Path(path)):
-        target = Path(path).resolve()
+    with placing(folder):
+        target = folder.resolve()
         is_done = _is_packed(target, recipe)
     if not is_done:
         refuse_input(target, *_paths_of(source))
@@ -104,7 +106,7 @@ def pack(
             if not _is_packed(target, recipe):  # another process may have been first
                 _fill(journal, chosen, recipe, progress or _ignore)
     shutil.rmtree(staging_of(target), ignore_errors=True)  # if only that was missing
-    return discover(path, labels="auto" if (target / "labels").is_dir() else None)
+    return discover(folder, labels="auto" if (target / "labels").is_dir() else None)
 
 
 def _paths_of(source: object) -> list[Path]:

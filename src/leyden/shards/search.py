@@ -14,7 +14,24 @@ from leyden.shards.manifest import packed_names, refuse_lost
 from leyden.shards.numbering import number_files
 from leyden.shards.readers import reading
 
-__all__ = ["Search", "existing"]
+__all__ = ["Search", "as_path", "existing"]
+
+
+def as_path(given: str | os.PathLike[str], argument: str) -> Path:
+    """Make sure that a path is one.
+
+    Args:
+        given: The path.
+        argument: Which argument it was given as.
+
+    Raises:
+        ConfigError: If it is none.
+    """
+    value: object = given
+    if not isinstance(value, str | os.PathLike):
+        problem = f"Expected `{argument}` to be the path of a folder or a file"
+        raise ConfigError(f"{problem}, but got {given!r}.")
+    return Path(given)
 
 
 def existing(given: str | os.PathLike[str], argument: str) -> Path:
@@ -28,11 +45,7 @@ def existing(given: str | os.PathLike[str], argument: str) -> Path:
         ConfigError: If it is no path.
         MissingPathError: If it does not exist; it suggests the nearest name.
     """
-    value: object = given
-    if not isinstance(value, str | os.PathLike):
-        problem = f"Expected `{argument}` to be the path of a folder or a file"
-        raise ConfigError(f"{problem}, but got {given!r}.")
-    path = Path(given)
+    path = as_path(given, argument)
     if path.exists():
         return path
     parent = path.parent
