@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
@@ -13,7 +14,9 @@ from torch.utils.data import DataLoader, TensorDataset
 from typing_extensions import override
 
 from leyden.callbacks import BatchMonitor
+from leyden.data import AutoDataModule
 from leyden.runs import RunDir
+from leyden.shards import write_shards
 from leyden.tracking import FileLogger, read_ledger
 
 LOADER: DataLoader[Any] = DataLoader(TensorDataset(torch.ones(4, 2)), batch_size=2)
@@ -119,6 +122,18 @@ def test_data_that_knows_says_which_sets(tmp_path: Path) -> None:
 def test_plain_loader_has_no_sets(tmp_path: Path) -> None:
     make_trainer(tmp_path, max_epochs=1).fit(Counting(), LOADER, LOADER)
     assert read_columns(tmp_path, "name", "sets") == [(None, None)] * 4
+
+
+def test_loaders_of_a_data_module_know_their_sets_without_it(tmp_path: Path) -> None:
+    rows: Any = {number: np.ones((2, 32), np.float32) for number in (3, 4, 5)}
+    write_shards(tmp_path / "d", rows)
+    data = AutoDataModule(tmp_path / "d", val=[5], batch_size=3, shuffle="none")
+    loaders = data.train_dataloader(), data.val_dataloader()
+    trainer = make_trainer(tmp_path, max_epochs=1)
+    trainer.fit(Counting(), *loaders)
+    trainer.test(Counting(), [loaders[1], LOADER], verbose=False)
+    names = [("3+4-a", [3, 4]), ("4-b", [4]), ("5", [5]), ("5", [5]), (None, None), (None, None)]
+    assert read_columns(tmp_path, "name", "sets") == names
 
 
 def test_test_after_fit_is_added_without_a_loss(tmp_path: Path) -> None:

@@ -104,12 +104,13 @@ def test_the_sanity_check_and_other_loaders_count_for_nothing(quick: Quick) -> N
     assert selector.subset == Subset((1,), 0.25)
 
 
+@pytest.mark.parametrize("by_hand", [False, True])
 def test_set_numbers_are_those_of_the_data_module(
-    data: AutoDataModule, quick: Quick, caplog: pytest.LogCaptureFixture
+    data: AutoDataModule, quick: Quick, caplog: pytest.LogCaptureFixture, by_hand: bool
 ) -> None:
-    selector = SubsetSelector(2)
+    selector, served = SubsetSelector(2), data.val_dataloader() if by_hand else data
     with caplog.at_level(logging.INFO, "leyden"):
-        quick(selector, **EVERY_BATCH).validate(classifier(), data, verbose=False)
+        quick(selector, **EVERY_BATCH).validate(classifier(), served, verbose=False)
     scores, targets = map(torch.cat, sets_of(data))
     sets = np.repeat(NUMBERS, 7)
     # Batches of five rows: a batch of several sets gives all of them its loss, by rows.

@@ -9,12 +9,10 @@ from leyden.data.origin import (
     BatchOrigin,
     PlannedOrigin,
     Slice,
-    origin_of,
     part_name,
     rows_of,
 )
 from leyden.lifecycle import Window
-from leyden.types import Phase
 
 
 def test_parts_are_lettered_as_columns_of_a_spreadsheet_are() -> None:
@@ -153,8 +151,3 @@ def test_rows_have_their_sets_and_places() -> None:
     sets, rows = rows_of([Slice(7, np.array([3, 1])), Slice(2, np.array([0]))])
     assert (sets.tolist(), rows.tolist()) == ([7, 7, 2], [3, 1, 0])
     assert [part.tolist() for part in rows_of([])] == [[], []]
-
-
-def test_data_without_origins_has_none() -> None:
-    assert origin_of(None, Phase.TRAIN, 0, 0) is None
-    assert origin_of(object(), Phase.TRAIN, 0, 0) is None

@@ -2,6 +2,7 @@
 
 import tracemalloc
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from typing_extensions import override
 
 from leyden.calibration import calibrate
 from leyden.data import AutoDataModule
+from leyden.data.origin import Slice
 from leyden.errors import ConfigError, DataError
 from leyden.evaluation import evaluate, list_evaluations
 from leyden.lifecycle import reset_states, stateful_parts
@@ -177,6 +179,24 @@ def test_plain_data_modules_have_their_splits(run: RunDir) -> None:
         evaluate(Plain(), Own(), run, split="predict", trainer=CPU)
 
 
+def test_other_data_modules_are_asked_of_the_split_that_there_is(run: RunDir) -> None:
+    class Own(LightningDataModule):
+        @override
+        def val_dataloader(self) -> Any:
+            return DataLoader(TensorDataset(ROWS[:6]), batch_size=3)
+
+        def num_windows(self, phase: str, epoch: int) -> int:
+            return {"val": 1}[phase]
+
+        def origin(self, phase: str, epoch: int, batch_index: int) -> Any:
+            slices = [Slice({"val": 7}[phase], np.arange(3) + 3 * batch_index)]
+            return SimpleNamespace(slices=slices)
+
+    records = evaluate(Plain(), Own(), run, split="val", trainer=CPU).records
+    assert records["set_number"].tolist() == [7] * 6
+    assert records["row"].tolist() == list(range(6))
+
+
 def test_windows_of_a_batch_are_one_row(run: RunDir, tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     series: Any = {n: random.normal(size=(6, 10, 2)).astype(np.float32) for n in (1, 2)}
@@ -185,6 +205,9 @@ def test_windows_of_a_batch_are_one_row(run: RunDir, tmp_path: Path) -> None:
     lstm = {"type": "lstm", "hidden": 4}
     module = ClassifierModule(lstm, input_shape=(5, 2), num_classes=2)
     records = evaluate(module, data, run, trainer=CPU).records
+    by_hand = evaluate(module, data.test_dataloader(), run, global_step=1, trainer=CPU).records
+    assert by_hand.keys() == records.keys()
+    assert all(np.array_equal(by_hand[name], records[name]) for name in records)
     assert records["row"].tolist() == list(range(6))
     with torch.no_grad():
         module.eval()

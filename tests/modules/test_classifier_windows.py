@@ -12,6 +12,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from sklearn import metrics as by_sklearn
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
+from torch.utils.data import DataLoader, TensorDataset
 from typing_extensions import override
 
 from leyden.data import AutoDataModule
@@ -88,6 +89,39 @@ def test_a_batchs_windows_end_as_its_whole_series_would(
 
 def weights(module: nn.Module) -> list[Tensor]:
     return [weight.detach().clone() for weight in module.parameters()]
+
+
+@pytest.mark.filterwarnings("ignore:You defined a `validation_step` but have no:UserWarning")
+@pytest.mark.parametrize("phase", ["fit", "validate", "test", "predict"])
+def test_loaders_alone_know_their_windows_as_well(
+    data: AutoDataModule, make_trainer: MakeTrainer, phase: str
+) -> None:
+    name = {"fit": "train", "validate": "val"}.get(phase, phase)
+    loader = getattr(data, f"{name}_dataloader")()
+    results = []
+    for served in (data, loader):
+        module, trainer = make(), make_trainer(max_epochs=2, limit_val_batches=int(phase != "fit"))
+        options = {"verbose": False} if phase in ("validate", "test") else {}
+        found = getattr(trainer, phase)(module, served, **options)
+        results.append([found, dict(trainer.callback_metrics), module.noted])
+    torch.testing.assert_close(*results, rtol=0, atol=0)
+
+
+def test_loaders_of_other_data_have_their_own_windows(
+    data: AutoDataModule, tmp_path: Path, make_trainer: MakeTrainer
+) -> None:
+    other = AutoDataModule(tmp_path / "d", val=[4], batch_size=5)
+    module, trainer = make(), make_trainer(max_epochs=1)
+    trainer.fit(module, data)
+    plain = DataLoader(TensorDataset(torch.randn(12, TIME, 2)), batch_size=5)
+    for loader in (other.val_dataloader(), plain):  # neither of which has windows
+        module.noted.clear()
+        found: Any = trainer.predict(module, loader)
+        for scores, outputs in zip(module.noted, found, strict=True):
+            assert torch.equal(scores.softmax(1), outputs["probabilities"])
+    trainer.validate(module, other.val_dataloader(), verbose=False)
+    expected = make_trainer().validate(module, other.val_dataloader(), verbose=False)
+    assert trainer.callback_metrics["val/loss"] == expected[0]["val/loss"]
 
 
 def test_no_state_is_left_after_a_run(data: AutoDataModule, make_trainer: MakeTrainer) -> None:

@@ -11,9 +11,9 @@ from torch import Tensor
 from typing_extensions import override
 
 from leyden.callbacks.run_folder import folder_to_write
-from leyden.data.origin import origin_of
 from leyden.errors import ResumeError, check_version
 from leyden.files import replacing
+from leyden.lifecycle import find_origin
 from leyden.runs import RunDir
 from leyden.tracking import Ledger, LedgerRow, read_ledger
 from leyden.types import Phase
@@ -27,9 +27,10 @@ class BatchMonitor(Callback):
     The file is written at the end of every validation and train epoch, at the end of the run and
     when the run is broken off, by rank zero, and speaks of that rank's batches. If it exists, rows
     are added; a run that goes on from a checkpoint first removes those that came after it. Sets and
-    name are known if the data module has a method ``origin(phase, epoch, batch_index)`` that
-    returns an object with ``set_numbers`` and ``name``; it is asked about the first loader of a
-    phase only. A development run (``fast_dev_run``) leaves no file.
+    name are known of the loaders of ``AutoDataModule``, and if the data module has a method
+    ``origin(phase, epoch, batch_index)`` that returns an object with ``set_numbers`` and ``name``;
+    it is asked about the first loader of a phase only. A development run (``fast_dev_run``) leaves
+    no file.
 
     Args:
         path: The Parquet file; ``batches.parquet`` in the folder of the run if ``None``.
@@ -100,7 +101,7 @@ class BatchMonitor(Callback):
         loss = _find_loss(outputs)
         if loss is not None and trainer.accumulate_grad_batches > 1:
             loss = loss * trainer.accumulate_grad_batches  # Lightning has divided by it
-        self._append(_make_row(trainer, Phase.TRAIN, batch_idx, loss))
+        self._append(_make_row(trainer, Phase.TRAIN, (batch_idx, 0), loss))
 
     @override
     def on_validation_batch_end(
@@ -113,8 +114,8 @@ class BatchMonitor(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         if self._ledger is not None and not trainer.sanity_checking:
-            loss, known = _find_loss(outputs), dataloader_idx == 0
-            self._append(_make_row(trainer, Phase.VAL, batch_idx, loss, known=known))
+            place = batch_idx, dataloader_idx
+            self._append(_make_row(trainer, Phase.VAL, place, _find_loss(outputs)))
 
     @override
     def on_test_batch_end(
@@ -127,8 +128,8 @@ class BatchMonitor(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         if self._ledger is not None:
-            loss, known = _find_loss(outputs), dataloader_idx == 0
-            self._append(_make_row(trainer, Phase.TEST, batch_idx, loss, known=known))
+            place = batch_idx, dataloader_idx
+            self._append(_make_row(trainer, Phase.TEST, place, _find_loss(outputs)))
 
     @override
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -180,11 +181,11 @@ def _write(table: Any, path: Path) -> None:
 
 
 def _make_row(
-    trainer: Trainer, phase: Phase, batch_index: int, loss: Tensor | None, *, known: bool = True
+    trainer: Trainer, phase: Phase, place: tuple[int, int], loss: Tensor | None
 ) -> LedgerRow:
     epoch, name, sets = trainer.current_epoch, None, None
-    data = trainer.datamodule  # type: ignore[attr-defined] # set outside its class
-    found = origin_of(data, phase, epoch, batch_index) if known else None
+    batch_index, _ = place
+    found = find_origin(trainer, phase, *place)
     if found is not None:
         name, sets = found.name, tuple(found.set_numbers)
     return LedgerRow(phase, epoch, batch_index, trainer.global_step, name, sets, loss)

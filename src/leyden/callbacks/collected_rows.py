@@ -6,8 +6,9 @@ import torch
 from lightning.pytorch import Trainer
 from torch import Tensor
 
-from leyden.data.origin import origin_of, rows_of
+from leyden.data.origin import rows_of
 from leyden.errors import DataError
+from leyden.lifecycle import find_origin
 from leyden.types import Phase
 
 __all__ = ["CollectedRows", "sets_of_rows"]
@@ -109,20 +110,19 @@ def sets_of_rows(trainer: Trainer, batch_index: int, num_rows: int | None) -> Te
     """Tell which set each row of a validation batch of the first loader is of.
 
     Args:
-        trainer: The trainer. Its data module knows if it has the method ``origin(phase, epoch,
-            batch_index)`` of ``AutoDataModule``; else every batch is a set, and its number counts
-            the batches of all processes.
+        trainer: The trainer. Its loader, or data module, knows if it is ``AutoDataModule``'s or has
+            what ``leyden.lifecycle.find_origin`` asks for; else every batch is a set, and its
+            number counts the batches of all processes.
         batch_index: Place of the batch among those of this process, from zero.
-        num_rows: How many rows it has; ``None`` for as many as the data module says, or one.
+        num_rows: How many rows it has; ``None`` for as many as it says, or one.
 
     Returns:
         Set numbers, ``(rows,)``; ``None`` if the batch only repeats a row of another process.
 
     Raises:
-        DataError: If the data module speaks of another number of rows.
+        DataError: If the loader speaks of another number of rows.
     """
-    data = trainer.datamodule  # type: ignore[attr-defined] # set outside its class
-    origin = origin_of(data, Phase.VAL, trainer.current_epoch, batch_index)
+    origin = find_origin(trainer, Phase.VAL, batch_index)
     slices = getattr(origin, "slices", None)
     if slices is None:
         number = batch_index * trainer.world_size + trainer.global_rank

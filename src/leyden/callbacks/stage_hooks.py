@@ -109,7 +109,7 @@ class StageHooks(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         if not trainer.sanity_checking:
-            ends_batch = find_window(trainer, batch_idx).is_last
+            ends_batch = find_window(trainer, batch_idx, dataloader_idx).is_last
             self._moments.end_val_step(outputs, batch, ends_batch=ends_batch)
 
     @override

@@ -4,15 +4,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from string import ascii_lowercase
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from typing_extensions import override
 
 from leyden.lifecycle import Window
-from leyden.types import Phase, Rows
+from leyden.types import Rows
 
-__all__ = ["BatchOrigin", "Slice", "origin_of", "part_name", "rows_of"]
+__all__ = ["BatchOrigin", "Slice", "part_name", "rows_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,23 +95,6 @@ class BatchOrigin:
     def num_rows(self) -> int:
         """Its rows."""
         return sum(len(piece.rows) for piece in self.slices)
-
-
-def origin_of(data: Any, phase: Phase, epoch: int, batch_index: int) -> Any:
-    """Ask a data module where a batch comes from.
-
-    Args:
-        data: Any data module, or none. It knows if it has a method ``origin(phase, epoch,
-            batch_index)``.
-        phase: What the batch is used for.
-        epoch: Its epoch, from zero.
-        batch_index: Its place in the epoch, from zero.
-
-    Returns:
-        A ``BatchOrigin``, or what else the method returns; ``None`` if there is no such method.
-    """
-    origin = getattr(data, "origin", None)
-    return origin(phase, epoch, batch_index) if callable(origin) else None
 
 
 def rows_of(slices: Iterable[Slice]) -> tuple[Rows, Rows]:

@@ -15,13 +15,13 @@ from lightning.pytorch.utilities.model_helpers import is_overridden
 from typing_extensions import override
 
 from leyden._version import __version__
-from leyden.data.origin import origin_of, rows_of
+from leyden.data.origin import rows_of
 from leyden.errors import ConfigError, DataError, suggest
 from leyden.evaluation.functions import Metrics, choose_metrics
 from leyden.evaluation.outputs import count_rows, find_targets, name_outputs
 from leyden.evaluation.records import RecordWriter
 from leyden.evaluation.stored import Evaluation, store_evaluation
-from leyden.lifecycle import find_window, make_feeds, quietly
+from leyden.lifecycle import find_origin, find_window, make_feeds, quietly
 from leyden.resume.replaced import Replaced
 from leyden.runs import RunDir
 from leyden.types import Phase, Rows
@@ -67,10 +67,10 @@ def evaluate(  # noqa: PLR0913 - settings, each with a default
     process, and neither it nor a generator is changed by it.
 
     Stored are the outputs of the model (see ``Method``), ``target`` where a batch has labels, and
-    where each row is from: ``set_number`` and ``row``, its place in that set, as ``origin`` of the
-    data module says. Without such a method, ``set_number`` is the number of the loader, from zero,
-    and ``row`` the row's place in its data set. A batch in time windows is stored with what its
-    last window gave.
+    where each row is from: ``set_number`` and ``row``, its place in that set, as a loader of
+    ``AutoDataModule`` or ``origin`` of the data module says. Where neither does, ``set_number`` is
+    the number of the loader, from zero, and ``row`` the row's place in its data set. A batch in
+    time windows is stored with what its last window gave.
 
     Args:
         module: A model that is trained.
@@ -170,7 +170,7 @@ def _run(
     settings: dict[str, Any],
 ) -> None:
     tests = method == "test_step"
-    collector = _Collector(writer, partial(origin_of, data, phase, 0))
+    collector = _Collector(writer, Phase.TEST if tests else Phase.PREDICT)
     with warnings.catch_warnings():
         for message in _EXPECTED:
             warnings.filterwarnings("ignore", message)
@@ -205,15 +205,20 @@ def _lent(
         loader, setup = getattr(data, f"{phase}_dataloader"), data.setup
         replaced.replace(data, f"{as_phase}_dataloader", loader)
         replaced.replace(data, "setup", lambda stage: setup(_SETUP[phase]))  # noqa: ARG005 - by name
-        count = getattr(data, "num_windows", None)
-        if callable(count):
-            replaced.replace(data, "num_windows", lambda _, epoch: count(phase, epoch))
+        for name in ("num_windows", "origin"):
+            if callable(tell := getattr(data, name, None)):
+                replaced.replace(data, name, partial(_tell_of, tell, phase))
         yield {"datamodule": data}
     finally:
         replaced.put_all_back()
         for owner, trainer in before:
             if isinstance(owner, LightningModule | LightningDataModule):
                 owner.trainer = trainer
+
+
+def _tell_of(tell: Callable[..., Any], phase: Phase, _: Phase, *place: int) -> Any:
+    """Ask of the phase that there is, rather than of that which Lightning knows."""
+    return tell(phase, *place)
 
 
 def _trainer_of(owner: Any) -> Any:
@@ -240,12 +245,12 @@ class _Collector(BasePredictionWriter):
 
     Args:
         writer: Takes the rows.
-        origin: Tells where a batch of the first loader comes from, by its place.
+        phase: What Lightning takes the batches for.
     """
 
-    def __init__(self, writer: RecordWriter, origin: Callable[[int], Any]) -> None:
+    def __init__(self, writer: RecordWriter, phase: Phase) -> None:
         super().__init__("batch")
-        self._writer, self._origin = writer, origin
+        self._writer, self._phase = writer, phase
         self._positions: dict[int, int] = {}  # rows so far, by loader
 
     @override
@@ -277,9 +282,9 @@ class _Collector(BasePredictionWriter):
         self, trainer: Trainer, outputs: Any, batch: Any, place: tuple[int, int], indices: Any
     ) -> None:
         batch_index, loader_index = place
-        if not find_window(trainer, batch_index).is_last:
+        if not find_window(trainer, batch_index, loader_index).is_last:
             return
-        origin = self._origin(batch_index) if loader_index == 0 else None
+        origin = find_origin(trainer, self._phase, batch_index, loader_index)
         slices = getattr(origin, "slices", None)
         places = self._places(batch, loader_index, indices) if slices is None else rows_of(slices)
         rows = dict(zip(_OWN, places, strict=True))

@@ -9,7 +9,6 @@ from typing import Any
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 
-from leyden.data.origin import origin_of
 from leyden.errors import LeydenError, ResumeError
 from leyden.incidents.examination import Examination, examine, statistics_of
 from leyden.incidents.kept_batch import keep_batch
@@ -18,6 +17,7 @@ from leyden.incidents.replays import same_bits
 from leyden.incidents.rows import find_bad_rows
 from leyden.incidents.true_loss import as_recorded
 from leyden.introspect import NonFinite, stored_gradients, weights
+from leyden.lifecycle import find_origin
 from leyden.resume import as_plain, gathered
 from leyden.runs import versions
 from leyden.types import Phase
@@ -117,9 +117,7 @@ class IncidentWriter:
         """Say what is special about this rank: its batch, and where the step breaks on it."""
         trainer, module = self._trainer, self._module
         batch = sighting.arguments[0] if sighting.arguments else None
-        data = trainer.datamodule  # type: ignore[attr-defined] # set outside its class
-        place = sighting.facts["epoch"], sighting.facts["batch"]
-        origin = origin_of(data, Phase.TRAIN, *place)
+        origin = find_origin(trainer, Phase.TRAIN, sighting.facts["batch"])
         loss = sighting.losses[trainer.global_rank if len(sighting.losses) > 1 else 0]
         found, problem = self._make_again(sighting)
         is_same = None

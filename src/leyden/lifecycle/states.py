@@ -64,10 +64,10 @@ class StateResetting:
         self._end(trainer, batch_idx)
 
     def on_validation_batch_start(
-        self, trainer: Any, pl_module: Any, _batch: Any, batch_idx: int, _dataloader_idx: int = 0
+        self, trainer: Any, pl_module: Any, _batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
         """Reset before the first window."""
-        self._begin(trainer, pl_module, batch_idx)
+        self._begin(trainer, pl_module, batch_idx, dataloader_idx)
 
     def on_validation_batch_end(
         self,
@@ -76,20 +76,22 @@ class StateResetting:
         _outputs: Any,
         _batch: Any,
         batch_idx: int,
-        _dataloader_idx: int = 0,
+        dataloader_idx: int = 0,
     ) -> None:
         """Reset after the last window."""
-        self._end(trainer, batch_idx)
+        self._end(trainer, batch_idx, dataloader_idx)
 
     on_test_batch_start = on_predict_batch_start = on_validation_batch_start
     on_test_batch_end = on_predict_batch_end = on_validation_batch_end
 
-    def _begin(self, trainer: Any, pl_module: nn.Module, batch_index: int) -> None:
+    def _begin(
+        self, trainer: Any, pl_module: nn.Module, batch_index: int, loader_index: int = 0
+    ) -> None:
         if self._parts is None or batch_index == 0:
             self._parts = stateful_parts(pl_module)
-        if self._parts and find_window(trainer, batch_index).is_first:
+        if self._parts and find_window(trainer, batch_index, loader_index).is_first:
             reset_states(self._parts)
 
-    def _end(self, trainer: Any, batch_index: int) -> None:
-        if self._parts and find_window(trainer, batch_index).is_last:
+    def _end(self, trainer: Any, batch_index: int, loader_index: int = 0) -> None:
+        if self._parts and find_window(trainer, batch_index, loader_index).is_last:
             reset_states(self._parts)

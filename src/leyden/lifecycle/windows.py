@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from leyden.lifecycle.serving import data_in_use, plans_in_use
+
 __all__ = ["Window", "find_window"]
 
 
@@ -51,20 +53,28 @@ class Window:
         return float(weights_so_far[-1]) / total if total else 1.0
 
 
-def find_window(trainer: Any, batch_index: int) -> Window:
+def find_window(trainer: Any, batch_index: int, loader_index: int = 0) -> Window:
     """Tell which window of its batch the trainer's present step is given.
 
     Args:
-        trainer: A Lightning trainer. A data module that serves windows has the method
-            ``num_windows(phase, epoch)``; without it, a batch is one window.
+        trainer: A Lightning trainer. The loader in use knows if it has the attribute ``plan`` of
+            ``AutoDataModule``'s; else the data module, if it has the method ``num_windows(phase,
+            epoch)``. Without both, a batch is one window.
         batch_index: Place of the step among those of its epoch, from zero.
+        loader_index: Which of several loaders it is from, where each has its turn.
 
     Returns:
         The window.
     """
-    num_windows = getattr(trainer.datamodule, "num_windows", None)
-    if num_windows is None:
-        return Window()
-    phase = trainer.state.stage.dataloader_prefix  # train, val, test or predict
-    count = num_windows(phase, trainer.current_epoch)
+    counts = [plan.windows for plan in plans_in_use(trainer, loader_index) if plan is not None]
+    count = max(counts) if counts else _count_by_data(trainer)
     return Window(batch_index % count, count)
+
+
+def _count_by_data(trainer: Any) -> int:
+    num_windows = getattr(data_in_use(trainer), "num_windows", None)
+    if num_windows is None:
+        return 1
+    phase = trainer.state.stage.dataloader_prefix  # train, val, test or predict
+    count: int = num_windows(phase, trainer.current_epoch)
+    return count

@@ -8,8 +8,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 from typing_extensions import override
 
-from leyden.data.origin import origin_of
 from leyden.incidents import Replay, StepStart, as_recorded, carries_gradients, true_loss
+from leyden.lifecycle import find_origin
 from leyden.resume import leave_quietly
 from leyden.resume.replaced import Replaced
 from leyden.types import Phase
@@ -78,7 +78,6 @@ class StepCatcher(Callback):
     ) -> Replay:
         start = StepStart(module)
         start.note(gradients=carries_gradients(trainer, self._batch_index))
-        data = trainer.datamodule  # type: ignore[attr-defined] # set outside its class
         epoch, batch_index = trainer.current_epoch, self._batch_index
         found = Replay(
             step_number=trainer.global_step + 1,
@@ -86,7 +85,7 @@ class StepCatcher(Callback):
             batch_index=batch_index,
             module=module,
             arguments=arguments,
-            origin=origin_of(data, Phase.TRAIN, epoch, batch_index),
+            origin=find_origin(trainer, Phase.TRAIN, batch_index),
             trainer=trainer,
         )
         found.keep(start.state())
