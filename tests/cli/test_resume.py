@@ -330,6 +330,38 @@ def test_leyden_resume_refuses_keys_that_there_are_not(
     assert "whole is finished" in capsys.readouterr().out
 
 
+def files_of(run: Path) -> dict[str, bytes]:
+    files = [run / "run.json", *run.glob("config/*"), *run.glob("checkpoints/*.ckpt")]
+    return {str(path): path.read_bytes() for path in files}
+
+
+@pytest.mark.parametrize(
+    ("override", "problem"),
+    [
+        ("data.preprocessors=[min_max_scaler]", "Go on with those that were saved, or train anew."),
+        ("data.seed=7", "Go on with the data and the arguments that the state was made with."),
+    ],
+)
+def test_a_start_that_is_refused_leaves_nothing_behind(
+    workplace: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    override: str,
+    problem: str,
+) -> None:
+    run = train("here", "data=table", "trainer.max_epochs=1")
+    before = files_of(run)
+    longer = ("here", "trainer.max_epochs=2")
+    assert resume_here(monkeypatch, *longer, override) == 2
+    assert problem in capsys.readouterr().err
+    assert files_of(run) == before
+    assert resume_here(monkeypatch, *longer) == 0
+    assert [start["status"] for start in facts_of(run)["starts"]] == ["finished", "finished"]
+    assert {start["config"] for start in facts_of(run)["starts"]} == {
+        path.name for path in run.glob("config/*")
+    }
+
+
 def resume_here(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     monkeypatch.setattr(sys, "argv", ["leyden", "resume", *arguments])
     with pytest.raises(SystemExit) as ended:

@@ -18,6 +18,7 @@ from omegaconf import DictConfig
 from leyden.cli.ranks import RankTask, given_ranks, num_ranks, run_ranks
 from leyden.cli.start import Origin, Relocation, WarmStart
 from leyden.cli.summary import Outcome, summarize
+from leyden.cli.tentative import ConfirmStart, tentative_start
 from leyden.cli.tracking import ParameterLog, concluded
 from leyden.config import (
     Sources,
@@ -100,8 +101,7 @@ def train(
         ranks = num_ranks(training.trainer)
         if ranks == 1:  # else it is the first of the processes that tells them
             tracking.enter_context(concluded(run_dir, training.trainer))
-        stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
-        path = save_config(config, run_dir.config_dir / f"{stamp}.yaml")
+        path = _keep_config(config, run_dir, origin, stack)
         if not is_job:
             stack.enter_context(manifest)
         done = 0 if training.checkpoint is None else num_steps(training.checkpoint)
@@ -119,6 +119,17 @@ def train(
             outcome = fit_and_test(training, keep)
     summarize(run_dir, outcome, time.perf_counter() - began)
     return outcome.objective
+
+
+def _keep_config(
+    config: DictConfig, run_dir: RunDir, origin: Origin | None, stack: ExitStack
+) -> Path:
+    """Keep the configuration of this start; until a run has gone on with it, tentatively."""
+    stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
+    path = save_config(config, run_dir.config_dir / f"{stamp}.yaml")
+    if origin is not None and _goes_on(run_dir, origin):
+        stack.enter_context(tentative_start(run_dir, path))
+    return path
 
 
 def _keep_code(run_dir: RunDir, config: Mapping[str, Any], manifest: RunManifest) -> None:
@@ -208,6 +219,8 @@ def fit_and_test(training: Training, keep: Callable[[Outcome], Any]) -> Outcome:
         keep: Told what came out of the training, and again after the test.
     """
     trainer, had_group = training.trainer, _has_group()
+    confirmation = ConfirmStart(RunDir(Path(training.config["run_dir"])))
+    trainer.callbacks.append(confirmation)  # type: ignore[attr-defined] # set outside its class
     try:
         trainer.fit(training.model, datamodule=training.data, ckpt_path=training.checkpoint)
         results = {name: value.item() for name, value in trainer.callback_metrics.items()}

@@ -157,7 +157,7 @@ class Preprocessing:
         given = [_identity(step) for step in self._made]
         if _show(saved) != _show(given):
             problem = f"Preprocessors changed.\nsaved: {_show(saved)}\ngiven: {_show(given)}"
-            raise ResumeError(problem)
+            raise ResumeError(f"{problem}\nGo on with those that were saved, or train anew.")
         self._steps = [
             restore(step, state["learned"]) if learns(step) else step
             for step, state in zip(self._made, states, strict=True)
