@@ -34,6 +34,7 @@ def make_trainer(count: int) -> Any:
         datamodule=SimpleNamespace(num_windows=lambda phase, epoch: count),
         state=SimpleNamespace(stage=RunningStage.TRAINING),
         current_epoch=0,
+        is_last_batch=False,
     )
 
 
@@ -69,6 +70,6 @@ def test_the_parts_are_those_of_the_module_at_hand() -> None:
 
 
 def test_without_stateful_parts_the_windows_are_not_even_looked_up() -> None:
-    hooks, trainer = StateResetting(), SimpleNamespace()
+    hooks, trainer = StateResetting(), SimpleNamespace(is_last_batch=False)
     hooks.on_train_batch_start(trainer, nn.ReLU(), None, 0)
     hooks.on_train_batch_end(trainer, nn.ReLU(), None, None, 0)

@@ -132,6 +132,20 @@ def test_no_state_is_left_after_a_run(data: AutoDataModule, make_trainer: MakeTr
     assert module.state_dict()["network.state._extra_state"] == {}
 
 
+@pytest.mark.parametrize("phase", ["fit", "validate", "test", "predict"])
+def test_no_state_is_left_where_a_phase_ends_within_a_batch(
+    data: AutoDataModule, make_trainer: MakeTrainer, tmp_path: Path, phase: str
+) -> None:
+    limits = {f"limit_{name}_batches": WINDOWS + 1 for name in ("train", "val", "test", "predict")}
+    keep: Any = ModelCheckpoint(tmp_path / "kept", save_top_k=-1)
+    module = make()
+    getattr(make_trainer(max_epochs=1, callbacks=[keep], **limits), phase)(module, data)
+    states = [module.state_dict()]
+    if phase == "fit":
+        states.append(torch.load(keep.best_model_path, weights_only=True)["state_dict"])
+    assert [state["network.state._extra_state"] for state in states] == [{}] * len(states)
+
+
 def test_a_validation_between_two_windows_changes_nothing(
     data: AutoDataModule, make_trainer: MakeTrainer
 ) -> None:

@@ -40,7 +40,7 @@ class StateResetting:
     """The hooks of a Lightning callback by which no state outlives its batch.
 
     Before the first window of every batch and after its last, in training, validation, test and
-    prediction, it resets the stateful parts of the module.
+    prediction, it resets the stateful parts of the module; also where these end within a batch.
     """
 
     def __init__(self) -> None:
@@ -60,8 +60,8 @@ class StateResetting:
     def on_train_batch_end(
         self, trainer: Any, _pl_module: Any, _outputs: Any, _batch: Any, batch_idx: int
     ) -> None:
-        """Reset after the last window."""
-        self._end(trainer, batch_idx)
+        """Reset after the last window, and after the last step of an epoch."""
+        self._end(trainer, batch_idx, is_over=trainer.is_last_batch)
 
     def on_validation_batch_start(
         self, trainer: Any, pl_module: Any, _batch: Any, batch_idx: int, dataloader_idx: int = 0
@@ -81,6 +81,11 @@ class StateResetting:
         """Reset after the last window."""
         self._end(trainer, batch_idx, dataloader_idx)
 
+    def on_validation_epoch_end(self, _trainer: Any, _pl_module: Any) -> None:
+        """Reset after the last step, which need not be the last window of a batch."""
+        reset_states(self._parts or ())
+
+    on_test_epoch_end = on_predict_epoch_end = on_validation_epoch_end
     on_test_batch_start = on_predict_batch_start = on_validation_batch_start
     on_test_batch_end = on_predict_batch_end = on_validation_batch_end
 
@@ -92,6 +97,8 @@ class StateResetting:
         if self._parts and find_window(trainer, batch_index, loader_index).is_first:
             reset_states(self._parts)
 
-    def _end(self, trainer: Any, batch_index: int, loader_index: int = 0) -> None:
-        if self._parts and find_window(trainer, batch_index, loader_index).is_last:
+    def _end(
+        self, trainer: Any, batch_index: int, loader_index: int = 0, *, is_over: bool = False
+    ) -> None:
+        if self._parts and (is_over or find_window(trainer, batch_index, loader_index).is_last):
             reset_states(self._parts)
