@@ -87,6 +87,14 @@ def test_recipes_are_checked_by_what_their_names_stand_for() -> None:
     check({"scheduler": {"type": "cosine", "T_max": "auto", "warmup": 3}})
 
 
+def test_short_names_of_kornias_are_no_error_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    pytest.importorskip("kornia")
+    recipe = {"type": "kornia.RandomAffine", "degrees": [-10, 10], "probability": 0.5}
+    data = {"_target_": "leyden.data.AutoDataModule", "path": "x", "augmentors": [recipe]}
+    check({"data": data})
+    assert caplog.records == []
+
+
 def test_ranges_are_asked_of_who_knows_them() -> None:
     data = {"_target_": "leyden.data.AutoDataModule", "path": None, "default": "digits"}
     check({"data": data})

@@ -140,12 +140,19 @@ def _check_target(section: Mapping[str, Any], key: str) -> None:
 
 def _check_recipe(recipe: Mapping[str, Any], key: str) -> None:
     """Check a recipe; names that are not known are answered by whoever makes the object."""
-    name = recipe["type"]
-    known = _KNOWN.get(key.rpartition(".")[2].partition("[")[0], {})
-    factory = known[name] if name in known else _find(name)
+    factory = _factory_of(recipe["type"], key.rpartition(".")[2].partition("[")[0])
     if factory is not None:
         given = {name: value for name, value in recipe.items() if value != _AUTO}
         _check_arguments(given, parameters_of(factory), key)
+
+
+def _factory_of(name: str, key: str) -> Any:
+    known = _KNOWN.get(key, {})
+    if name in known:
+        return known[name]
+    # Short for what is deeper in Kornia: Hydra, which looks for it here, would log an error.
+    is_short = key == "augmentors" and name.rpartition(".")[0] == "kornia"
+    return None if is_short else _find(name)
 
 
 def _check_arguments(arguments: Mapping[str, Any], parameters: Mapping[str, Any], key: str) -> None:
