@@ -68,6 +68,24 @@ def test_a_name_that_kornia_has_not_is_answered_with_the_nearest(kornia: Any) ->
         Augmentation(["kornia.RandomInverse"])
 
 
+@pytest.mark.filterwarnings("ignore:RandomCutMixV2 currently uses:DeprecationWarning")
+@pytest.mark.parametrize("name", ["RandomMixUpV2", "RandomCutMixV2", "RandomMosaic"])
+def test_what_mixes_several_rows_is_refused(kornia: Any, name: str) -> None:
+    problem = f"to change each row by itself, but got '{name}', which mixes several. Call it in"
+    module = getattr(kornia.augmentation, name)()
+    sequence = kornia.augmentation.AugmentationSequential(module)
+    for augmentor in (f"kornia.{name}", f"kornia.augmentation.{name}", module, sequence):
+        with pytest.raises(ConfigError, match=problem):
+            Augmentation([augmentor])
+
+
+def test_a_puzzle_of_one_row_is_none_of_them(kornia: Any) -> None:
+    images = IMAGES[..., :8, :].float() / 255
+    changed = augment(Augmentation([{"type": "kornia.RandomJigsaw", "grid": (2, 2)}]), images)
+    assert not torch.equal(changed, images)
+    assert torch.equal(changed.flatten(2).sort().values, images.flatten(2).sort().values)
+
+
 def test_without_kornia_the_remedy_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "kornia", None)
     problem = r"`kornia` to be installed for kornia.RandomInvert.*pip install leyden\[kornia\]"

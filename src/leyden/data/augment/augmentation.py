@@ -21,7 +21,7 @@ from leyden.data.augment.colors import (
 )
 from leyden.data.augment.distortions import Distort, GaussianDistortion, Skew
 from leyden.data.augment.draws import Draws
-from leyden.data.augment.foreign import FromKornia, augment_each, find_in_kornia
+from leyden.data.augment.foreign import FromKornia, augment_each, check_alone, find_in_kornia
 from leyden.data.augment.moves import Flip, RandomErasing, Rotate
 from leyden.errors import ConfigError, DataError
 from leyden.recipes import Recipe, build
@@ -60,7 +60,8 @@ class Augmentation:
 
     An ``Augmentor`` changes a batch at once. Any other ``nn.Module`` is called with **one sample at
     a time**, as a batch ``(1, ...)``, after the generators of torch, NumPy and Python were seeded
-    with the sample's key: exact, but slower by the overhead of a call for each sample.
+    with the sample's key: exact, but slower by the overhead of a call for each sample. What mixes
+    several samples has no place here.
 
     Args:
         augmentors: The augmentors in their order: each an ``Augmentor``, an ``nn.Module``, the
@@ -72,7 +73,8 @@ class Augmentation:
             them with the channels first.
 
     Raises:
-        ConfigError: If an augmentor is not known, or is none, or a probability is not in [0, 1].
+        ConfigError: If an augmentor is not known, or is none, mixes several samples, or a
+            probability is not in [0, 1].
         MissingExtraError: If Kornia is asked for and not installed.
 
     Example:
@@ -141,6 +143,8 @@ def _make(described: Any, probability: Any) -> tuple[Augmentor | nn.Module, floa
     if not isinstance(made, Augmentor | nn.Module):
         problem = f"Expected augmentors to be an Augmentor or an nn.Module each, but got {made!r}."
         raise ConfigError(problem)
+    if isinstance(made, nn.Module):
+        check_alone(made)
     if not (isinstance(probability, int | float) and 0 <= probability <= 1):
         raise ConfigError(f"Expected `probability` to be from 0 to 1, but got {probability!r}.")
     return made, probability

@@ -16,7 +16,10 @@ from leyden._extras import require
 from leyden.data.augment.draws import Draws
 from leyden.errors import ConfigError, suggest
 
-__all__ = ["FromKornia", "augment_each", "find_in_kornia"]
+__all__ = ["FromKornia", "augment_each", "check_alone", "find_in_kornia"]
+
+_MIXING = "MixAugmentationBaseV2"  # what Kornia's that mix samples derive from, and its puzzle
+_PUZZLE = "RandomJigsaw"
 
 
 class FromKornia(nn.Module):
@@ -55,6 +58,23 @@ def find_in_kornia(path: str) -> Callable[..., Any]:
         raise ConfigError(f"{problem} {suggest(name, getattr(room, '__all__', dir(room)))}")
     always = "p" in inspect.signature(factory).parameters  # the probability is decided here
     return partial(factory, p=1.0) if always else factory
+
+
+def check_alone(module: nn.Module) -> None:
+    """Refuse what mixes the samples of a batch: alone, a sample could only be mixed with itself.
+
+    Args:
+        module: The augmentor.
+
+    Raises:
+        ConfigError: If it is one of Kornia's that mix, or has one as a part.
+    """
+    for part in module.modules():
+        names = [base.__name__ for base in type(part).__mro__]
+        if _MIXING in names and _PUZZLE not in names:
+            problem = "Expected `augmentors` to change each row by itself"
+            remedy = "Call it in the model, on the batch that a training step is given."
+            raise ConfigError(f"{problem}, but got {names[0]!r}, which mixes several. {remedy}")
 
 
 def augment_each(module: nn.Module, inputs: Tensor, draws: Draws) -> Tensor:
