@@ -1,11 +1,13 @@
 import io
 import json
 from collections.abc import Callable, Iterator
-from typing import Any, Self
+from functools import partial
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import pytest
 import torch
+from sklearn.base import BaseEstimator
 from sklearn.feature_selection import SelectKBest, chi2
 from sklearn.preprocessing import MinMaxScaler, RobustScaler, StandardScaler
 from typing_extensions import override
@@ -81,11 +83,77 @@ class Dropping:
 
 
 class Hidden:
+    """Keeps what it learns where no copy of it has it."""
+
+    learned: ClassVar[dict[str, Any]] = {}
+
     def fit(self, inputs: Array, labels: Array | None = None) -> None:
-        self.mean = float(inputs.mean())
+        self.learned["mean"] = float(inputs.mean())
 
     def transform(self, inputs: Array) -> Array:
-        return inputs - self.mean
+        result: Array = inputs - self.learned["mean"]
+        return result
+
+
+class Standard:
+    """Keeps one thing under a name with an underscore, others under names that were there."""
+
+    def __init__(self, scale: float = 1.0) -> None:
+        self.std: Any = 1.0
+        self.scale, self.random = scale, np.random.default_rng(0)
+        self.seen, self.change = {"rows": [0]}, partial(np.multiply, scale)
+
+    def fit(self, inputs: Array, labels: Array | None = None) -> None:
+        self.mean_, self.std = inputs.mean(axis=0), inputs.std(axis=0)
+        self.seen["rows"].append(int(self.random.integers(1, 2)))
+
+    def transform(self, inputs: Array) -> Array:
+        self.last = (inputs for _ in range(2))  # nothing that is learned
+        result: Array = self.change((inputs - self.mean_) / self.std)
+        return result
+
+
+class Slotted:
+    __slots__ = ("mean",)
+
+    def fit(self, inputs: Array, labels: Array | None = None) -> None:
+        self.mean = inputs.mean(axis=0)
+
+    def transform(self, inputs: Array) -> Array:
+        result: Array = inputs - self.mean
+        return result
+
+
+class Kept(BaseEstimator):  # type: ignore[misc] # has no types
+    """Keeps what it learns in the place of an argument, which no estimator should."""
+
+    def __init__(self, std: Any = 1.0) -> None:
+        self.std = std
+
+    def fit(self, inputs: Array, labels: Array | None = None) -> Self:
+        self.std = inputs.std(axis=0)
+        return self
+
+    def transform(self, inputs: Array) -> Array:
+        result: Array = inputs / self.std
+        return result
+
+
+class Limits(NamedTuple):
+    low: float
+    high: float
+
+
+class Learning(Centred):
+    """Learns what it is told."""
+
+    def __init__(self, what: Any) -> None:
+        self.what = what
+
+    @override
+    def fit(self, inputs: Array, labels: Array | None = None) -> Self:
+        self.known = self.what
+        return super().fit(inputs, labels)
 
 
 @pytest.mark.parametrize("name", PREPROCESSORS)
@@ -228,6 +296,32 @@ def test_what_cannot_be_stored_is_refused_when_fitted() -> None:
     with pytest.raises(
         ConfigError, match=r"Hidden to keep what it learns in attributes of its own"
     ):
+        chain.fit(batches_of(ROWS))
+    assert not chain.is_fitted
+
+
+@pytest.mark.parametrize("made", [Standard, Slotted, Kept])
+def test_all_that_fitting_changes_travels_whatever_it_is_called(made: Any) -> None:
+    chain = Preprocessing([made()]).fit(batches_of(ROWS))
+    expected = chain.transform(ROWS)
+    again = Preprocessing([made()])
+    again.load_state_dict(through_a_file(chain.state_dict()))
+    assert np.array_equal(again.transform(ROWS), expected)
+    learned = again.state_dict()["steps"][0]["learned"]
+    assert learned.keys() <= {"mean_", "mean", "std", "seen"}
+
+
+@pytest.mark.parametrize(
+    ("what", "problem"),
+    [
+        (len, "Learning.known to be numbers that can be written to a checkpoint, but got builtin"),
+        (Limits(0, 1), "Learning.known to be the same once it is loaded, but got another tuple in"),
+    ],
+    ids=str,
+)
+def test_what_would_be_had_again_otherwise_is_refused_when_fitted(what: Any, problem: str) -> None:
+    chain = Preprocessing([Learning(what)])
+    with pytest.raises(ConfigError, match=f"{problem}.*Give it `state_dict` and `load_state_dict`"):
         chain.fit(batches_of(ROWS))
     assert not chain.is_fitted
 

@@ -1,6 +1,6 @@
 """What preprocessors have learned, as plain values that load without unpickling."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from copy import deepcopy
 from dataclasses import asdict, is_dataclass
 from importlib import import_module
@@ -10,10 +10,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from leyden.data.preprocess.likeness import attributes_of, is_alike
 from leyden.errors import ConfigError, ResumeError
 from leyden.types import Array
 
-__all__ = ["blank", "capture", "class_path", "is_estimator", "learns", "restore", "settings_of"]
+__all__ = [
+    "blank",
+    "capture",
+    "class_path",
+    "is_estimator",
+    "learned_names",
+    "learns",
+    "restore",
+    "settings_of",
+    "settle",
+]
 
 _HINT = "Give it `state_dict` and `load_state_dict`, or use another."
 
@@ -62,12 +73,31 @@ def settings_of(step: Any) -> dict[str, Any]:
     return {}
 
 
-def capture(step: Any) -> dict[str, Any]:
+def learned_names(step: Any, unfitted: Any) -> list[str]:
+    """List the attributes in which a preprocessor keeps what it has learned.
+
+    Args:
+        step: Fitted.
+        unfitted: What it was before, or another that was made in the same way.
+
+    Returns:
+        Those that fitting has added or changed, and those that are named for it.
+    """
+    before, habitual = attributes_of(unfitted), _learned(step)
+    return [
+        name
+        for name, value in attributes_of(step).items()
+        if name in habitual or name not in before or not is_alike(before[name], value)
+    ]
+
+
+def capture(step: Any, names: Collection[str] | None = None) -> dict[str, Any]:
     """Write down what a fitted preprocessor has learned.
 
     Args:
-        step: One with a ``state_dict``, or one of scikit-learn's, or one that follows its habit
-            to let the names of what was learned end in an underscore.
+        step: The preprocessor; one with a ``state_dict`` is asked for that.
+        names: See ``learned_names``; ``None`` to go by scikit-learn's habit: all that are no
+            arguments of an estimator, and those of others that end in an underscore.
 
     Returns:
         Numbers, strings, lists, dictionaries and tensors, by attribute.
@@ -77,7 +107,8 @@ def capture(step: Any) -> dict[str, Any]:
     """
     if hasattr(step, "state_dict"):
         return {name: _encode(value, name) for name, value in step.state_dict().items()}
-    found = _learned(step)
+    held = attributes_of(step)
+    found = _learned(step) if names is None else {name: held[name] for name in names}
     if not found:
         problem = f"Expected {class_path(step)} to keep what it learns in attributes of its own"
         raise ConfigError(f"{problem}, such as `mean_`, but got none. {_HINT}")
@@ -103,16 +134,46 @@ def restore(step: Any, state: dict[str, Any]) -> Any:
         fresh.load_state_dict(learned)
     else:
         for name, value in learned.items():
-            setattr(fresh, name, value)
+            object.__setattr__(fresh, name, value)  # also where a class refuses it once made
     return fresh
 
 
+def settle(step: Any, unfitted: Any) -> Any:
+    """Make of a fitted preprocessor what a checkpoint will make of it.
+
+    Args:
+        step: Fitted.
+        unfitted: What it was before.
+
+    Returns:
+        A copy of ``unfitted`` that has learned the same.
+
+    Raises:
+        ConfigError: If what it has learned cannot be written down, or would be had again otherwise.
+    """
+    names = learned_names(step, unfitted)
+    state = capture(step, names)
+    again = restore(unfitted, state)
+    if hasattr(step, "state_dict"):
+        pairs = {"state_dict()": (state, capture(again))}
+    else:
+        found, had = attributes_of(step), attributes_of(again)
+        pairs = {name: (found[name], had[name]) for name in names}
+    for name, (learned, loaded) in pairs.items():
+        if not is_alike(learned, loaded):
+            problem = f"Expected {class_path(step)}.{name} to be the same once it is loaded"
+            kinds = f"{type(loaded).__qualname__} in the place of {type(learned).__qualname__}"
+            raise ConfigError(f"{problem}, but got another {kinds}. {_HINT}")
+    return again
+
+
 def _learned(step: Any) -> dict[str, Any]:
+    """What a preprocessor holds under a name that says that it is learned."""
+    held = attributes_of(step)
     if is_estimator(step):
         settings = step.get_params(deep=False)
-        return {name: value for name, value in vars(step).items() if name not in settings}
-    found = getattr(step, "__dict__", {})
-    return {name: value for name, value in found.items() if name.endswith("_")}
+        return {name: value for name, value in held.items() if name not in settings}
+    return {name: value for name, value in held.items() if name.endswith("_")}
 
 
 def _path(kind: type) -> str:

@@ -11,9 +11,11 @@ from leyden.data.preprocess.fitted import (
     capture,
     class_path,
     is_estimator,
+    learned_names,
     learns,
     restore,
     settings_of,
+    settle,
 )
 from leyden.data.preprocess.transforms import PREPROCESSORS
 from leyden.errors import ConfigError, DataError, LeydenError, ResumeError
@@ -70,6 +72,7 @@ class Preprocessing:
     def __init__(self, steps: Iterable[Transform | Recipe]) -> None:
         self._made = [_make(step) for step in steps]  # these never learn
         self._steps = self._made  # copies of them that have learned
+        self._names: list[list[str]] = [[] for _ in self._made]  # of what they have learned
         self._fitted = not any(map(learns, self._made))
 
     def __len__(self) -> int:
@@ -96,13 +99,13 @@ class Preprocessing:
             DataError: If there are no rows, or they do not suit a step.
         """
         fitted: list[Any] = []
-        for step in map(blank, self._made):
+        for made in self._made:
+            step = blank(made)
             if learns(step):
                 _fit(step, _passed(batches, fitted))
-                fitted.append(restore(step, capture(step)))  # as it will be when loaded
-            else:
-                fitted.append(step)
-        self._steps, self._fitted = fitted, True
+                step = settle(step, made)  # as it will be when loaded
+            fitted.append(step)
+        self._take(fitted)
         return self
 
     def transform(self, inputs: Array) -> Array:
@@ -134,8 +137,8 @@ class Preprocessing:
         """
         self._check_fitted()
         states = [
-            {**_identity(step), "learned": capture(step) if learns(step) else {}}
-            for step in self._steps
+            {**_identity(made), "learned": capture(step, names) if learns(made) else {}}
+            for made, step, names in zip(self._made, self._steps, self._names, strict=True)
         ]
         return {"version": _VERSION, "steps": states}
 
@@ -151,18 +154,25 @@ class Preprocessing:
         version = state_dict.get("version")
         if version != _VERSION:
             problem = f"Expected preprocessors of version {_VERSION}, but got {version!r}."
-            raise ResumeError(problem)
+            raise ResumeError(f"{problem}\nGo on with those that were saved, or train anew.")
         states = state_dict["steps"]
         saved = [{key: state[key] for key in ("type", "settings")} for state in states]
         given = [_identity(step) for step in self._made]
         if _show(saved) != _show(given):
             problem = f"Preprocessors changed.\nsaved: {_show(saved)}\ngiven: {_show(given)}"
             raise ResumeError(f"{problem}\nGo on with those that were saved, or train anew.")
-        self._steps = [
-            restore(step, state["learned"]) if learns(step) else step
-            for step, state in zip(self._made, states, strict=True)
-        ]
-        self._fitted = True
+        self._take(
+            [
+                restore(step, state["learned"]) if learns(step) else step
+                for step, state in zip(self._made, states, strict=True)
+            ]
+        )
+
+    def _take(self, fitted: list[Any]) -> None:
+        """Use these steps from now on; what they learned is told before they are used."""
+        pairs = zip(fitted, self._made, strict=True)
+        self._names = [learned_names(step, made) for step, made in pairs]
+        self._steps, self._fitted = fitted, True
 
     def _check_fitted(self) -> None:
         if not self._fitted:

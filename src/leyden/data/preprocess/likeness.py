@@ -1,0 +1,89 @@
+"""Whether two values are alike, whatever they are made of."""
+
+import pickle
+from functools import partial
+from types import MemberDescriptorType, MethodType
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from leyden.generators import KINDS
+
+__all__ = ["attributes_of", "is_alike"]
+
+
+def attributes_of(owner: object) -> dict[str, Any]:
+    """List what an object holds by name, in its dictionary and in slots.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> attributes_of(SimpleNamespace(mean_=1))
+        {'mean_': 1}
+    """
+    slots = [
+        name
+        for kind in type(owner).__mro__
+        if "__slots__" in vars(kind)
+        for name, member in vars(kind).items()
+        if isinstance(member, MemberDescriptorType) and hasattr(owner, name)
+    ]
+    found = {name: getattr(owner, name) for name in slots}
+    return {**found, **getattr(owner, "__dict__", {})}
+
+
+def is_alike(one: Any, other: Any) -> bool:
+    """Say whether two values are alike by type and content, such as an object and a copy of it.
+
+    Where random generators stand does not count.
+
+    Example:
+        >>> is_alike({"a": [np.zeros(2)]}, {"a": [np.zeros(2)]}), is_alike([1], (1,))
+        (True, False)
+    """
+    return _is_alike(one, other, set())
+
+
+def _is_alike(one: Any, other: Any, seen: set[tuple[int, int]]) -> bool:
+    if one is other or (id(one), id(other)) in seen:
+        return True
+    if type(one) is not type(other):
+        return False
+    seen.add((id(one), id(other)))
+    if isinstance(one, np.ndarray | Tensor) and one.dtype != np.dtype(object):
+        return one.dtype == other.dtype and one.shape == other.shape and _has_same(one, other)
+    parts, others = _parts(one), _parts(other)
+    if parts:
+        return len(parts) == len(others) and all(
+            _is_alike(part, another, seen) for part, another in zip(parts, others, strict=True)
+        )
+    return isinstance(one, KINDS) or (not others and _is_equal(one, other))
+
+
+def _parts(value: Any) -> list[Any]:
+    """Take a value apart, if it can be."""
+    match value:
+        case list() | tuple():
+            return list(value)
+        case np.ndarray():  # of objects
+            return [value.shape, *value.ravel()]
+        case partial():
+            return [value.func, value.args, value.keywords]
+        case MethodType():
+            return [value.__func__, value.__self__]
+    found = value if isinstance(value, dict) else attributes_of(value)
+    return [*found, *found.values()]
+
+
+def _has_same(one: Any, other: Any) -> bool:
+    both_nan = (one != one) & (other != other)  # noqa: PLR0124 - true of what is not a number
+    return bool(((one == other) | both_nan).all())
+
+
+def _is_equal(one: Any, other: Any) -> bool:
+    try:
+        if one == other or (one != one and other != other):  # noqa: PLR0124 - likewise
+            return True
+        return pickle.dumps(one) == pickle.dumps(other)
+    except (ValueError, TypeError, AttributeError, pickle.PicklingError):
+        return False  # nobody can tell
