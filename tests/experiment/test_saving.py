@@ -77,6 +77,23 @@ def test_another_process_predicts_the_same_to_the_bit_without_the_data(
     assert np.load(tmp_path / "again.npy").tobytes() == before.tobytes()
 
 
+def test_arguments_that_are_tuples_are_still_so_when_it_is_trained_further(
+    make: Make, points: tuple[Array, Array], tmp_path: Path
+) -> None:
+    np.save(tmp_path / "x.npy", points[0])
+    arrays = {"type": "arrays", "inputs": str(tmp_path / "x.npy"), "labels": points[1].tolist()}
+    scaled = {"type": "min_max_scaler", "feature_range": (0, 2)}
+    experiment = make(data={"dataset": arrays, "preprocessors": [scaled]})
+    experiment.train()
+    experiment.save(tmp_path / "x.zip")
+    for again in (
+        Experiment.load(tmp_path / "x.zip"),
+        Experiment.from_dict(json.loads(json.dumps(experiment.to_dict()))),
+    ):
+        again.train()
+        assert again.predict(points[0]).shape == (80,)
+
+
 def test_a_file_has_numbers_and_words_only(saved: Path) -> None:
     with zipfile.ZipFile(saved) as archive:
         contents = {name: archive.read(name) for name in archive.namelist()}

@@ -342,6 +342,37 @@ def test_what_is_not_a_preprocessor_is_refused(step: Any, problem: str) -> None:
         Preprocessing([step])
 
 
+@pytest.mark.parametrize(
+    ("recipe", "same"),
+    [
+        ({"type": "min_max_scaler", "feature_range": [0, 2]}, MinMaxScaler(feature_range=(0, 2))),
+        (
+            {"type": "sklearn.preprocessing.RobustScaler", "quantile_range": [10, 90]},
+            RobustScaler(quantile_range=(10, 90)),
+        ),
+        (MinMaxScaler(feature_range=[0, 2]), MinMaxScaler(feature_range=(0, 2))),
+    ],
+    ids=str,
+)
+def test_a_list_will_do_where_scikit_learn_wants_a_tuple(recipe: Any, same: Any) -> None:
+    chain = Preprocessing([recipe]).fit(batches_of(ROWS))
+    expected = Preprocessing([same]).fit(batches_of(ROWS))
+    assert np.array_equal(chain.transform(ROWS), expected.transform(ROWS))
+    expected.load_state_dict(through_a_file(chain.state_dict()))
+
+
+@pytest.mark.parametrize(
+    ("recipe", "problem"),
+    [
+        ({"type": "standard_scaler", "with_mean": "yes"}, "'with_mean' parameter of StandardScal"),
+        ({"type": "kbest", "k": "many"}, "The 'k' parameter of SelectKBest must be"),
+    ],
+)
+def test_arguments_that_scikit_learn_refuses_are_named(recipe: Any, problem: str) -> None:
+    with pytest.raises(ConfigError, match=f"Expected `preprocessors` to have arg.*{problem}"):
+        Preprocessing([recipe]).fit(batches_of(ROWS, LABELS))
+
+
 @pytest.mark.parametrize("step", [StandardScaler, "sklearn.preprocessing.StandardScaler"])
 def test_a_step_can_be_named_by_its_class(step: Any) -> None:
     assert not Preprocessing([step]).is_fitted

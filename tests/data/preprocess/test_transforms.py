@@ -191,6 +191,17 @@ def test_image_steps_refuse_what_are_not_images(name: Any) -> None:
             "Did you mean 'bilinear'",
         ),
         ({"type": "spectrogram", "nfft": 60}, "`noverlap` to be from 0 and below `nfft`, 60"),
+        ({"type": "divide", "factor": "255"}, "`factor` to be a finite number, but got '255'"),
+        (
+            {"type": "replace", "from_val": "nan", "to_val": 0},
+            r"`from_val` to be a number, but got 'nan'. What is not a number is float\('nan'\)",
+        ),
+        ({"type": "replace", "from_val": 0, "to_val": None}, "`to_val` to be a number, but got"),
+        ({"type": "normalize", "mean": "0.5", "std": 1}, "`mean` to be a finite number"),
+        ({"type": "normalize", "mean": 0, "std": [1, "a"]}, "`std` to be a finite .* but got 'a'"),
+        ({"type": "spectrogram", "fs": 0}, "`fs` to be above zero, but got 0"),
+        ({"type": "spectrogram", "nfft": "64"}, "`nfft` to be a whole number from 1, but got '64'"),
+        ({"type": "spectrogram", "channel": 0.5}, "`channel` to be a whole number, but got 0.5"),
         ({"type": "kbest", "scorer": "chi"}, "`scorer` to be a known one.*Did you mean 'chi2'"),
     ],
 )

@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection
 from copy import deepcopy
 from dataclasses import asdict, is_dataclass
 from importlib import import_module
+from inspect import signature
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,6 +25,7 @@ __all__ = [
     "restore",
     "settings_of",
     "settle",
+    "with_tuples",
 ]
 
 _HINT = "Give it `state_dict` and `load_state_dict`, or use another."
@@ -47,6 +49,27 @@ def blank(step: Any) -> Any:
     if is_estimator(step):
         return type(step)(**deepcopy(step.get_params(deep=False)))
     return deepcopy(step)
+
+
+def with_tuples(step: Any) -> Any:
+    """Put tuples in the place of lists, which are all that YAML and JSON have.
+
+    Args:
+        step: Changed where it is of scikit-learn's kind and an argument is a tuple by default.
+
+    Returns:
+        The same step.
+    """
+    if is_estimator(step):
+        usual = {one.name: one.default for one in signature(type(step)).parameters.values()}
+        given = step.get_params(deep=False)
+        tuples = {
+            name: tuple(value)
+            for name, value in given.items()
+            if isinstance(value, list) and isinstance(usual.get(name), tuple)
+        }
+        step.set_params(**tuples)
+    return step
 
 
 def class_path(step: Any) -> str:

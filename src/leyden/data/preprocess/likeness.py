@@ -62,17 +62,22 @@ def _is_alike(one: Any, other: Any, seen: set[tuple[int, int]]) -> bool:
 
 def _parts(value: Any) -> list[Any]:
     """Take a value apart, if it can be."""
+    parts: list[Any]
     match value:
         case list() | tuple():
-            return list(value)
+            parts = [*value]
+        case dict():
+            parts = [*value, *value.values()]
         case np.ndarray():  # of objects
-            return [value.shape, *value.ravel()]
+            parts = [value.shape, *value.ravel()]
         case partial():
-            return [value.func, value.args, value.keywords]
+            parts = [value.func, value.args, value.keywords]
         case MethodType():
-            return [value.__func__, value.__self__]
-    found = value if isinstance(value, dict) else attributes_of(value)
-    return [*found, *found.values()]
+            parts = [value.__func__, value.__self__]
+        case _:
+            found = attributes_of(value)
+            parts = [*found, *found.values()]
+    return parts
 
 
 def _has_same(one: Any, other: Any) -> bool:

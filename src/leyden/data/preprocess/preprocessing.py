@@ -16,6 +16,7 @@ from leyden.data.preprocess.fitted import (
     restore,
     settings_of,
     settle,
+    with_tuples,
 )
 from leyden.data.preprocess.transforms import PREPROCESSORS
 from leyden.errors import ConfigError, DataError, LeydenError, ResumeError
@@ -95,7 +96,8 @@ class Preprocessing:
             This chain.
 
         Raises:
-            ConfigError: If a step learns what cannot be written to a checkpoint.
+            ConfigError: If a step learns what cannot be written to a checkpoint, or an argument of
+                it is wrong.
             DataError: If there are no rows, or they do not suit a step.
         """
         fitted: list[Any] = []
@@ -183,13 +185,13 @@ class Preprocessing:
 
 def _make(step: Any) -> Any:
     if isinstance(step, Transform) and not isinstance(step, type):
-        return blank(step)
+        return with_tuples(blank(step))
     described = isinstance(step, str | Mapping) or callable(step)
     made = build(step, PREPROCESSORS, what="preprocessors") if described else step
     if not isinstance(made, Transform):
         problem = f"Expected a preprocessor to have `transform`, but got {made!r}."
         raise ConfigError(problem)
-    return made
+    return with_tuples(made)
 
 
 def _passed(batches: Batches, steps: Sequence[Any]) -> Iterator[tuple[Array, Array | None]]:
@@ -248,7 +250,10 @@ def _as_step_sees(step: Any, inputs: Array) -> Array:
     return inputs.reshape(len(inputs), -1) if is_estimator(step) else inputs
 
 
-def _unsuitable(step: Any, inputs: Array, error: Exception, *, beside: str = "") -> DataError:
+def _unsuitable(step: Any, inputs: Array, error: Exception, *, beside: str = "") -> LeydenError:
+    if type(error).__name__ == "InvalidParameterError":  # scikit-learn's, who looks when it fits
+        problem = f"Expected `preprocessors` to have arguments that {class_path(step)} takes"
+        return ConfigError(f"{problem}, but got another: {error}")
     problem = f"Expected rows that suit {class_path(step)}"
     return DataError(f"{problem}, but got {inputs.dtype} {inputs.shape}{beside}: {error}")
 

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
+from math import inf
+from numbers import Integral, Real
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -13,7 +15,7 @@ from scipy.signal import spectrogram
 from torch.nn.functional import interpolate
 
 from leyden.data.images import LUMA, check_images
-from leyden.errors import ConfigError, DataError, suggest
+from leyden.errors import ConfigError, DataError, check_number, check_whole, suggest
 from leyden.types import Array
 
 __all__ = [
@@ -40,12 +42,13 @@ class Divide:
         factor: What by.
 
     Raises:
-        ConfigError: If ``factor`` is zero.
+        ConfigError: If ``factor`` is zero or no number.
     """
 
     factor: float
 
     def __post_init__(self) -> None:
+        check_number("factor", self.factor, -inf)
         if not self.factor:
             raise ConfigError(f"Expected `factor` to be other than zero, but got {self.factor!r}.")
 
@@ -61,10 +64,20 @@ class Replace:
     Args:
         from_val: Which value; ``nan`` finds what is not a number.
         to_val: What instead.
+
+    Raises:
+        ConfigError: If one is no number.
     """
 
     from_val: float
     to_val: float
+
+    def __post_init__(self) -> None:
+        given: dict[str, Any] = {"from_val": self.from_val, "to_val": self.to_val}
+        for name, value in given.items():
+            if not isinstance(value, Real):
+                problem = f"Expected `{name}` to be a number, but got {value!r}."
+                raise ConfigError(f"{problem} What is not a number is float('nan'), .nan in YAML.")
 
     def transform(self, inputs: Array) -> Array:
         """Replace in a batch of any shape; whole numbers stay whole where ``to_val`` is."""
@@ -87,13 +100,17 @@ class Normalize:
         std: Likewise.
 
     Raises:
-        ConfigError: If ``std`` has a zero.
+        ConfigError: If ``std`` has a zero, or one has what is no number.
     """
 
     mean: float | Sequence[float]
     std: float | Sequence[float]
 
     def __post_init__(self) -> None:
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            given = values.tolist() if hasattr(values, "tolist") else values
+            for value in np.ravel(np.asarray(given, object)):
+                check_number(name, value, -inf)
         if not np.all(self.std):
             raise ConfigError(f"Expected `std` to have no zero, but got {self.std!r}.")
 
@@ -200,7 +217,7 @@ class Spectrogram:
         channel: Which channel to look at; the others are left out.
 
     Raises:
-        ConfigError: If segments do not move on.
+        ConfigError: If segments do not move on, or an argument is no such number.
     """
 
     nfft: int = 100
@@ -209,6 +226,14 @@ class Spectrogram:
     channel: int = 0
 
     def __post_init__(self) -> None:
+        check_whole("nfft", self.nfft, 1)
+        check_number("fs", self.fs, 0)
+        if not self.fs:
+            raise ConfigError(f"Expected `fs` to be above zero, but got {self.fs!r}.")
+        given: dict[str, Any] = {"noverlap": self.noverlap, "channel": self.channel}
+        for name, value in given.items():
+            if not isinstance(value, Integral):
+                raise ConfigError(f"Expected `{name}` to be a whole number, but got {value!r}.")
         if not 0 <= self.noverlap < self.nfft:
             problem = f"Expected `noverlap` to be from 0 and below `nfft`, {self.nfft}"
             raise ConfigError(f"{problem}, but got {self.noverlap!r}.")
