@@ -385,6 +385,44 @@ def test_another_chain_is_refused_with_both_shown() -> None:
         other.load_state_dict(state)
 
 
+class Scale:
+    def __init__(self, factor: float = 1, *, power: int = 1) -> None:
+        self._by, self.power = factor, power
+
+    def transform(self, inputs: Array) -> Array:
+        return inputs * self._by**self.power
+
+
+class Clip(Centred):
+    def __init__(self, limit: float) -> None:
+        self.limit = limit
+
+
+@pytest.mark.parametrize(
+    ("saved", "given"),
+    [
+        ({"type": f"{__name__}.Scale", "factor": 2}, {"type": f"{__name__}.Scale", "factor": 30}),
+        ({"type": f"{__name__}.Scale", "factor": 2}, f"{__name__}.Scale"),
+        ({"type": f"{__name__}.Scale", "factor": 2}, Scale),
+        (partial(Scale, factor=2), partial(Scale, factor=3)),
+        (Scale(power=2), Scale(power=3)),
+        (Clip(2), {"type": f"{__name__}.Clip", "limit": 3}),
+    ],
+)
+def test_changed_arguments_of_a_class_of_ones_own_are_noticed(saved: Any, given: Any) -> None:
+    state = through_a_file(Preprocessing([saved]).fit(batches_of(ROWS)).state_dict())
+    with pytest.raises(ResumeError, match=r"(?s)Preprocessors changed.\nsaved: .*\ngiven: "):
+        Preprocessing([given]).load_state_dict(state)
+
+
+def test_a_class_of_ones_own_may_be_told_otherwise_and_be_of_an_older_checkpoint() -> None:
+    recipe = {"type": f"{__name__}.Scale", "factor": 2, "power": 3}
+    state = Preprocessing([recipe]).state_dict()
+    Preprocessing([Scale(2, power=3)]).load_state_dict(state)
+    state["steps"][0]["settings"] = {}  # as they used to be
+    Preprocessing([recipe]).load_state_dict(state)
+
+
 def test_another_version_is_refused() -> None:
     with pytest.raises(ResumeError, match="Expected preprocessors of version 1, but got None"):
         Preprocessing([]).load_state_dict({})

@@ -1,10 +1,10 @@
 """What preprocessors have learned, as plain values that load without unpickling."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from copy import deepcopy
 from dataclasses import asdict, is_dataclass
 from importlib import import_module
-from inspect import signature
+from inspect import Parameter, signature
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,10 +25,12 @@ __all__ = [
     "restore",
     "settings_of",
     "settle",
+    "tells_all",
     "with_tuples",
 ]
 
 _HINT = "Give it `state_dict` and `load_state_dict`, or use another."
+_BY_NAME = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
 
 
 def is_estimator(step: Any) -> bool:
@@ -61,7 +63,7 @@ def with_tuples(step: Any) -> Any:
         The same step.
     """
     if is_estimator(step):
-        usual = {one.name: one.default for one in signature(type(step)).parameters.values()}
+        usual = {one.name: one.default for one in _parameters(type(step))}
         given = step.get_params(deep=False)
         tuples = {
             name: tuple(value)
@@ -83,17 +85,47 @@ def class_path(step: Any) -> str:
     return _path(type(step))
 
 
-def settings_of(step: Any) -> dict[str, Any]:
+def settings_of(step: Any, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Write down how a preprocessor was made, so that another can be told from it.
+
+    Args:
+        step: Not fitted.
+        given: The arguments that its class was called with; ``None`` if nobody knows. Where it is
+            neither an estimator nor a dataclass, attributes called like arguments are taken then.
 
     Returns:
         Numbers, strings, lists and dictionaries; what is none of these is named.
     """
     if is_estimator(step):
-        return {name: _plain(value) for name, value in step.get_params(deep=False).items()}
-    if is_dataclass(step) and not isinstance(step, type):
-        return {name: _plain(value) for name, value in asdict(step).items()}
-    return {}
+        found = step.get_params(deep=False)
+    elif is_dataclass(step) and not isinstance(step, type):
+        found = asdict(step)
+    else:
+        found = _arguments(step, given)
+    return {name: _plain(value) for name, value in found.items()}
+
+
+def tells_all(step: Any) -> bool:
+    """Say whether the settings of a preprocessor are all that it was made with."""
+    return is_estimator(step) or is_dataclass(step)
+
+
+def _arguments(step: Any, given: Mapping[str, Any] | None) -> dict[str, Any]:
+    named = [one for one in _parameters(type(step)) if one.kind in _BY_NAME]
+    if given is not None:
+        usual = {one.name: one.default for one in named if one.default is not one.empty}
+        return {**usual, **given}
+    held = attributes_of(step)
+    return {
+        one.name: held[name] for one in named for name in (f"_{one.name}", one.name) if name in held
+    }
+
+
+def _parameters(kind: type) -> list[Parameter]:
+    try:
+        return list(signature(kind).parameters.values())
+    except ValueError:  # of a class that is not written in Python
+        return []
 
 
 def learned_names(step: Any, unfitted: Any) -> list[str]:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol, Self, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -16,11 +17,12 @@ from leyden.data.preprocess.fitted import (
     restore,
     settings_of,
     settle,
+    tells_all,
     with_tuples,
 )
 from leyden.data.preprocess.transforms import PREPROCESSORS
 from leyden.errors import ConfigError, DataError, LeydenError, ResumeError
-from leyden.recipes import Recipe, build
+from leyden.recipes import Recipe, build, import_named
 from leyden.types import Array
 
 __all__ = ["Batches", "Preprocessing", "Transform"]
@@ -71,7 +73,9 @@ class Preprocessing:
     """
 
     def __init__(self, steps: Iterable[Transform | Recipe]) -> None:
-        self._made = [_make(step) for step in steps]  # these never learn
+        described = list(steps)
+        self._made = [_make(step) for step in described]  # these never learn
+        self._identities = list(map(_identity, self._made, described))
         self._steps = self._made  # copies of them that have learned
         self._names: list[list[str]] = [[] for _ in self._made]  # of what they have learned
         self._fitted = not any(map(learns, self._made))
@@ -139,8 +143,8 @@ class Preprocessing:
         """
         self._check_fitted()
         states = [
-            {**_identity(made), "learned": capture(step, names) if learns(made) else {}}
-            for made, step, names in zip(self._made, self._steps, self._names, strict=True)
+            {**told, "learned": capture(step, names) if learns(step) else {}}
+            for told, step, names in zip(self._identities, self._steps, self._names, strict=True)
         ]
         return {"version": _VERSION, "steps": states}
 
@@ -159,8 +163,8 @@ class Preprocessing:
             raise ResumeError(f"{problem}\nGo on with those that were saved, or train anew.")
         states = state_dict["steps"]
         saved = [{key: state[key] for key in ("type", "settings")} for state in states]
-        given = [_identity(step) for step in self._made]
-        if _show(saved) != _show(given):
+        given = self._identities
+        if len(saved) != len(given) or not all(map(_agree, self._made, saved, given)):
             problem = f"Preprocessors changed.\nsaved: {_show(saved)}\ngiven: {_show(given)}"
             raise ResumeError(f"{problem}\nGo on with those that were saved, or train anew.")
         self._take(
@@ -258,9 +262,32 @@ def _unsuitable(step: Any, inputs: Array, error: Exception, *, beside: str = "")
     return DataError(f"{problem}, but got {inputs.dtype} {inputs.shape}{beside}: {error}")
 
 
-def _identity(step: Any) -> dict[str, Any]:
-    return {"type": class_path(step), "settings": settings_of(step)}
+def _identity(made: Any, described: Any) -> dict[str, Any]:
+    given = None if tells_all(made) else _given(described)
+    return {"type": class_path(made), "settings": settings_of(made, given)}
+
+
+def _given(described: Any) -> Mapping[str, Any] | None:
+    """The arguments that a class was called with, where it was named or given."""
+    if isinstance(described, partial):
+        known = isinstance(described.func, type) and not described.args
+        return described.keywords if known else None
+    arguments = dict(described) if isinstance(described, Mapping) else {"type": described}
+    named = arguments.pop("type")
+    factory = import_named(named, (), "preprocessors") if isinstance(named, str) else named
+    return arguments if isinstance(factory, type) else None
+
+
+def _agree(made: Any, saved: dict[str, Any], given: dict[str, Any]) -> bool:
+    if tells_all(made) or saved["type"] != given["type"]:
+        return _show([saved]) == _show([given])
+    one, other = saved["settings"], given["settings"]  # of an object, some may be unknown
+    return all(_plain_text(one[name]) == _plain_text(other[name]) for name in one if name in other)
+
+
+def _plain_text(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)  # in which nan is nan
 
 
 def _show(steps: list[dict[str, Any]]) -> str:
-    return json.dumps([[step["type"], step["settings"]] for step in steps], sort_keys=True)
+    return _plain_text([[step["type"], step["settings"]] for step in steps])
