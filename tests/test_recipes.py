@@ -88,9 +88,17 @@ def test_arguments_that_do_not_fit_are_told_why(settings: dict[str, int], reason
         build({"type": "deep", **settings}, {"deep": Demanding}, 7, what="network")
 
 
+@pytest.mark.parametrize("factory", [Demanding, partial(Demanding, depth=2), np.log1p])
+def test_a_factory_that_needs_other_arguments_is_refused(factory: Any) -> None:
+    problem = "Expected `network` to be made by .* without more arguments, but got an error: .*"
+    with pytest.raises(ConfigError, match=f"{problem}Pass what it makes, or a dictionary with"):
+        build(factory, {}, what="network")
+
+
 def test_an_error_that_explains_itself_is_passed_on() -> None:
-    with pytest.raises(ConfigError, match=r"^Expected `depth` to be below 10[.]$"):
-        build({"type": "deep", "depth": 10}, {"deep": Demanding}, 7, what="network")
+    for recipe in ({"type": "deep", "depth": 10}, partial(Demanding, depth=10)):
+        with pytest.raises(ConfigError, match=r"^Expected `depth` to be below 10[.]$"):
+            build(recipe, {"deep": Demanding}, 7, what="network")
 
 
 @pytest.mark.parametrize(

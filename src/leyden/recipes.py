@@ -39,7 +39,7 @@ def build(recipe: Recipe, known: Mapping[str, Callable[..., Any]], *args: Any, w
         Fraction(1, 3)
     """
     if callable(recipe):
-        return recipe(*args)
+        return _call(recipe, *args, what=what)
     settings = {"type": recipe} if isinstance(recipe, str) else dict(recipe)
     name = settings.pop("type", None)
     if not isinstance(name, str):
@@ -55,6 +55,18 @@ def build(recipe: Recipe, known: Mapping[str, Callable[..., Any]], *args: Any, w
             raise  # of somebody else's class, whose traceback is worth seeing
         problem = f"Expected `{what}` to have arguments that {name} takes, but got {settings}"
         raise ConfigError(f"{problem}: {error}.") from error
+
+
+def _call(factory: Callable[..., Any], *args: Any, what: str) -> Any:
+    try:
+        return factory(*args)
+    except LeydenError:
+        raise
+    except TypeError as error:
+        name = getattr(factory, "__qualname__", repr(factory))
+        problem = f"Expected `{what}` to be made by {name} without more arguments"
+        remedy = "Pass what it makes, or a dictionary with `type` and the arguments."
+        raise ConfigError(f"{problem}, but got an error: {error}. {remedy}") from error
 
 
 def is_plain(recipe: object) -> bool:

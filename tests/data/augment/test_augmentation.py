@@ -117,6 +117,13 @@ def test_foreign_modules_do_not_depend_on_the_batch_either() -> None:
     assert torch.equal(torch.cat(parts), together[order])
 
 
+@pytest.mark.parametrize("name", AUGMENTORS)
+def test_masks_of_true_and_false_can_be_augmented(name: str) -> None:
+    masks = BYTES > 127
+    result = augment(Augmentation([{"type": name, **EXAMPLES[name]}]), masks)
+    assert (result.shape, result.dtype) == (masks.shape, torch.bool)
+
+
 def test_seed_epoch_set_and_row_decide() -> None:
     augmentation = Augmentation([Brighter()])
     key: dict[str, Any] = {"seed": 1, "epoch": 1, "set_numbers": 1, "rows": [1]}
@@ -224,6 +231,8 @@ def test_a_module_that_changes_the_shape_is_refused(module: nn.Module) -> None:
         ({"type": "flip", "probability": "often"}, "to be from 0 to 1, but got 'often'"),
         ("fractions.Fraction", r"to be an Augmentor or an nn.Module each, but got Fraction"),
         (3, "to be an Augmentor or an nn.Module each, but got 3"),
+        (np.log1p, "an nn.Module each, but got <ufunc.*Wrap a function in an nn.Module"),
+        (nn.Conv2d, "Expected `augmentors` to be made by Conv2d without more arguments"),
     ],
 )
 def test_what_is_not_an_augmentor_is_refused(augmentor: Any, problem: str) -> None:

@@ -1,3 +1,4 @@
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from leyden.data.augment.colors import (
     RandomColor,
     RandomContrast,
 )
+from leyden.data.augment.moves import RandomErasing
 from leyden.errors import ConfigError, DataError
 
 IMAGES = torch.from_numpy(
@@ -37,6 +39,7 @@ def test_invert_turns_light_into_dark() -> None:
     assert torch.equal(Invert().augment(IMAGES / 255, DRAWS), 1 - IMAGES / 255)
     digits = torch.tensor([0.0, 16.0]).view(1, 1, 1, 2)
     assert Invert(max_value=16).augment(digits, DRAWS[:1]).flatten().tolist() == [16, 0]
+    assert torch.equal(Invert().augment(IMAGES > 99, DRAWS), IMAGES <= 99)
 
 
 def test_grayscale_keeps_three_equal_channels() -> None:
@@ -127,3 +130,11 @@ def test_factors_out_of_order_are_refused(factors: tuple[float, float]) -> None:
     problem = "Expected `min_factor` to be from 0 to `max_factor`, but got"
     with pytest.raises(ConfigError, match=problem):
         RandomBrightness(*factors)
+
+
+@pytest.mark.parametrize("value", ["a", 0, -1, float("nan")])
+def test_a_white_that_is_no_number_above_zero_is_refused(value: Any) -> None:
+    color, erasing = partial(RandomColor, 0, 1), partial(RandomErasing, 1)
+    for make in (Invert, HistogramEqualisation, color, erasing):
+        with pytest.raises(ConfigError, match="Expected `max_value` to be a"):
+            make(max_value=value)

@@ -10,6 +10,7 @@ import torch
 from sklearn.base import BaseEstimator
 from sklearn.feature_selection import SelectKBest, chi2
 from sklearn.preprocessing import MinMaxScaler, RobustScaler, StandardScaler
+from torch import nn
 from typing_extensions import override
 
 from leyden.data.preprocess import PREPROCESSORS, Batches, Preprocessing
@@ -280,6 +281,29 @@ def test_a_step_that_loses_rows_is_refused() -> None:
         Preprocessing([Dropping()]).transform(ROWS)
 
 
+class Changing:
+    """Makes of the rows what it is told."""
+
+    def __init__(self, change: Callable[[Array], Any]) -> None:
+        self.change = change
+
+    def transform(self, inputs: Array) -> Any:
+        return self.change(inputs)
+
+
+def test_a_step_may_return_a_view_that_is_turned_round() -> None:
+    result = Preprocessing([Changing(lambda rows: rows[..., ::-1])]).transform(ROWS)
+    assert torch.equal(torch.from_numpy(result), torch.from_numpy(ROWS).flip(-1))
+
+
+@pytest.mark.parametrize("dtype", ["object", "str"])
+def test_a_chain_that_makes_no_numbers_is_refused(dtype: str) -> None:
+    chain = Preprocessing([Changing(lambda rows: rows.astype(dtype))])
+    problem = r"Changing to make numbers, but got .* \(50, 2, 3\). Turn them into some"
+    with pytest.raises(DataError, match=problem):
+        chain.transform(ROWS)
+
+
 class Choosy(Centred):
     @override
     def fit(self, inputs: Array, labels: Array | None = None) -> Self:
@@ -335,6 +359,10 @@ def test_what_would_be_had_again_otherwise_is_refused_when_fitted(what: Any, pro
         ({"factor": 2}, "Expected `preprocessors` to have a `type`"),
         ("fractions.Fraction", r"Expected a preprocessor to have `transform`, but got Fraction"),
         (3, "Expected a preprocessor to have `transform`, but got 3"),
+        (np.log1p, "to have `transform`, but got <ufunc 'log1p'>. Wrap a function in scikit-learn"),
+        (lambda inputs: inputs / 2, "to have `transform`, but got <function .*Wrap a function in"),
+        (nn.ReLU(), r"to have `transform`, but got ReLU\(\). Wrap a function in"),
+        (Learning, "Expected `preprocessors` to be made by Learning without more arguments"),
     ],
 )
 def test_what_is_not_a_preprocessor_is_refused(step: Any, problem: str) -> None:
@@ -426,6 +454,14 @@ def test_a_class_of_ones_own_may_be_told_otherwise_and_be_of_an_older_checkpoint
 def test_another_version_is_refused() -> None:
     with pytest.raises(ResumeError, match="Expected preprocessors of version 1, but got None"):
         Preprocessing([]).load_state_dict({})
+
+
+@pytest.mark.parametrize("rest", [{}, {"steps": 3}, {"steps": [{}]}, {"steps": [3]}], ids=str)
+def test_what_is_no_state_is_refused(rest: dict[str, Any]) -> None:
+    with pytest.raises(
+        ResumeError, match=r"of preprocessors to have `steps`, .*, but got \['version"
+    ):
+        Preprocessing(["standard_scaler"]).load_state_dict({"version": 1, **rest})
 
 
 def test_a_state_that_is_broken_changes_nothing() -> None:

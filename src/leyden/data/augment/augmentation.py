@@ -1,6 +1,7 @@
 """Augmentation that a sample gets whatever batch it is in, and gets again when replayed."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -138,16 +139,33 @@ def _make(described: Any, probability: Any) -> tuple[Augmentor | nn.Module, floa
         if isinstance(recipe, dict):
             probability = recipe.pop("probability", probability)
         made = _build(recipe)
+    elif isinstance(described, partial):
+        made = _build(described)
     elif not isinstance(described, Augmentor | nn.Module) and callable(described):
-        made = described()
+        made = _called(described)
     if not isinstance(made, Augmentor | nn.Module):
-        problem = f"Expected augmentors to be an Augmentor or an nn.Module each, but got {made!r}."
-        raise ConfigError(problem)
+        raise _no_augmentor(made)
     if isinstance(made, nn.Module):
         check_alone(made)
     if not (isinstance(probability, int | float) and 0 <= probability <= 1):
         raise ConfigError(f"Expected `probability` to be from 0 to 1, but got {probability!r}.")
     return made, probability
+
+
+def _called(factory: Callable[..., Any]) -> Any:
+    """Have a function make an augmentor, unless it looks like one itself."""
+    try:
+        return _build(factory)
+    except ConfigError as error:
+        if not isinstance(error.__cause__, TypeError):
+            raise
+        raise _no_augmentor(factory) from error
+
+
+def _no_augmentor(given: object) -> ConfigError:
+    problem = f"Expected augmentors to be an Augmentor or an nn.Module each, but got {given!r}."
+    remedy = " Wrap a function in an nn.Module." if callable(given) else ""
+    return ConfigError(f"{problem}{remedy}")
 
 
 def _build(recipe: Recipe) -> Any:

@@ -11,7 +11,7 @@ from typing_extensions import override
 from leyden.data.augment.base import Augmentor, as_given, check_range, each
 from leyden.data.augment.draws import Draws
 from leyden.data.images import LUMA, check_images
-from leyden.errors import DataError
+from leyden.errors import ConfigError, DataError, check_number
 
 __all__ = [
     "Grayscale",
@@ -20,6 +20,7 @@ __all__ = [
     "RandomBrightness",
     "RandomColor",
     "RandomContrast",
+    "check_white",
     "white_of",
 ]
 
@@ -33,13 +34,21 @@ class Invert(Augmentor):
 
     Args:
         max_value: What is white; ``None`` for 255 in whole numbers, and 1 in others.
+
+    Raises:
+        ConfigError: If ``max_value`` is no number above zero.
     """
 
     max_value: float | None = None
 
+    def __post_init__(self) -> None:
+        check_white(self.max_value)
+
     @override
     def augment(self, images: Tensor, draws: Draws) -> Tensor:
         white = white_of(images, self.max_value, "invert")
+        if images.dtype == torch.bool:
+            return images.logical_not()
         return white - images if images.is_floating_point() else int(white) - images
 
 
@@ -64,7 +73,8 @@ class _Blend(Augmentor):
             cut off there, and at zero.
 
     Raises:
-        ConfigError: If factors are below zero or out of order.
+        ConfigError: If factors are below zero or out of order, or ``max_value`` is no number above
+            zero.
     """
 
     min_factor: float
@@ -73,6 +83,7 @@ class _Blend(Augmentor):
 
     def __post_init__(self) -> None:
         check_range("min_factor", self.min_factor, "max_factor", self.max_factor)
+        check_white(self.max_value)
 
     @abstractmethod
     def _flat(self, images: Tensor) -> Tensor:
@@ -84,7 +95,8 @@ class _Blend(Augmentor):
         white = white_of(images, self.max_value, type(self).__name__)
         factors = each(draws.uniform(low=self.min_factor, high=self.max_factor), images)
         flat = self._flat(images)
-        blended = flat + (images - flat) * factors.float()
+        pixels = images.float() if images.dtype == torch.bool else images
+        blended = flat + (pixels - flat) * factors.float()
         return as_given(blended.clamp_(0, white), images)
 
 
@@ -141,9 +153,15 @@ class HistogramEqualisation(Augmentor):
 
     Args:
         max_value: What is white; ``None`` for 255 in whole numbers, and 1 in others.
+
+    Raises:
+        ConfigError: If ``max_value`` is no number above zero.
     """
 
     max_value: float | None = None
+
+    def __post_init__(self) -> None:
+        check_white(self.max_value)
 
     @override
     def augment(self, images: Tensor, draws: Draws) -> Tensor:
@@ -162,6 +180,21 @@ class HistogramEqualisation(Augmentor):
         return as_given(spread / scale, images)
 
 
+def check_white(max_value: float | None) -> None:
+    """Refuse a white that there is not.
+
+    Args:
+        max_value: What the user says is white; ``None`` to go by the images.
+
+    Raises:
+        ConfigError: If it is no number above zero.
+    """
+    if max_value is not None:
+        check_number("max_value", max_value, 0)
+        if not max_value:
+            raise ConfigError(f"Expected `max_value` to be above zero, but got {max_value!r}.")
+
+
 def white_of(images: Tensor, max_value: float | None, what: str) -> float:
     """Find out what is white.
 
@@ -173,7 +206,7 @@ def white_of(images: Tensor, max_value: float | None, what: str) -> float:
     Raises:
         DataError: If a pixel is lighter than white, or darker than black.
     """
-    whole = not images.is_floating_point()
+    whole = not images.is_floating_point() and images.dtype != torch.bool
     white = (255 if whole else 1) if max_value is None else max_value
     least, most = (float(edge) for edge in images.aminmax())
     slack = white * _TOLERANCE

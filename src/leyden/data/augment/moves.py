@@ -9,7 +9,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from leyden.data.augment.base import Augmentor, as_given, check_choice, each
-from leyden.data.augment.colors import white_of
+from leyden.data.augment.colors import check_white, white_of
 from leyden.data.augment.draws import Draws
 from leyden.data.images import check_images
 from leyden.errors import ConfigError, DataError
@@ -91,7 +91,8 @@ class RandomErasing(Augmentor):
         max_value: What is white; ``None`` for 255 in whole numbers, and 1 in others.
 
     Raises:
-        ConfigError: If ``rectangle_area`` is not from 0.1 to 1.
+        ConfigError: If ``rectangle_area`` is not from 0.1 to 1, or ``max_value`` no number above
+            zero.
     """
 
     rectangle_area: float
@@ -101,6 +102,7 @@ class RandomErasing(Augmentor):
         if not _SIDE <= self.rectangle_area <= 1:
             problem = f"Expected `rectangle_area` to be from {_SIDE} to 1"
             raise ConfigError(f"{problem}, but got {self.rectangle_area!r}.")
+        check_white(self.max_value)
 
     @override
     def augment(self, images: Tensor, draws: Draws) -> Tensor:

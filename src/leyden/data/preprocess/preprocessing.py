@@ -28,6 +28,8 @@ from leyden.types import Array
 __all__ = ["Batches", "Preprocessing", "Transform"]
 
 _VERSION = 1
+_WRAP = "Wrap a function in scikit-learn's FunctionTransformer, or in a class with `transform`."
+_STATE = {"type", "settings", "learned"}  # of a step
 
 Batches: TypeAlias = Callable[[], Iterable[tuple[Array, Array | None]]]
 """Called for each pass over the rows, in batches of inputs ``(rows, ...)`` and their labels."""
@@ -130,7 +132,13 @@ class Preprocessing:
         self._check_fitted()
         for step in self._steps:
             inputs = _apply(step, inputs)
-        return inputs.astype(np.float32, copy=False) if inputs.dtype.kind == "f" else inputs
+        if inputs.dtype.kind not in "biufc":
+            problem = f"Expected {class_path(self._steps[-1])} to make numbers"
+            raise DataError(
+                f"{problem}, but got {inputs.dtype} {inputs.shape}. Turn them into some."
+            )
+        inputs = inputs.astype(np.float32, copy=False) if inputs.dtype.kind == "f" else inputs
+        return inputs if min(inputs.strides) >= 0 else inputs.copy()  # as tensors want it
 
     def state_dict(self) -> dict[str, Any]:
         """Write down what was learned.
@@ -160,8 +168,8 @@ class Preprocessing:
         version = state_dict.get("version")
         if version != _VERSION:
             problem = f"Expected preprocessors of version {_VERSION}, but got {version!r}."
-            raise ResumeError(f"{problem}\nGo on with those that were saved, or train anew.")
-        states = state_dict["steps"]
+            raise ResumeError(problem)
+        states = _read_states(state_dict)
         saved = [{key: state[key] for key in ("type", "settings")} for state in states]
         given = self._identities
         if len(saved) != len(given) or not all(map(_agree, self._made, saved, given)):
@@ -190,12 +198,26 @@ class Preprocessing:
 def _make(step: Any) -> Any:
     if isinstance(step, Transform) and not isinstance(step, type):
         return with_tuples(blank(step))
-    described = isinstance(step, str | Mapping) or callable(step)
-    made = build(step, PREPROCESSORS, what="preprocessors") if described else step
+    if isinstance(step, str | Mapping | type | partial):
+        made = build(step, PREPROCESSORS, what="preprocessors")
+    else:
+        made = _called(step) if callable(step) else step
     if not isinstance(made, Transform):
         problem = f"Expected a preprocessor to have `transform`, but got {made!r}."
-        raise ConfigError(problem)
+        remedy = f" {_WRAP}" if callable(made) else ""
+        raise ConfigError(f"{problem}{remedy}")
     return with_tuples(made)
+
+
+def _called(factory: Any) -> Any:
+    """Have a function make a preprocessor, unless it looks like one itself."""
+    try:
+        return build(factory, PREPROCESSORS, what="preprocessors")
+    except ConfigError as error:
+        if not isinstance(error.__cause__, TypeError):
+            raise
+        problem = f"Expected a preprocessor to have `transform`, but got {factory!r}."
+        raise ConfigError(f"{problem} {_WRAP}") from error
 
 
 def _passed(batches: Batches, steps: Sequence[Any]) -> Iterator[tuple[Array, Array | None]]:
@@ -260,6 +282,16 @@ def _unsuitable(step: Any, inputs: Array, error: Exception, *, beside: str = "")
         return ConfigError(f"{problem}, but got another: {error}")
     problem = f"Expected rows that suit {class_path(step)}"
     return DataError(f"{problem}, but got {inputs.dtype} {inputs.shape}{beside}: {error}")
+
+
+def _read_states(state_dict: Mapping[str, Any]) -> list[dict[str, Any]]:
+    states: Any = state_dict.get("steps")
+    if isinstance(states, list) and all(
+        isinstance(state, dict) and state.keys() >= _STATE for state in states
+    ):
+        return states
+    problem = "Expected a state of preprocessors to have `steps`, each with what it has learned"
+    raise ResumeError(f"{problem}, but got {list(state_dict)}. Pass what `state_dict` returned.")
 
 
 def _identity(made: Any, described: Any) -> dict[str, Any]:
