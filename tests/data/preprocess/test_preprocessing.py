@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.base import BaseEstimator
+from sklearn.decomposition import IncrementalPCA
 from sklearn.feature_selection import SelectKBest, chi2
 from sklearn.preprocessing import MinMaxScaler, RobustScaler, StandardScaler
 from torch import nn
@@ -181,6 +182,43 @@ def test_standard_scaler_is_fitted_in_passes_as_if_at_once() -> None:
     expected = StandardScaler().fit_transform(ROWS.reshape(50, 6)).reshape(50, 2, 3)
     assert np.allclose(chain.transform(ROWS), expected, atol=1e-6)
     assert len(passes) == 1
+
+
+class Listing(Centred):
+    """Learns how many rows it is given at once."""
+
+    def __init__(self) -> None:
+        self.lengths_: list[int] = []
+
+    def partial_fit(self, inputs: Array, labels: Array) -> None:
+        assert np.array_equal(inputs[:, 0], labels)
+        self.lengths_.append(len(inputs))
+
+
+@pytest.mark.parametrize(
+    ("rows", "lengths"), [(5, [5]), (2047, [2047]), (2050, [1024, 1026]), (3072, [1024] * 3)]
+)
+@pytest.mark.parametrize("size", [7, 1000, 2500])
+def test_rows_are_learned_from_as_many_at_once_whatever_the_batches(
+    rows: int, lengths: list[int], size: int
+) -> None:
+    numbers = np.arange(rows)
+    chain = Preprocessing([Listing()]).fit(batches_of(numbers[:, None], numbers, size))
+    assert chain.state_dict()["steps"][0]["learned"]["lengths_"]["value"] == lengths
+
+
+def test_of_large_rows_fewer_are_learned_from_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("leyden.data.preprocess.preprocessing._BYTES_AT_ONCE", 50)
+    chain = Preprocessing([Listing()]).fit(batches_of(np.zeros((7, 3)), np.zeros(7), size=1))
+    assert chain.state_dict()["steps"][0]["learned"]["lengths_"]["value"] == [2, 2, 3]
+
+
+def test_what_can_be_fitted_does_not_depend_on_how_rows_are_divided() -> None:
+    rows = np.random.default_rng(0).standard_normal((300, 12))
+    few, many = (
+        Preprocessing([IncrementalPCA(10)]).fit(batches_of(rows, size=size)) for size in (4, 300)
+    )
+    assert np.array_equal(few.transform(rows), many.transform(rows))
 
 
 def test_each_step_is_fitted_on_what_the_one_before_makes() -> None:

@@ -29,6 +29,8 @@ __all__ = ["Batches", "Preprocessing", "Transform"]
 
 _VERSION = 1
 _WRAP = "Wrap a function in scikit-learn's FunctionTransformer, or in a class with `transform`."
+_ROWS_AT_ONCE = 1024  # for `partial_fit`
+_BYTES_AT_ONCE = 256 << 20  # at least one row
 _STATE = {"type", "settings", "learned"}  # of a step
 
 Batches: TypeAlias = Callable[[], Iterable[tuple[Array, Array | None]]]
@@ -50,7 +52,8 @@ class Preprocessing:
     A preprocessor is what scikit-learn takes for one: it has ``transform``, and may have
     ``partial_fit`` or ``fit``. Each is fitted on what the one before it makes.
 
-    * ``partial_fit`` is called with one batch after the other: no more than a batch is in memory.
+    * ``partial_fit`` is called with 1024 rows after the other, and at last with fewer than twice as
+      many, however the rows are divided into batches. Of large rows it gets fewer at once.
     * Where there is only ``fit``, **all training rows are in memory at once** while it runs, as
       the preprocessors before it make them. This holds for ``kbest`` and ``robust_scaler``.
     * Those of scikit-learn's kind (with ``get_params``) see a row as ``(features,)``. Where as many
@@ -232,6 +235,8 @@ def _fit(step: Any, batches: Iterator[tuple[Array, Array | None]]) -> None:
     fit = getattr(step, "partial_fit", None)
     if fit is None:
         fit, batches = step.fit, _joined(batches)
+    else:
+        batches = _regrouped(batches)
     passed = False
     for inputs, labels in batches:
         try:
@@ -248,13 +253,35 @@ def _fit(step: Any, batches: Iterator[tuple[Array, Array | None]]) -> None:
 
 
 def _joined(
-    batches: Iterator[tuple[Array, Array | None]],
+    batches: Iterable[tuple[Array, Array | None]],
 ) -> Iterator[tuple[Array, Array | None]]:
     passed = list(batches)
     if passed:
         labels = [known for _, known in passed if known is not None]
         inputs = np.concatenate([rows for rows, _ in passed])
         yield inputs, np.concatenate(labels) if labels else None
+
+
+def _regrouped(
+    batches: Iterable[tuple[Array, Array | None]],
+) -> Iterator[tuple[Array, Array | None]]:
+    """Divide rows in a way that depends on nothing but their number and size."""
+    held: list[tuple[Array, Array | None]] = []
+    count = 0  # of the rows that are held
+    for inputs, labels in batches:
+        if not len(inputs):
+            continue
+        held.append((inputs, labels))
+        count += len(inputs)
+        size = max(1, min(_ROWS_AT_ONCE, _BYTES_AT_ONCE * len(inputs) // max(1, inputs.nbytes)))
+        if count >= 2 * size:
+            ((rows, known),) = _joined(held)
+            stop = count - size - count % size  # that at least as many are left
+            for start in range(0, stop, size):
+                part = slice(start, start + size)
+                yield rows[part], None if known is None else known[part]
+            held, count = [(rows[stop:], None if known is None else known[stop:])], count - stop
+    yield from _joined(held)
 
 
 def _apply(step: Any, inputs: Array) -> Array:
