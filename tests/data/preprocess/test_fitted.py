@@ -11,7 +11,6 @@ from sklearn.ensemble import RandomTreesEmbedding
 from sklearn.feature_selection import SelectFromModel, SelectKBest, VarianceThreshold, f_classif
 from sklearn.impute import KNNImputer, SimpleImputer
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import (
     KBinsDiscretizer,
     Normalizer,
@@ -94,7 +93,6 @@ def test_a_state_of_its_own_goes_before_attributes() -> None:
     [
         (SplineTransformer(), "SplineTransformer.bsplines_ to be numbers .* but got BSpline"),
         (RandomTreesEmbedding(2), "but got .*Give it `state_dict` and `load_state_dict`"),
-        (make_pipeline(StandardScaler()), "Pipeline to keep what it learns in attributes"),
     ],
     ids=lambda item: type(item).__name__,
 )

@@ -7,10 +7,11 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 import pytest
 import torch
-from sklearn.base import BaseEstimator
-from sklearn.decomposition import IncrementalPCA
+from sklearn.base import BaseEstimator, clone
+from sklearn.decomposition import PCA, IncrementalPCA
 from sklearn.feature_selection import SelectKBest, chi2
-from sklearn.preprocessing import MinMaxScaler, RobustScaler, StandardScaler
+from sklearn.pipeline import make_pipeline, make_union
+from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, RobustScaler, StandardScaler
 from torch import nn
 from typing_extensions import override
 
@@ -479,6 +480,26 @@ def test_changed_arguments_of_a_class_of_ones_own_are_noticed(saved: Any, given:
     state = through_a_file(Preprocessing([saved]).fit(batches_of(ROWS)).state_dict())
     with pytest.raises(ResumeError, match=r"(?s)Preprocessors changed.\nsaved: .*\ngiven: "):
         Preprocessing([given]).load_state_dict(state)
+
+
+@pytest.mark.parametrize("join", [make_pipeline, make_union])
+def test_estimators_that_are_made_of_others_travel_and_are_compared(join: Any) -> None:
+    given = join(StandardScaler(), PCA(2))
+    chain = Preprocessing([given]).fit(batches_of(ROWS))
+    expected = clone(given).fit_transform(ROWS.reshape(50, 6))
+    assert np.allclose(chain.transform(ROWS).reshape(50, -1), expected.reshape(50, -1), atol=1e-5)
+    state, again = through_a_file(chain.state_dict()), Preprocessing([given])
+    again.load_state_dict(state)
+    assert np.array_equal(again.transform(ROWS), chain.transform(ROWS))
+    with pytest.raises(ResumeError, match=r'(?s)saved: .*"pca__n_components": 2.*given: .*: 3'):
+        Preprocessing([join(StandardScaler(), PCA(3))]).load_state_dict(state)
+
+
+def test_a_pipeline_of_what_cannot_be_stored_is_to_be_listed() -> None:
+    chain = Preprocessing([make_pipeline(FunctionTransformer(np.abs))])
+    problem = "Pipeline.steps.func to be numbers .*, but got ufunc. List its steps instead of it"
+    with pytest.raises(ConfigError, match=problem):
+        chain.fit(batches_of(ROWS))
 
 
 def test_a_class_of_ones_own_may_be_told_otherwise_and_be_of_an_older_checkpoint() -> None:

@@ -30,6 +30,8 @@ __all__ = [
 ]
 
 _HINT = "Give it `state_dict` and `load_state_dict`, or use another."
+_LIST = "List its steps instead of it."
+_CHAINS = ("sklearn.pipeline.Pipeline", "sklearn.pipeline.FeatureUnion")  # of what is in them
 _BY_NAME = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
 
 
@@ -97,7 +99,7 @@ def settings_of(step: Any, given: Mapping[str, Any] | None = None) -> dict[str, 
         Numbers, strings, lists and dictionaries; what is none of these is named.
     """
     if is_estimator(step):
-        found = step.get_params(deep=False)
+        found = step.get_params(deep=class_path(step) in _CHAINS)
     elif is_dataclass(step) and not isinstance(step, type):
         found = asdict(step)
     else:
@@ -328,7 +330,8 @@ def _find_estimator(path: str) -> Any:
 
 def _unstorable(value: Any, name: str) -> ConfigError:
     problem = f"Expected {name} to be numbers that can be written to a checkpoint"
-    return ConfigError(f"{problem}, but got {type(value).__qualname__}. {_HINT}")
+    remedy = _LIST if name.startswith(_CHAINS[0]) else _HINT
+    return ConfigError(f"{problem}, but got {type(value).__qualname__}. {remedy}")
 
 
 _KINDS = {
