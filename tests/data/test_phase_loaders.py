@@ -1,7 +1,9 @@
+import pickle
 from collections.abc import Callable
 from copy import deepcopy
+from itertools import islice
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import pytest
 
@@ -20,6 +22,50 @@ def test_a_copy_of_a_data_module_has_loaders_of_its_own(write: Write) -> None:
     next(iter(other.train_dataloader()))
     assert data.status is None
     assert other.status is not None
+
+
+def pickled(one: Any) -> Any:
+    return pickle.loads(pickle.dumps(one))
+
+
+def lists(batches: Any) -> list[object]:
+    return [batch.tolist() for batch in batches]
+
+
+@pytest.mark.parametrize("copied", [deepcopy, pickled])
+@pytest.mark.parametrize("num_batches", [0, 1, 3])
+def test_a_data_module_in_use_can_be_copied_and_pickled(
+    write: Write, copied: Callable[..., Any], num_batches: int
+) -> None:
+    data = AutoDataModule(write({1: 4, 2: 4}), batch_size=2, val=[2], shuffle="full")
+    first: Any = data.fetch("train", 1, 0)
+    batches = iter(data.train_dataloader())
+    for _ in islice(batches, num_batches):
+        pass
+    other = copied(data)
+    assert other.status == data.status
+    assert other.fetch("train", 1, 0).tolist() == first.tolist()
+    for one in (data, other):
+        expected: list[Any] = [one.fetch("train", 0, index) for index in range(2)]
+        assert lists(one.train_dataloader()) == lists(expected)
+
+
+@pytest.mark.parametrize("copied", [deepcopy, pickled])
+@pytest.mark.parametrize("num_batches", range(1, 5))
+def test_a_copy_of_a_loader_goes_on_at_its_place(
+    write: Write, copied: Callable[..., Any], num_batches: int
+) -> None:
+    data = AutoDataModule(write({1: 4, 2: 4}), batch_size=2, drop_last=True)
+    loader = data.train_dataloader()
+    batches = iter(loader)
+    for _ in islice(batches, num_batches):
+        pass
+    other = copied(loader)
+    assert other.state_dict() == loader.state_dict()
+    epoch, left = divmod(num_batches, 4)
+    expected: list[Any] = [data.fetch("train", epoch, index) for index in range(left, 4)]
+    assert lists(other) == lists(expected)
+    assert len(list(batches)) == 4 - num_batches  # the original is where it was
 
 
 def test_a_schedule_counts_from_the_first_epoch_that_has_not_begun(write: Write) -> None:

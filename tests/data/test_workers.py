@@ -1,8 +1,10 @@
 """Worker processes change no batch, leave nothing behind, and tell what went wrong in them."""
 
 import gc
+import pickle
 import random
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -208,6 +210,25 @@ def test_there_are_as_many_processes_as_were_asked_for(make_loader: Make, persis
     loader.close()
     assert children() == before
     assert len(taken(loader)) == 13  # there are new ones
+
+
+@pytest.mark.parametrize("copied", [deepcopy, lambda one: pickle.loads(pickle.dumps(one))])
+@pytest.mark.parametrize("persistent", [True, False])
+def test_a_copy_has_workers_of_its_own(
+    make_loader: Make, copied: Callable[[BatchLoader], BatchLoader], persistent: bool
+) -> None:
+    loader, before = make_loader(2, augmentors=(), persistent_workers=persistent), children()
+    expected = taken(make_loader(0, augmentors=()))
+    batches = iter(loader)
+    assert taken(batches, 3) == expected[:3]
+    at_work, other = children(), copied(loader)
+    assert children() == at_work  # it is lazy
+    assert taken(other) == expected[3:]  # where the original was
+    assert taken(batches) == expected[3:]
+    loader.close()
+    del other, batches
+    gc.collect()
+    assert children() == before
 
 
 class Broken(NpyReader):

@@ -117,8 +117,7 @@ class BatchLoader:
         self._assembler, self._make_plan, self._fingerprint = assembler, make_plan, fingerprint
         self._store, self._cut = assembler.store, cut
         self._make_blocks = make_blocks or assembler.all_blocks
-        if isinstance(make_blocks, Workers):  # which do not end well with the garbage
-            finalize(self, make_blocks.close)
+        self._end_workers_in_time()
         self._every_epoch_alike, self._on_batch, self._on_end = every_epoch_alike, on_batch, on_end
         self.plan = make_plan(0)
         self._done = 0  # batches handed out in this epoch
@@ -127,6 +126,17 @@ class BatchLoader:
         self._clock = (time.perf_counter(), 0)  # when this process began the epoch, and where
         self._now = self._clock[0]  # when it handed out the last batch
         self._latest: Progress | None = None  # as of the last batch of another pass
+
+    def _end_workers_in_time(self) -> None:
+        if isinstance(self._make_blocks, Workers):  # which do not end well with the garbage
+            finalize(self, self._make_blocks.close)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Begin as a copy, which goes on at the place of its original."""
+        self.__dict__.update(state)
+        self._end_workers_in_time()
+        self._go_to(self.plan.epoch, self._done)  # by the clock of this process
+        self._resume_at = self._done % len(self.plan)
 
     def __len__(self) -> int:
         """Count the batches of an epoch."""

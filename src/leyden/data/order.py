@@ -10,11 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from numbers import Integral
-from typing import TypeAlias
+from typing import Any, TypeAlias
 from zlib import crc32
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from typing_extensions import override
 
 from leyden.errors import ConfigError, DataError, suggest
 from leyden.types import Rows
@@ -153,6 +154,10 @@ class EpochOrder:
         self._lengths = np.fromiter(lengths.values(), np.intp, len(lengths))
         self._scheduled = None if sets is None else _look_up(sets, lengths)
         self._stretches: dict[int, _Stretch] = {}  # by the first visit
+
+    @override
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_stretches": {}}  # which may be as long as the data
 
     @property
     def num_rows(self) -> int:

@@ -59,28 +59,31 @@ class PhaseLoaders:
         Raises:
             DataError: If the phase has no data.
         """
-        trains = phase is Phase.TRAIN
-
-        def note(loader: BatchLoader) -> None:
-            self._last = phase, loader
-            if trains:
-                self._place = self._fingerprint = None
-
         assembler = self._material.assembler(phase)
         loader = self._loaders[phase] = BatchLoader(
             assembler,
             partial(self._plan, phase),
             fingerprint=assembler.store.catalog.fingerprint,
-            every_epoch_alike=not trains,
+            every_epoch_alike=phase is not Phase.TRAIN,
             cut=self._material.cut(phase),
             make_blocks=self._make_blocks(assembler),
-            on_batch=note,
-            on_end=lambda _: self._announce_lengths() if trains else None,
+            on_batch=partial(self._note, phase),
+            on_end=partial(self._note_end, phase),
         )
         # Lightning asks for the length before it says which epoch comes.
         loader.set_epoch(getattr(self._trainer(), "current_epoch", 0))
         self._announce_lengths()  # a checkpoint may be of the end of this epoch
         return loader
+
+    # Methods, rather than functions made in `make`: these can be pickled with the loader.
+    def _note(self, phase: Phase, loader: BatchLoader) -> None:
+        self._last = phase, loader
+        if phase is Phase.TRAIN:
+            self._place = self._fingerprint = None
+
+    def _note_end(self, phase: Phase, _loader: BatchLoader) -> None:
+        if phase is Phase.TRAIN:
+            self._announce_lengths()
 
     def make_for_training(self) -> BatchLoader:
         """Make the training loader, which begins at the place that was loaded, if one was."""

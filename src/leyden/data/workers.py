@@ -38,8 +38,12 @@ def make_blocks(
     if num_workers:
         return Workers(assembler, num_workers, persistent=persistent, pin_memory=pins)
     if pins:
-        return lambda jobs: (block.pin() for job in jobs for block in assembler.blocks(job))
+        return partial(_pinned_blocks, assembler)
     return assembler.all_blocks
+
+
+def _pinned_blocks(assembler: Assembler, jobs: Iterable[Job]) -> Iterator[Block]:
+    return (block.pin() for job in jobs for block in assembler.blocks(job))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,8 @@ class Workers:
     """Makes blocks in worker processes, in the order in which they are asked for.
 
     Which rows are in a block is decided here and sent to the workers, so that neither their number
-    nor how far ahead they are has any influence on the batches.
+    nor how far ahead they are has any influence on the batches. A copy, also one in another
+    process, begins with none.
 
     Args:
         assembler: Makes a block.
@@ -73,6 +78,7 @@ class Workers:
     def __init__(
         self, assembler: Assembler, num_workers: int, *, persistent: bool, pin_memory: bool
     ) -> None:
+        self._arguments = (assembler, num_workers, persistent, pin_memory)
         self._jobs = _Jobs()
         # Forked processes share what is in memory already: preloaded sets, and fitted objects.
         forks = "fork" in multiprocessing.get_all_start_methods()
@@ -89,6 +95,10 @@ class Workers:
             generator=torch.Generator(),  # else it would draw from the one of the training
         )
         self._loader: DataLoader[_Made] | None = None
+
+    @override
+    def __reduce__(self) -> tuple[Callable[..., "Workers"], tuple[object, ...]]:
+        return _new_workers, self._arguments
 
     def __call__(self, jobs: Iterable[Job]) -> Iterator[Block]:
         """Make blocks; a few of them ahead of time.
@@ -111,6 +121,12 @@ class Workers:
     def close(self) -> None:
         """End the processes; the next blocks are made by new ones."""
         self._loader = None
+
+
+def _new_workers(
+    assembler: Assembler, num_workers: int, persistent: bool, pin_memory: bool
+) -> Workers:
+    return Workers(assembler, num_workers, persistent=persistent, pin_memory=pin_memory)
 
 
 class _Jobs:
