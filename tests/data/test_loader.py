@@ -106,6 +106,30 @@ def test_a_pass_that_is_broken_off_begins_anew(catalog: Catalog) -> None:
     assert taken(iter(loader)) == expected(1)
 
 
+def test_passes_at_once_are_of_one_epoch_which_is_over_once(catalog: Catalog) -> None:
+    ends: list[int] = []
+    loader = make_loader(catalog, on_end=lambda loader: ends.append(loader.progress.num_rows))
+    pairs: Any = zip(iter(loader), iter(loader), strict=True)
+    found = [(one.tolist(), other.tolist()) for one, other in pairs]
+    assert found == [(batch, batch) for batch in expected(0)]
+    assert ends == [12, 12]
+    assert taken(iter(loader)) == expected(1)
+
+
+def test_a_pass_of_another_epoch_leaves_the_place_alone(catalog: Catalog) -> None:
+    loader = make_loader(catalog)
+    first = iter(loader)
+    next(first)
+    loader.set_epoch(3)
+    second = iter(loader)
+    next(second)
+    state = loader.state_dict()
+    assert taken(first) == expected(0)[1:]
+    assert loader.state_dict() == state
+    assert taken(second) == expected(3)[1:]
+    assert loader.is_at_end
+
+
 def test_validation_has_the_same_epoch_again_and_again(catalog: Catalog) -> None:
     loader = make_loader(catalog, every_epoch_alike=True)
     assert [taken(iter(loader)) for _ in range(3)] == [expected(0)] * 3
@@ -431,6 +455,18 @@ def test_each_batch_is_handed_out_window_by_window_with_the_labels_of_its_rows(
     for epoch, length in ((0, 9), (1, 3), (2, 9)):
         assert taken_windows(iter(loader)) == windows_of(epoch)
         assert (len(loader), loader.progress.num_rows) == (length, 12)
+
+
+def test_windows_are_those_of_the_epoch_of_their_pass(
+    series: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("leyden.data.loader._BLOCK_BYTES", 1)
+    loader = windowed_loader(series)
+    first = iter(loader)
+    found = taken_windows(first, 1)
+    loader.set_epoch(1)
+    assert taken_windows(iter(loader)) == windows_of(1)
+    assert found + taken_windows(first) == windows_of(0)
 
 
 @pytest.mark.parametrize("block_bytes", [1, 1 << 20])

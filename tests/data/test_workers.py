@@ -133,6 +133,53 @@ def test_epochs_that_are_broken_off_or_set_leave_no_trace(
     assert found[0][1][:5] == found[0][0]
 
 
+@pytest.mark.parametrize("persistent", [True, False])
+def test_passes_at_once_have_the_batches_of_passes_alone(
+    make_loader: Make, persistent: bool
+) -> None:
+    found = []
+    for workers in (0, 2, 4):
+        loader = make_loader(workers, persistent_workers=persistent)
+        pairs = [taken(pair) for pair in zip(iter(loader), iter(loader), strict=True)]
+        first = iter(loader)
+        parts = [taken(first, 3), taken(loader), taken(first), taken(loader)]
+        found.append((pairs, parts))
+    assert found[1:] == [found[0]] * 2
+    pairs, parts = found[0]
+    assert [one for one, _ in pairs] == [other for _, other in pairs]
+
+
+def test_a_pass_that_is_over_or_given_up_leaves_its_processes_to_the_next(
+    make_loader: Make,
+) -> None:
+    loader, before = make_loader(2), children()
+    batches = iter(loader)
+    taken(batches, 13)  # to the last one, though not to StopIteration
+    at_work = children() - before
+    other = iter(loader)
+    next(other)
+    assert children() - before == at_work
+    del other
+    assert len(taken(loader, 5)) == 5
+    assert children() - before == at_work
+
+
+def test_a_pass_beside_another_has_processes_of_its_own(make_loader: Make) -> None:
+    loader, before = make_loader(2), children()
+    first = iter(loader)
+    next(first)
+    at_work = children() - before
+    second = iter(loader)
+    next(second)
+    assert len(children() - before) == 4
+    taken(first)
+    assert len(at_work & children()) == 0
+    assert len(children() - before) == 2
+    loader.close()
+    taken(second)
+    assert children() == before
+
+
 @pytest.mark.parametrize("done", [1, 6, 12])
 def test_an_epoch_goes_on_in_the_middle_with_workers_as_without(
     make_loader: Make, done: int

@@ -155,26 +155,33 @@ class BatchLoader:
         self._store.check()  # before the first row, rather than when a broken shard's turn comes
         plan, num_batches = self.plan, len(self.plan)
         first, skipped = divmod(start, plan.windows)
+        done = start  # in this pass, which may not be the only one
         sizes: list[list[int]] = []  # of the blocks that are being made
         # A preprocessor may give a row another last bit among other rows: each batch by itself.
         most = 1 if self._assembler.prepares else _BLOCK_BYTES
-        for block in self._make_blocks(_jobs(self._store, plan, first, sizes, most)):
-            for batch in self._cut_up(block, sizes.pop(0), skipped):
+        blocks = self._make_blocks(_jobs(self._store, plan, first, sizes, most))
+        for block in blocks:
+            for batch in self._cut_up(block, plan, sizes.pop(0), skipped):
                 self._now = time.perf_counter()
                 if self._now > self._store.next_check:
                     self._store.check()
-                self._done += 1
+                done += 1
+                if self.plan is plan:  # else another pass has begun another epoch
+                    self._done = done
                 self._on_batch(self)
-                if self._done == num_batches:
+                if done == num_batches:
+                    next(blocks, None)  # so that workers are free for the next epoch
                     self._on_end(self)
                 yield batch
             skipped = 0
 
-    def _cut_up(self, block: Block, sizes: list[int], skipped: int) -> Iterator[Batch]:
+    def _cut_up(
+        self, block: Block, plan: EpochPlan, sizes: list[int], skipped: int
+    ) -> Iterator[Batch]:
         """Cut a block into batches, and these into windows, of which some may be left out."""
         if self._cut is None:
             return block.batches(sizes)
-        plan, cut = self.plan, self._cut
+        cut = self._cut
         pairs = product(block.split(sizes), range(plan.windows))
         return (
             cut(batch, plan.epoch, window).as_batch()

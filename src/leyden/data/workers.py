@@ -79,14 +79,12 @@ class Workers:
         self, assembler: Assembler, num_workers: int, *, persistent: bool, pin_memory: bool
     ) -> None:
         self._arguments = (assembler, num_workers, persistent, pin_memory)
-        self._jobs = _Jobs()
         # Forked processes share what is in memory already: preloaded sets, and fitted objects.
         forks = "fork" in multiprocessing.get_all_start_methods()
-        self._make_loader: Callable[[], DataLoader[_Made]] = partial(
+        self._make_loader: Callable[..., DataLoader[_Made]] = partial(
             DataLoader,
             _Blocks(assembler),
             batch_size=None,
-            sampler=self._jobs,
             num_workers=num_workers,
             persistent_workers=persistent,
             pin_memory=pin_memory,
@@ -94,6 +92,7 @@ class Workers:
             multiprocessing_context="fork" if forks else None,
             generator=torch.Generator(),  # else it would draw from the one of the training
         )
+        self._jobs = _Jobs()
         self._loader: DataLoader[_Made] | None = None
 
     @override
@@ -103,20 +102,29 @@ class Workers:
     def __call__(self, jobs: Iterable[Job]) -> Iterator[Block]:
         """Make blocks; a few of them ahead of time.
 
+        Processes that live on make one pass after another; a pass that begins while another has not
+        ended has some of its own.
+
         Args:
             jobs: Which ones, in order.
 
         Raises:
             LeydenError: What a worker raised, as if it had been raised here.
         """
-        self._jobs.are = jobs
-        if self._loader is None:
-            self._loader = self._make_loader()
+        if self._loader is None or self._jobs.are is not None:
+            self._jobs = _Jobs()
+            self._loader = self._make_loader(sampler=self._jobs)
+        mine = self._jobs
+        mine.are = jobs
         try:
+            # Where another pass has a loader of its own by then, the processes end with this one.
             yield from map(_or_raise, self._loader)
         except Exception:
-            self.close()
+            if self._jobs is mine:
+                self.close()
             raise
+        finally:
+            mine.are = None
 
     def close(self) -> None:
         """End the processes; the next blocks are made by new ones."""
@@ -130,15 +138,19 @@ def _new_workers(
 
 
 class _Jobs:
-    """The jobs of the moment, where a loader takes the rows of a sampler."""
+    """The jobs of the moment, where a loader takes the rows of a sampler.
+
+    Attributes:
+        are: The jobs; ``None`` while there is no pass.
+    """
 
     def __init__(self) -> None:
-        self.are: Iterable[Job] = ()
+        self.are: Iterable[Job] | None = None
 
     def __iter__(self) -> Iterator[Job]:
         return (
             Job(picks.compact(), job.epoch)  # lest a worker opens the sets of all blocks
-            for job in self.are
+            for job in self.are or ()
             for picks in job.picks.split(job.all_sizes)
         )
 
