@@ -13,7 +13,7 @@ from lightning.pytorch.utilities import CombinedLoader
 from torch import Tensor
 
 from leyden.data import AutoDataModule, BatchLoader, Window
-from leyden.errors import ConfigError, DataError, MissingPathError
+from leyden.errors import ConfigError, DataError, MissingPathError, ResumeError
 from leyden.shards import write_shards
 from leyden.types import Phase
 
@@ -71,6 +71,7 @@ def test_the_data_is_looked_for_once(folder: Path) -> None:
         ({"batch_size": 0}, "`batch_size` to be a whole number from 1, but got 0"),
         ({"seed": -1}, "`seed` to be a whole number from 0, but got -1"),
         ({"shuffle": "ful"}, "`shuffle` to be the name of a shuffle, but got 'ful'.*'full'[?]"),
+        ({"shuffle": ["rows"]}, r"`shuffle` to be the name of a shuffle, but got \['rows'\]"),
     ],
 )
 def test_arguments_out_of_range_are_refused_at_once(
@@ -243,6 +244,47 @@ def test_a_schedule_of_nothing_or_of_unknown_sets_is_refused(folder: Path) -> No
     with pytest.raises(DataError, match=r"Expected a set number of .*, but got 999"):
         data.schedule("train", [999])
     assert data.state_dict() == {"version": 1}
+
+
+def test_a_schedule_of_one_number_is_refused(folder: Path) -> None:
+    problem = r"Expected `set_numbers` to be set numbers or None, but got 7\. Pass \[7\]\."
+    with pytest.raises(ConfigError, match=problem):
+        make_data(folder).schedule("train", 7)  # type: ignore[arg-type] # on purpose
+
+
+PLACE = "of a saved state to be a whole number from 0, but got"
+
+
+@pytest.mark.parametrize(
+    ("state", "problem"),
+    [
+        (None, "a saved state to be a dictionary, but got None"),
+        ({}, "the version of the state to be 1, but got None"),
+        ({"version": 99}, "the version of the state to be 1, but got 99"),
+        ({"version": 1, "train": 5}, "`train` of a saved state to be a dictionary, but got 5"),
+        ({"version": 1, "train": {}}, "the version of the state to be 2, but got None"),
+        ({"version": 1, "train": {"version": 2}}, f"`epoch` {PLACE} None"),
+        ({"version": 1, "preparation": "x"}, "`preparation` .* a dictionary, but got 'x'"),
+        ({"version": 1, "classes": "cat"}, "`classes` .* a list of names, but got 'cat'"),
+        ({"version": 1, "classes": [1]}, r"`classes` .* a list of names, but got \[1\]"),
+        ({"version": 1, "schedules": 5}, "`schedules` .* a dictionary, but got 5"),
+        ({"version": 1, "schedules": {"trian": []}}, "`schedules` .* by .*, but got 'trian'"),
+        *(
+            ({"version": 1, "schedules": {"train": order}}, "`schedules` .* epochs and sets for")
+            for order in (5, [3], [[0]], [[-1, [1]]], [[0, []]], [[0, "12"]], [[0, [1.5]]])
+        ),
+    ],
+)
+def test_a_state_that_is_none_changes_nothing(folder: Path, state: Any, problem: str) -> None:
+    data = make_data(folder)
+    data.schedule("train", [7, 1])
+    before = data.state_dict()
+    good = {"classes": ["a"], "schedules": {"train": [[0, [2]]]}}
+    for one in (state, good | state) if state else (state,):
+        with pytest.raises(ResumeError, match=f"^Expected {problem}"):
+            data.load_state_dict(one)
+    assert data.state_dict() == before
+    assert data.plan("train", 0).set_order == (7, 1)
 
 
 def test_status_follows_the_loader_that_handed_out_last(folder: Path) -> None:

@@ -321,6 +321,46 @@ def test_a_state_of_another_version_is_refused(
         make_loader(catalog).load_state_dict(state)
 
 
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"rows": None}, "`rows` of a saved state to be a whole number from 0, but got None"),
+        ({"rows": "abc"}, "`rows` .*, but got 'abc'"),
+        ({"rows": float("nan")}, "`rows` .*, but got nan"),
+        ({"rows": -5}, "`rows` .*, but got -5"),
+        ({"batches": -3}, "`batches` .*, but got -3"),
+        ({"batches": 11}, "`batches` .* 10 at most, but got 11"),
+        ({"epoch": True}, "`epoch` .*, but got True"),
+        ({"windows": 0}, "`windows` .* from 1, but got 0"),
+        ({"window": 5}, "`window` of a saved state to be 0 at most, but got 5"),
+        ({"step_rows": 1000}, "`step_rows` .* 0 between two batches, but got 1000"),
+        ({"rows": 13}, "a place within the 12 rows of epoch 0, but got row 13"),
+    ],
+)
+def test_a_state_of_no_place_is_refused(
+    catalog: Catalog, changes: dict[str, Any], problem: str
+) -> None:
+    source, loader = make_loader(catalog), make_loader(catalog)
+    taken(iter(source), 2)
+    with pytest.raises(ResumeError, match=rf"^Expected {problem}\. (Pass|Go on)"):
+        loader.load_state_dict(source.state_dict() | changes)
+    assert taken(iter(loader)) == expected(0)
+
+
+@pytest.mark.parametrize("state", [None, 3, "rows", []])
+def test_what_is_no_state_is_refused(catalog: Catalog, state: Any) -> None:
+    problem = "^Expected a saved state to be a dictionary, but got "
+    with pytest.raises(ResumeError, match=problem):
+        make_loader(catalog).load_state_dict(state)
+
+
+def test_a_state_of_blocks_of_no_size_is_refused(catalog: Catalog) -> None:
+    loader = make_loader(catalog, shuffle="blocks:4")
+    for shuffle in ("blocks:0", "blocks:x", None):
+        with pytest.raises(ResumeError, match=f"the shuffle of this .*\nstate: {shuffle}\nloader"):
+            loader.load_state_dict(loader.state_dict() | {"shuffle": shuffle})
+
+
 def test_labels_come_with_the_inputs_and_keep_their_dtype(write: Callable[..., Path]) -> None:
     loader: Any = make_loader(discover(write(LENGTHS, labels=True)))
     for inputs, labels in loader:
@@ -519,6 +559,24 @@ def test_a_state_of_other_windows_is_refused(series: Path, windows: TimeWindows)
     with pytest.raises(ResumeError, match=problem):
         loader.load_state_dict(source.state_dict())
     assert loader.progress.num_batches == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"window": 3}, "`window` of a saved state to be 2 at most, but got 3"),
+        ({"step_rows": 0}, "`step_rows` of a saved state to be from 1 within a batch, but got 0"),
+        ({"step_rows": 8}, "a place within the 12 rows of epoch 0, but got row 13"),
+    ],
+)
+def test_a_state_of_no_window_is_refused(
+    series: Path, changes: dict[str, Any], problem: str
+) -> None:
+    source, loader = windowed_loader(series), windowed_loader(series)
+    taken_windows(iter(source), 4)
+    with pytest.raises(ResumeError, match=f"^Expected {problem}"):
+        loader.load_state_dict(source.state_dict() | changes)
+    assert taken_windows(iter(loader)) == windows_of(0)
 
 
 def test_a_window_can_be_fetched_without_moving(series: Path) -> None:

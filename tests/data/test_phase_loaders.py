@@ -85,3 +85,13 @@ def test_a_state_that_is_refused_changes_no_names_of_classes(write: Write) -> No
         data.load_state_dict(state)
     assert data.class_names is None
     data.catalogs  # noqa: B018 - which would be looked for with these names
+
+
+def test_a_state_of_other_preprocessors_changes_no_names_of_classes(write: Write) -> None:
+    data = AutoDataModule(write({1: 2}), preprocessors=["standard_scaler"])
+    wrong: list[object] = [[], [{}], 5]
+    for steps in wrong:
+        prepared = {"version": 1, "steps": steps}
+        with pytest.raises(ResumeError, match=r"^(Preprocessors changed|Expected `steps` of)"):
+            data.load_state_dict({"version": 1, "classes": ["cat"], "preparation": prepared})
+    assert data.class_names is None

@@ -122,4 +122,4 @@ def test_what_was_learned_travels_in_the_checkpoint(
 def test_a_checkpoint_without_preprocessors_is_refused(images: Path) -> None:
     data = AutoDataModule(images, **SCALED)
     with pytest.raises(ResumeError, match="with the state of preprocessors, but it has none"):
-        data.load_state_dict({})
+        data.load_state_dict({"version": 1})

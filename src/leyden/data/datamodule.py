@@ -20,6 +20,7 @@ from leyden.data.phase_loaders import PhaseLoaders
 from leyden.data.plan import Begin, EpochPlan
 from leyden.data.planner import Planner, phase_of
 from leyden.data.preload import Preload, Preloader
+from leyden.data.states import check_state
 from leyden.data.status import Status
 from leyden.data.weights import ClassWeights, RowWeights
 from leyden.data.windows import TimeWindows
@@ -381,8 +382,10 @@ class AutoDataModule(LightningDataModule):
             state_dict: What ``state_dict`` returned.
 
         Raises:
-            ResumeError: If it was made with other preprocessors.
+            ResumeError: If it was made with other preprocessors, or is no state of a data module;
+                nothing is taken over then.
         """
+        check_state(state_dict, _STATE_VERSION)
         self._material.load_state_dict(state_dict)
         is_new = self._loaders.next_epoch(Phase.TRAIN) == 0
         self._planner.load_state_dict(state_dict, is_new=is_new)

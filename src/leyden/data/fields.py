@@ -1,6 +1,6 @@
 """The preparation of several arrays of inputs, each by its name."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from torch import Tensor
@@ -87,16 +87,27 @@ class FieldPreparation:
             return self._parts[""].state_dict()
         return {name: part.state_dict() for name, part in self._parts.items() if part}
 
+    def check_state(self, state_dict: dict[str, Any]) -> None:
+        """Refuse a state that cannot be taken over; see ``Preparation.check_state``."""
+        for part, saved in self._with_states(state_dict):
+            part.check_state(saved)
+
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over what was learned, instead of fitting.
 
         Raises:
             ResumeError: If it is of other preprocessors, or of none.
         """
+        self.check_state(state_dict)
+        for part, saved in self._with_states(state_dict):
+            part.load_state_dict(saved)
+
+    def _with_states(self, state_dict: dict[str, Any]) -> Iterator[tuple[Preparation, Any]]:
+        """Give the parts that learned something, or are said to, and what they learned."""
         for name, part in self._parts.items():
             saved = state_dict.get(name, {}) if self._has_names else state_dict
             if part or saved:
-                part.load_state_dict(saved)
+                yield part, saved
 
 
 def _by_name(what: str, given: Any, names: Sequence[str]) -> Mapping[str, Any]:

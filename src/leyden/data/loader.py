@@ -1,5 +1,6 @@
 """A loader that hands out the batches of a plan, and knows its place in it."""
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from itertools import islice, product
@@ -14,12 +15,13 @@ from leyden.data.gather import ShardStore
 from leyden.data.origin import BatchOrigin, rows_of
 from leyden.data.picks import Picks
 from leyden.data.plan import Begin, EpochPlan
+from leyden.data.states import PLACE_VERSION, check_mapping, check_place, check_within
 from leyden.data.workers import BlockMaker, Workers
 from leyden.errors import ResumeError
 
 __all__ = ["Batch", "BatchLoader", "Progress"]
 
-_STATE_VERSION = 2
+_BLOCKS = re.compile(r"blocks:[1-9]\d*")
 _BLOCK_BYTES = 5 << 20  # what a block costs is spread over its batches; it still fits the cache
 _PLANNED_ROWS = 16384  # worked out at a time: their sets are opened before the first of them
 _PLANNED_BYTES = 128 << 20  # likewise, at most
@@ -270,7 +272,7 @@ class BatchLoader:
         rows = plan.order.num_rows if self.is_at_end else plan.grid.rows_before(batches)
         schedule = plan.order.schedule
         return {
-            "version": _STATE_VERSION,
+            "version": PLACE_VERSION,
             "epoch": plan.epoch,
             "rows": rows,
             "batches": batches,
@@ -293,7 +295,8 @@ class BatchLoader:
             state_dict: What ``state_dict`` returned.
 
         Raises:
-            ResumeError: If the state is of other data, or of another order of them.
+            ResumeError: If the state is of other data, or of another order of them, or of no place
+                that there is. The loader stays where it is.
         """
         self._check(state_dict)
         keys = ("epoch", "rows", "batches", "window", "step_rows")
@@ -301,6 +304,7 @@ class BatchLoader:
         plan = self._make_plan(epoch, shuffle=state_dict["shuffle"])
         _same("windows", state_dict["windows"], plan.windows)
         _same("sets", state_dict.get("sets"), plan.order.schedule)
+        check_within(state_dict, plan.order.num_rows)
         is_over = rows == plan.order.num_rows
         if is_over:
             batches = len(plan.grid)
@@ -324,14 +328,16 @@ class BatchLoader:
         _same("fingerprint", fingerprint, self._fingerprint)
 
     def _check(self, state_dict: dict[str, Any]) -> None:
+        check_mapping(state_dict)
         mine = self.state_dict()
         # An epoch that was begun in blocks of one size is finished in them.
         both_blocks = all(
-            str(state.get("shuffle")).startswith("blocks:") for state in (state_dict, mine)
+            _BLOCKS.fullmatch(str(state.get("shuffle"))) for state in (state_dict, mine)
         )
         keys = ("version", "fingerprint", "seed", *(() if both_blocks else ("shuffle",)))
         for key in keys:
             _same(key, state_dict.get(key), mine[key])
+        check_place(state_dict)
 
 
 def _jobs(

@@ -112,6 +112,7 @@ class Material:
         if prepared and not self.preparation:
             problem = "Expected a checkpoint without a state of preprocessors, but it has one."
             raise ResumeError(f"{problem} Pass the `preprocessors` that it was made with.")
+        self.preparation.check_state(prepared)
         if "classes" in state:
             self.name_classes(state["classes"])
         if self.preparation:

@@ -92,10 +92,10 @@ def parse_shuffle(text: str) -> Shuffle:
         return Shuffle(sets=True, group=number)
     if mode == "blocks" and number:
         return Shuffle(sets=True, group=1, block=number)
-    if text not in _MODES:
+    if str(text) not in _MODES:
         problem = f"Expected `shuffle` to be the name of a shuffle, but got {text!r}."
         raise ConfigError(f"{problem} {suggest(str(text), [*_MODES, 'blocks', 'window:K'])}")
-    return _MODES[text]
+    return _MODES[str(text)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,13 +85,17 @@ class Planner:
             The sets to visit.
 
         Raises:
-            ConfigError: If there is no set to visit.
+            ConfigError: If there is no set to visit, or they are not given as several.
             DataError: If the phase has no data, or no such set.
         """
         catalog = self._material.catalog(phase)
         if set_numbers is None:
             return None
-        numbers = list(set_numbers)
+        try:
+            numbers = list(set_numbers)
+        except TypeError:
+            problem = f"Expected `set_numbers` to be set numbers or None, but got {set_numbers!r}."
+            raise ConfigError(f"{problem} Pass [{set_numbers!r}].") from None
         if not numbers:
             problem = "Expected `set_numbers` to name a set at least, but got none."
             raise ConfigError(f"{problem} Pass None to visit each set once.")

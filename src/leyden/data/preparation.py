@@ -123,8 +123,8 @@ class Preparation:
         """Write down what was learned."""
         return self._preprocessing.state_dict()
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over what was learned, instead of fitting.
+    def check_state(self, state_dict: dict[str, Any]) -> None:
+        """Refuse a state that cannot be taken over.
 
         Raises:
             ResumeError: If it is of other preprocessors, or of none.
@@ -132,6 +132,15 @@ class Preparation:
         if not state_dict:
             problem = "Expected a checkpoint with the state of preprocessors, but it has none."
             raise ResumeError(f"{problem} Pass `preprocessors=()`, or train anew.")
+        self._preprocessing.check_state(state_dict)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over what was learned, instead of fitting.
+
+        Raises:
+            ResumeError: If it is of other preprocessors, or of none.
+        """
+        self.check_state(state_dict)
         self._preprocessing.load_state_dict(state_dict)
 
 

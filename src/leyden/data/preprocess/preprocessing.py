@@ -159,6 +159,26 @@ class Preprocessing:
         ]
         return {"version": _VERSION, "steps": states}
 
+    def check_state(self, state_dict: Any) -> None:
+        """Refuse a state that cannot be taken over.
+
+        Args:
+            state_dict: What ``state_dict`` returned.
+
+        Raises:
+            ResumeError: If it is of another version, or of other steps.
+        """
+        version = state_dict.get("version") if isinstance(state_dict, Mapping) else None
+        if version != _VERSION:
+            problem = f"Expected preprocessors of version {_VERSION}, but got {version!r}."
+            raise ResumeError(f"{problem} Pass what `state_dict` returned.")
+        states = _read_states(state_dict)
+        saved = [{key: state[key] for key in ("type", "settings")} for state in states]
+        given = self._identities
+        if len(saved) != len(given) or not all(map(_agree, self._made, saved, given)):
+            problem = f"Preprocessors changed.\nsaved: {_show(saved)}\ngiven: {_show(given)}"
+            raise ResumeError(f"{problem}\nGo on with those that were saved, or train anew.")
+
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over what was learned, instead of fitting.
 
@@ -168,20 +188,11 @@ class Preprocessing:
         Raises:
             ResumeError: If it is of another version, or of other steps.
         """
-        version = state_dict.get("version")
-        if version != _VERSION:
-            problem = f"Expected preprocessors of version {_VERSION}, but got {version!r}."
-            raise ResumeError(problem)
-        states = _read_states(state_dict)
-        saved = [{key: state[key] for key in ("type", "settings")} for state in states]
-        given = self._identities
-        if len(saved) != len(given) or not all(map(_agree, self._made, saved, given)):
-            problem = f"Preprocessors changed.\nsaved: {_show(saved)}\ngiven: {_show(given)}"
-            raise ResumeError(f"{problem}\nGo on with those that were saved, or train anew.")
+        self.check_state(state_dict)
         self._take(
             [
                 restore(step, state["learned"]) if learns(step) else step
-                for step, state in zip(self._made, states, strict=True)
+                for step, state in zip(self._made, state_dict["steps"], strict=True)
             ]
         )
 
