@@ -22,6 +22,7 @@ from leyden.data.planner import Planner, phase_of
 from leyden.data.preload import Preload, Preloader
 from leyden.data.states import check_state
 from leyden.data.status import Status
+from leyden.data.summary import summarize
 from leyden.data.weights import ClassWeights, RowWeights
 from leyden.data.windows import TimeWindows
 from leyden.data.workers import make_blocks
@@ -406,6 +407,10 @@ class AutoDataModule(LightningDataModule):
             DataError: When labels are looked for, if one is none of the names.
         """
         self._material.name_classes(names)
+
+    @override
+    def __str__(self) -> str:
+        return summarize(self._material, self.plan)
 
     def describe(self) -> str:
         """Tell what was inferred for each phase, and why."""

@@ -66,6 +66,16 @@ class Material:
         return self._found
 
     @property
+    def is_known(self) -> bool:
+        """Whether the sets have been looked for."""
+        return self._found is not None
+
+    @property
+    def knows_windows(self) -> bool:
+        """Whether windows can be counted, if there are any, without reading rows first."""
+        return self._windows is None or self.preparation.is_fitted
+
+    @property
     def class_names(self) -> Sequence[str] | None:
         """What classes are called, where they have names and it is known; else ``None``."""
         return self._class_names if self._found is None else self._found[Phase.TRAIN].label_names
