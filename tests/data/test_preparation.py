@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from lightning import Trainer
+from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
@@ -123,3 +124,29 @@ def test_a_checkpoint_without_preprocessors_is_refused(images: Path) -> None:
     data = AutoDataModule(images, **SCALED)
     with pytest.raises(ResumeError, match="with the state of preprocessors, but it has none"):
         data.load_state_dict({"version": 1})
+
+
+def test_what_is_loaded_is_not_fitted_before_and_tells_the_shape(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    write_shards(tmp_path / "d", {n: random.random((9, 6)) for n in (1, 2)})
+    write_shards(tmp_path / "few", {1: random.random((2, 6))})
+    source = AutoDataModule(tmp_path / "d", preprocessors=[PCA(4)])
+    few = AutoDataModule(tmp_path / "few", preprocessors=[PCA(4)])
+    few.setup("test")  # which cannot be fitted on two rows
+    few.load_state_dict(source.state_dict())
+    assert few.sample_shape == source.sample_shape == (4,)
+
+
+def test_the_shape_follows_what_is_loaded_later(tmp_path: Path) -> None:
+    rows = np.random.default_rng(0).random((20, 6))
+    write_shards(tmp_path / "d", {1: rows})
+    write_shards(tmp_path / "flat", {1: rows * [9, 0.1, 0.1, 0.1, 0.1, 0.1]})
+    source, flat = (
+        AutoDataModule(tmp_path / name, preprocessors=[PCA(0.9, svd_solver="full")])
+        for name in ("d", "flat")
+    )
+    assert flat.sample_shape == (1,)
+    flat.load_state_dict(source.state_dict())
+    assert flat.sample_shape == source.sample_shape != (1,)
+    assert isinstance(batch := flat.fetch("train", 0, 0), Tensor)
+    assert batch.shape[1:] == flat.sample_shape

@@ -228,7 +228,7 @@ class AutoDataModule(LightningDataModule):
 
     @override
     def setup(self, stage: str) -> None:
-        _ = self._material.sample_shapes  # which are refused if they are shorter than a window
+        self._material.check()
         self._loaders.begin()
         _, num_ranks = self._ranks
         for phase, catalog in self.catalogs.items():

@@ -126,7 +126,7 @@ class Material:
         if "classes" in state:
             self.name_classes(state["classes"])
         if self.preparation:
-            self.fitted.load_state_dict(prepared)
+            self.preparation.load_state_dict(prepared)  # before they are fitted, if they are not
 
     def catalog(self, phase: Phase) -> Catalog:
         """Look up the sets of a phase.
@@ -147,6 +147,17 @@ class Material:
             self._weights.fit(train)
             self.preparation.fit(train)
         return self.preparation
+
+    def check(self) -> None:
+        """Refuse rows that are shorter than a window, if it is known without fitting anything.
+
+        Preprocessors are fitted when somebody asks for what they make: a checkpoint may come first.
+
+        Raises:
+            DataError: If they are.
+        """
+        if self.preparation.is_fitted or not self.preparation:
+            _ = self.sample_shapes
 
     @property
     def sample_shapes(self) -> dict[str, tuple[int, ...]]:

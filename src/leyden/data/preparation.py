@@ -52,6 +52,7 @@ class Preparation:
         )
         self._seed = seed
         self._sample_shape: tuple[int, ...] | None = None
+        self._first_row: Array | None = None  # which tells it
 
     def __bool__(self) -> bool:
         """Say whether there are preprocessors, which have a state."""
@@ -79,6 +80,8 @@ class Preparation:
     def fit(self, train: Catalog, labels: Catalog | None = None) -> None:
         """Learn from the training rows, in one pass for each preprocessor that learns.
 
+        What was loaded is not learned again.
+
         Args:
             train: The training sets.
             labels: The catalogue that knows their labels, if it is another.
@@ -89,10 +92,11 @@ class Preparation:
         """
         if not self._preprocessing.is_fitted:
             self._preprocessing.fit(lambda: _passed(train, labels or train))
-        first = train.open_data(train.set_numbers[0]).read(np.arange(1))
-        self._sample_shape = (
-            self._preprocessing.transform(first).shape[1:] if self else (train.sample_shape)
-        )
+        self._first_row = train.open_data(train.set_numbers[0]).read(np.arange(1))
+        self._sample_shape = self._shape_of(self._first_row) if self else train.sample_shape
+
+    def _shape_of(self, row: Array) -> tuple[int, ...]:
+        return self._preprocessing.transform(row).shape[1:]
 
     def apply(self, inputs: Array, picks: Picks, epoch: int, *, augments: bool) -> Tensor:
         """Prepare rows.
@@ -142,6 +146,8 @@ class Preparation:
         """
         self.check_state(state_dict)
         self._preprocessing.load_state_dict(state_dict)
+        if self._first_row is not None:
+            self._sample_shape = self._shape_of(self._first_row)
 
 
 def _passed(catalog: Catalog, labelled: Catalog) -> Iterator[tuple[Array, Array | None]]:
