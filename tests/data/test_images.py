@@ -27,5 +27,5 @@ def test_another_number_of_channels_is_refused() -> None:
 
 
 def test_channels_that_come_last_are_pointed_out() -> None:
-    with pytest.raises(DataError, match="seem to come last: put them first"):
+    with pytest.raises(DataError, match=r"come last. Put `channels_first` .*channels_last=True"):
         check_images((2, 8, 8, 3), "flip")

@@ -123,6 +123,12 @@ def test_arrays_as_long_as_the_first_are_cut() -> None:
     assert TimeWindows(6).shapes(rows) == expected
 
 
+def test_the_input_that_is_too_short_is_named() -> None:
+    problem = "rows of 'meta' to be .* window of 25 time steps, but got 3.*, or begin `inputs` with"
+    with pytest.raises(DataError, match=problem):
+        TimeWindows(25).shapes({"meta": (3,), "ecg": (100, 2)})
+
+
 def test_rows_without_an_axis_of_time_are_refused() -> None:
     with pytest.raises(DataError, match="a window of 1 time steps, but got 0"):
         TimeWindows(1).shapes({"": ()})

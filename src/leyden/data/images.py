@@ -10,6 +10,10 @@ LUMA = (0.299, 0.587, 0.114)
 """How much red, green and blue add to brightness (ITU-R 601, as Pillow has it)."""
 
 _CHANNELS = (1, 3, 4)
+_LAST = (
+    "Put `channels_first` before other preprocessors; for augmentors, which see rows as they are on"
+    " disk, pass `augmentors=Augmentation([...], channels_last=True)`."
+)
 
 
 def check_images(shape: Sequence[int], what: str, *, channels: Sequence[int] = ()) -> None:
@@ -35,5 +39,5 @@ def check_images(shape: Sequence[int], what: str, *, channels: Sequence[int] = (
         f"Expected the inputs of {what} to be images (rows, {count}, height, width),"
         f" but got shape {tuple(shape)}."
     )
-    remedy = " Their channels seem to come last: put them first." if last else ""
+    remedy = f" Their channels seem to come last. {_LAST}" if last else ""
     raise DataError(f"{problem}{remedy}")

@@ -87,12 +87,16 @@ class TimeWindows:
         Raises:
             DataError: If a row is shorter than a window.
         """
+        self._check_length(time, epoch)
+        return 1 + (time - self.size - self._start(epoch)) // self.stride
+
+    def _check_length(self, time: int, epoch: int, *, of: str = "", remedy: str = "") -> None:
         start = self._start(epoch)
         if time < self.size + start:
-            problem = f"Expected rows to be at least as long as a window of {self.size} time steps"
+            problem = f"Expected rows{of} to be at least as long as a window of {self.size} time"
             begins = f" that begins at {start}" if start else ""
-            raise DataError(f"{problem}{begins}, but got {time}. Lower `size` of the windows.")
-        return 1 + (time - self.size - start) // self.stride
+            got = f"but got {time}. Lower `size` of the windows{remedy}."
+            raise DataError(f"{problem} steps{begins}, {got}")
 
     def span(self, epoch: int, index: int) -> tuple[int, int]:
         """Find a window.
@@ -121,10 +125,12 @@ class TimeWindows:
         Raises:
             DataError: If a row is shorter than a window.
         """
-        first = next(iter(rows.values()))
+        name, first = next(iter(rows.items()))
         time = first[0] if first else 0
+        of = f" of {name!r}" if name else ""
+        remedy = ", or begin `inputs` with one that has time first" if len(rows) > 1 else ""
         for epoch in range(len(self.starts)):
-            self.count(time, epoch)
+            self._check_length(time, epoch, of=of, remedy=remedy)
         return {
             name: (self.size, *shape[1:]) if shape[:1] == (time,) else shape
             for name, shape in rows.items()
