@@ -256,6 +256,23 @@ def test_an_epoch_that_is_begun_anew_has_the_batches_of_a_new_one(
         assert take_windows([loader], 12) == take_windows([fresh], 12)
 
 
+def test_batches_since_an_epoch_was_gone_on_with_are_those_that_were_handed_out(
+    write: Callable[..., Path],
+) -> None:
+    folder = write(LENGTHS)
+    source = loader_of(folder, 3)
+    take([source], 4)
+    data = AutoDataModule(folder, batch_size=5)
+    loader = data.train_dataloader()
+    loader.load_state_dict(source.state_dict())
+    seen = [rows_of(batch) for batch in loader]
+    expected = [rows_of(batch) for batch in loader]  # the next epoch
+    assert [rows_of(data.fetch("train", 0, index)) for index in range(4, len(seen) + 4)] == seen
+    assert [rows_of(data.fetch("train", 1, index)) for index in range(6)] == expected
+    with pytest.raises(IndexError, match="batch index from 4"):
+        data.fetch("train", 0, 3)  # which had another size
+
+
 def test_a_state_of_other_sets_to_visit_is_refused(write: Callable[..., Path]) -> None:
     folder = write(LENGTHS)
 

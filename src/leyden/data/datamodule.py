@@ -336,6 +336,10 @@ class AutoDataModule(LightningDataModule):
     def fetch(self, phase: Phase | str, epoch: int, batch_index: int) -> Batch:
         """Read any batch, the very one that training sees, saw or will see.
 
+        That is with the batch size and the number of ranks of now: where a run was gone on with
+        others, the batches since are its own, those before in the same epoch are refused, and those
+        of the epochs before are other ones.
+
         Args:
             phase: ``"train"``, ``"val"``, ``"test"`` or ``"predict"``.
             epoch: Its epoch, from zero.

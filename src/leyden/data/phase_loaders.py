@@ -42,6 +42,8 @@ class PhaseLoaders:
         self._reload_every = 0  # epochs, as the trainer was told
         self._place: dict[str, Any] | None = None  # where the next training loader begins
         self._fingerprint: str | None = None  # of the data that it is to have
+        self._is_waiting = False  # for the first batch of training
+        self._begun: EpochPlan | None = None  # the epoch that was begun with other batches
         self._is_new = False  # no training loader was made since ``begin``
         self._is_early = False  # the training loader was made before Lightning knew its epoch
         self._last: tuple[Phase, BatchLoader] | None = None  # that handed out a batch
@@ -49,7 +51,7 @@ class PhaseLoaders:
     def begin(self) -> None:
         """Take the trainer as it is now, which goes on from nowhere."""
         self._plans, self._last = {}, None
-        self._place = self._fingerprint = None
+        self._place = self._fingerprint = self._begun = None
         self._is_new, self._is_early = True, False
         self._reload_every = getattr(self._trainer(), _RELOAD, 0)
 
@@ -78,8 +80,9 @@ class PhaseLoaders:
     # Methods, rather than functions made in `make`: these can be pickled with the loader.
     def _note(self, phase: Phase, loader: BatchLoader) -> None:
         self._last = phase, loader
-        if phase is Phase.TRAIN:
-            self._place = self._fingerprint = None
+        if self._is_waiting and phase is Phase.TRAIN:
+            self._is_waiting, self._place, self._fingerprint = False, None, None
+            self._begun = loader.plan if loader.plan.first_index else self._begun
 
     def _note_end(self, phase: Phase, _loader: BatchLoader) -> None:
         if phase is Phase.TRAIN:
@@ -94,7 +97,7 @@ class PhaseLoaders:
         # ``trainer.estimated_stepping_batches`` asks before the loops have their state.
         self._is_early = self._is_new and resumes and not restarts
         self._is_new = False
-        loader = self.make(Phase.TRAIN)
+        loader, self._is_waiting = self.make(Phase.TRAIN), True
         # Both are kept until the first batch, since Lightning may ask again.
         if self._fingerprint is not None:
             loader.expect(self._fingerprint)
@@ -150,13 +153,14 @@ class PhaseLoaders:
             IndexError: If the epoch has no such batch.
         """
         loader = self._loaders.get(phase)
-        plan = None if loader is None else loader.plan
-        # It may have gone on with an epoch that was begun with another batch size.
-        if plan is not None and plan.epoch == epoch and plan.first_index <= batch_index:
-            return plan[batch_index]
+        if loader is not None and loader.plan.epoch == epoch:
+            return loader.plan[batch_index]
         plan = self._plans.get(phase)
         if plan is None or plan.epoch != epoch:
-            plan = self._plans[phase] = self._plan(phase, epoch)
+            begun = self._begun if phase is Phase.TRAIN else None
+            if begun is None or begun.epoch != epoch:
+                begun = self._plan(phase, epoch)
+            plan = self._plans[phase] = begun
         return plan[batch_index]
 
     def fetch(self, phase: Phase, epoch: int, batch_index: int) -> Batch:
