@@ -309,13 +309,14 @@ def test_status_follows_the_loader_that_handed_out_last(folder: Path) -> None:
 def test_a_place_in_the_middle_is_kept_beside_the_loaders(folder: Path) -> None:
     data, other = make_data(folder), make_data(folder)
     batches = iter(data.train_dataloader())
-    assert data.state_dict() == {"version": 1}
+    between = {"version": 1, "fingerprint": data.catalogs[Phase.TRAIN].fingerprint}
+    assert data.state_dict() == {**between, "next_epoch": 0}
     next(batches)
     other.load_state_dict(data.state_dict())
     assert lists(other.train_dataloader()) == fetched(data, "train", 0)[1:]
     assert lists(other.train_dataloader()) == fetched(data, "train", 0)
     list(batches)
-    assert data.state_dict() == {"version": 1}
+    assert data.state_dict() == {**between, "next_epoch": 1}
 
 
 def test_one_file_of_named_sets_is_split_by_set(tmp_path: Path) -> None:

@@ -90,8 +90,9 @@ def test_a_state_that_is_refused_changes_no_names_of_classes(write: Write) -> No
 def test_a_state_of_other_preprocessors_changes_no_names_of_classes(write: Write) -> None:
     data = AutoDataModule(write({1: 2}), preprocessors=["standard_scaler"])
     wrong: list[object] = [[], [{}], 5]
+    problem = r"^(Preprocessors changed|Expected a state of preprocessors)"
     for steps in wrong:
         prepared = {"version": 1, "steps": steps}
-        with pytest.raises(ResumeError, match=r"^(Preprocessors changed|Expected a state of preprocessors)"):
+        with pytest.raises(ResumeError, match=problem):
             data.load_state_dict({"version": 1, "classes": ["cat"], "preparation": prepared})
     assert data.class_names is None

@@ -229,10 +229,15 @@ def _check_shape(module: LightningModule, data: Any) -> None:
     """Refuse rows that are not like those the model was made for."""
     if not isinstance(module, SupervisedModule) or not isinstance(data, AutoDataModule):
         return
-    expected, shape = module.hparams["input_shape"], data.sample_shape
-    found = _plain(shape)
-    if found != _plain(expected):
-        problem = f"Expected rows of shape {_plain(expected)}, as the model was trained on"
+    expected = _plain(module.hparams["input_shape"])
+    problem = f"Expected rows of shape {expected}, as the model was trained on"
+    try:
+        found = _plain(data.sample_shape)
+    except DataError as error:  # the preprocessors are those of the run
+        raise DataError(
+            f"{problem}, but its preprocessors refuse those there are: {error}"
+        ) from error
+    if found != expected:
         raise DataError(f"{problem}, but got {found}. Name data of the same kind.")
 
 

@@ -93,6 +93,7 @@ class AutoDataModule(LightningDataModule):
 
     Example:
         >>> import numpy as np, tempfile
+        >>> from pathlib import Path
         >>> from leyden.shards import write_shards
         >>> folder = tempfile.mkdtemp()
         >>> rows = np.zeros((48, 3), np.float32)
