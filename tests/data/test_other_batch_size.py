@@ -17,7 +17,7 @@ from typing_extensions import override
 
 from leyden import latest_checkpoint
 from leyden.callbacks import ExactResume
-from leyden.data import AutoDataModule
+from leyden.data import AutoDataModule, BatchLoader
 from leyden.errors import ResumeError
 
 # The runs that go on write no checkpoints, and so have no callback for it.
@@ -135,6 +135,33 @@ def test_limits_hold_for_the_batches_there_are_now(
     epochs = range(step // NUM_STEPS, 4)
     expected = [(epoch, batch) for epoch in epochs for batch in range(12)]
     assert [(epoch, batch) for epoch, batch, _ in module.steps] == expected
+
+
+@pytest.mark.parametrize("every", [0, 2])
+def test_loaders_are_reloaded_as_often_as_the_user_says_afterwards(
+    tmp_path: Path, folder: Path, recorder: Any, make_trainer: MakeTrainer, every: int
+) -> None:
+    """A trainer is told to ask again where it asked too early; here the run is over before."""
+
+    class Data(AutoDataModule):
+        num_asked = 0
+
+        @override
+        def train_dataloader(self) -> BatchLoader:
+            self.num_asked += 1
+            return super().train_dataloader()
+
+    keep = ModelCheckpoint(tmp_path / "saved", "{step}", save_last=True)
+    data = Data(folder, batch_size=BATCH_SIZE, train=[1, 2, 3])
+    make_trainer(max_epochs=1, callbacks=[keep]).fit(make_module(recorder), data)
+    trainer = make_trainer(max_epochs=1, reload_dataloaders_every_n_epochs=every)
+    module = make_module(recorder, asks_for_steps=True)
+    trainer.fit(module, data, ckpt_path=tmp_path / "saved" / "last.ckpt")
+    assert module.steps == []
+    data.num_asked = 0
+    trainer.fit_loop.max_epochs = 5
+    trainer.fit(make_module(recorder), data)
+    assert data.num_asked == (1 if every == 0 else 2)
 
 
 class Stop(Callback):

@@ -39,7 +39,8 @@ class PhaseLoaders:
         self._make_blocks, self._trainer = make_blocks, trainer
         self._loaders: dict[Phase, BatchLoader] = {}
         self._plans: dict[Phase, EpochPlan] = {}  # of each phase, the one asked for last
-        self._reload_every = 0  # epochs, as the trainer was told
+        self._reload_every = 0  # epochs, as the trainer was told by its user
+        self._told_every: int | None = None  # what it was told instead
         self._place: dict[str, Any] | None = None  # where the next training loader begins
         self._fingerprint: str | None = None  # of the data that it is to have
         self._is_waiting = False  # for the first batch of training
@@ -53,7 +54,9 @@ class PhaseLoaders:
         self._plans, self._last = {}, None
         self._place = self._fingerprint = self._begun = None
         self._is_new, self._is_early = True, False
-        self._reload_every = getattr(self._trainer(), _RELOAD, 0)
+        every = getattr(self._trainer(), _RELOAD, 0)
+        if every != self._told_every:  # else it is left from an earlier fit
+            self._reload_every = max(0, every)
 
     def make(self, phase: Phase) -> BatchLoader:
         """Make a new loader of a phase.
@@ -130,6 +133,7 @@ class PhaseLoaders:
             )
             every = -1 if self._is_early else 1 if changes else self._reload_every  # -1: at once
             setattr(trainer, _RELOAD, every)  # an attribute that Trainer does not declare
+            self._told_every = every
 
     def next_epoch(self, phase: Phase) -> int:
         """Give the first epoch of a phase of which no batch was handed out, from zero."""
