@@ -204,6 +204,52 @@ def test_so_does_an_exact_resume(
     check_epochs(done, module.steps[len(done) :], batch_size, drop_last=drop_last)
 
 
+class StopBetweenEpochs(Callback):
+    """Ends a run after the last batch of its first epoch, in one hook or another."""
+
+    def __init__(self, hook: str) -> None:
+        setattr(self, hook, self._stop)
+
+    @staticmethod
+    def _stop(trainer: Trainer, *details: Any) -> None:
+        if not trainer.sanity_checking:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    "hook", ["on_validation_batch_end", "on_validation_end", "on_train_epoch_end"]
+)
+@pytest.mark.parametrize("batch_size", [3, 12])
+def test_so_does_an_exact_resume_after_the_last_batch(
+    tmp_path: Path,
+    folder: Path,
+    recorder: Any,
+    make_trainer: MakeTrainer,
+    hook: str,
+    batch_size: int,
+) -> None:
+    """With another batch size, the epoch would have had more batches or fewer than were drawn."""
+
+    def make_data(batch_size: int) -> AutoDataModule:
+        return AutoDataModule(folder, batch_size=batch_size, train=[1, 2, 3], val=[9])
+
+    keep = ExactResume(tmp_path / "saved", every_n_steps=1, every_seconds=None)
+    first = make_module(recorder)
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        make_trainer(max_epochs=2, callbacks=[keep, StopBetweenEpochs(hook)]).fit(
+            first, make_data(BATCH_SIZE)
+        )
+    path = latest_checkpoint(tmp_path / "saved")
+    assert path is not None
+    done = int(path.stem.partition("step=")[2])  # all steps, unless the last was being written
+    module = make_module(recorder)
+    make_trainer(max_epochs=len(EPOCHS), callbacks=[ExactResume(tmp_path / "saved")]).fit(
+        module, make_data(batch_size), ckpt_path=path
+    )
+    assert module.steps[:done] == first.steps[:done]
+    check_epochs(first.steps[:done], module.steps[done:], batch_size, drop_last=False)
+
+
 @pytest.mark.filterwarnings("ignore:You defined a `validation_step`")
 @pytest.mark.parametrize("batch_size", [8, 30])
 def test_a_loader_that_has_fewer_batches_than_were_drawn_is_refused(

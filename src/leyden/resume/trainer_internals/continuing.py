@@ -99,6 +99,8 @@ def _pass_over(fetcher: Any, progress: dict[str, Any]) -> None:
     wanted = progress["current"]["ready"]
     for drawn in range(wanted):
         if next(fetcher, None) is None:
+            if progress["is_last_batch"]:  # and there would be none to come either way
+                return
             raise ResumeError(
                 f"Expected a loader with the {wanted} batches that came before the checkpoint, but"
                 f" it ended after {drawn}. Go on with the data and the batch size of the run."
