@@ -20,6 +20,7 @@ __all__ = [
     "KINDS",
     "Generator",
     "Stream",
+    "attributes_of",
     "find_generators",
     "generator_states",
     "global_state",
@@ -210,7 +211,11 @@ def _parts(owner: object) -> list[object]:
         return [owner.__self__]
     if isinstance(owner, FunctionType):
         return [cell.cell_contents for cell in owner.__closure__ or () if cell != CellType()]
-    return [] if isinstance(owner, _NOT_ITS_OWN) or _is_trainer(owner) else _attributes(owner)
+    return (
+        []
+        if isinstance(owner, _NOT_ITS_OWN) or _is_trainer(owner)
+        else [*attributes_of(owner).values()]
+    )
 
 
 def _is_trainer(owner: object) -> bool:
@@ -219,16 +224,22 @@ def _is_trainer(owner: object) -> bool:
     return any(kind.__name__ == "Trainer" and "lightning" in kind.__module__ for kind in kinds)
 
 
-def _attributes(owner: object) -> list[object]:
-    slots = [
-        name
+def attributes_of(owner: object) -> dict[str, Any]:
+    """List what an object holds by name, in its dictionary and in slots.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> attributes_of(SimpleNamespace(mean_=1))
+        {'mean_': 1}
+    """
+    slots = {
+        name: getattr(owner, name)
         for kind in type(owner).__mro__
         if "__slots__" in vars(kind)
         for name, member in vars(kind).items()
         if isinstance(member, MemberDescriptorType) and hasattr(owner, name)
-    ]
-    named = list(vars(owner).values()) if hasattr(owner, "__dict__") else []
-    return [*named, *(getattr(owner, name) for name in slots)]
+    }
+    return {**getattr(owner, "__dict__", {}), **slots}
 
 
 def _as_plain(state: Any) -> Any:

@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from leyden.data.preprocess.likeness import attributes_of, is_alike
+from leyden.data.preprocess.likeness import is_alike
 from leyden.errors import ConfigError, ResumeError
+from leyden.generators import attributes_of
 from leyden.types import Array
 
 __all__ = [

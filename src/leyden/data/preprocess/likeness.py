@@ -2,34 +2,15 @@
 
 import pickle
 from functools import partial
-from types import MemberDescriptorType, MethodType
+from types import MethodType
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
-from leyden.generators import KINDS
+from leyden.generators import KINDS, attributes_of
 
-__all__ = ["attributes_of", "is_alike"]
-
-
-def attributes_of(owner: object) -> dict[str, Any]:
-    """List what an object holds by name, in its dictionary and in slots.
-
-    Example:
-        >>> from types import SimpleNamespace
-        >>> attributes_of(SimpleNamespace(mean_=1))
-        {'mean_': 1}
-    """
-    slots = [
-        name
-        for kind in type(owner).__mro__
-        if "__slots__" in vars(kind)
-        for name, member in vars(kind).items()
-        if isinstance(member, MemberDescriptorType) and hasattr(owner, name)
-    ]
-    found = {name: getattr(owner, name) for name in slots}
-    return {**found, **getattr(owner, "__dict__", {})}
+__all__ = ["is_alike"]
 
 
 def is_alike(one: Any, other: Any) -> bool:
