@@ -6,6 +6,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from leyden.errors import ConfigError
+from leyden.generators import attributes_of
 
 __all__ = ["describe"]
 
@@ -46,21 +47,13 @@ def describe(
             "leaves out the rest."
         )
     include, exclude = _names(include), _names(exclude)
-    held = thing if isinstance(thing, Mapping) else _held(thing)
+    held = thing if isinstance(thing, Mapping) else attributes_of(thing)
     kinds = tuple(exclude_types)
     return {
         str(name): _tell(held[name])
         for name in sorted(held, key=str)
         if _is_told(str(name), include, exclude) and not isinstance(held[name], kinds)
     }
-
-
-def _held(thing: Any) -> dict[str, Any]:
-    """List the attributes of an object, with those that its class has slots for."""
-    kinds = reversed(type(thing).__mro__)
-    slots = [name for kind in kinds for name in _names(vars(kind).get("__slots__", ()))]
-    held = {name: getattr(thing, name) for name in slots if hasattr(thing, name)}
-    return {**held, **getattr(thing, "__dict__", {})}
 
 
 def _names(patterns: str | Sequence[str]) -> Sequence[str]:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 
 from leyden.resume.hidden import Hidden
-from leyden.resume.holders import CALLBACK, Holders, attributes_of, find_holders, roots_of
+from leyden.resume.holders import CALLBACK, Holders, find_holders, own_attributes, roots_of
 from leyden.resume.values import copied, is_plain, put, same
 
 __all__ = ["Baseline"]
@@ -128,7 +128,7 @@ def _plain_attributes(found: Holders) -> dict[str, dict[str, Any]]:
     return {
         name: {
             key: copied(value)
-            for key, value in attributes_of(owner).items()
+            for key, value in own_attributes(owner).items()
             if id(value) not in held and _is_kept(name, value)
         }
         for name, owner in found.owners.items()
@@ -181,7 +181,7 @@ def _restore_attributes(
 def _give(owner: Any, values: Mapping[str, Any], weights: set[int], module: nn.Module) -> None:
     device = next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
     is_part = isinstance(owner, nn.Module)
-    now = attributes_of(owner)
+    now = own_attributes(owner)
     trained = dict(owner.named_parameters(recurse=False)) if is_part else {}
     for key, value in values.items():
         if key in trained:  # such as a pruned one

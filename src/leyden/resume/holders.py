@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from sysconfig import get_paths
-from types import FunctionType, MemberDescriptorType, ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 import torch
@@ -14,13 +14,15 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from leyden.generators import attributes_of
+
 __all__ = [
     "CALLBACK",
     "Holders",
-    "attributes_of",
     "find_holders",
     "is_of_library",
     "numbered",
+    "own_attributes",
     "roots_of",
 ]
 
@@ -114,16 +116,9 @@ def _overrides_state(callback: Callback) -> bool:
     return type(callback).state_dict is not Callback.state_dict
 
 
-def attributes_of(owner: object) -> dict[str, Any]:
+def own_attributes(owner: object) -> dict[str, Any]:
     """The attributes of an object, in its dictionary and in slots, but for a framework's own."""
-    slots = {
-        name: getattr(owner, name)
-        for kind in type(owner).__mro__
-        if "__slots__" in vars(kind)
-        for name, member in vars(kind).items()
-        if isinstance(member, MemberDescriptorType) and hasattr(owner, name)
-    }
-    found = slots | dict(getattr(owner, "__dict__", {}))
+    found = attributes_of(owner)
     for kind, names in _THEIR_OWN:
         if isinstance(owner, kind):
             return {name: value for name, value in found.items() if name not in names}
@@ -145,7 +140,7 @@ def _take(name: str, owner: Any, found: Holders, seen: set[int], depth: int) -> 
             if id(part) not in seen:
                 seen.add(id(part))
                 _take(f"{name}.{key}", part, found, seen, depth)
-    for key, value in attributes_of(owner).items():
+    for key, value in own_attributes(owner).items():
         _look(f"{name}.{key}", value, found, seen, depth - 1)
 
 

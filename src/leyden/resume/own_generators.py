@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from leyden.generators import KINDS, Generator, generator_states, restore_generators
-from leyden.resume.holders import attributes_of, find_holders, numbered
+from leyden.resume.holders import find_holders, numbered, own_attributes
 
 __all__ = ["own_generator_states", "restore_own_generators"]
 
@@ -54,7 +54,7 @@ def _find(module: nn.Module, others: Sequence[object]) -> dict[str, Generator]:
     return {
         f"{name}.{key}": value
         for name, owner in found.owners.items()
-        for attribute, one in attributes_of(owner).items()
+        for attribute, one in own_attributes(owner).items()
         for key, value in _members(attribute, one)
         if isinstance(value, KINDS)
     }

@@ -7,7 +7,7 @@ from lightning.pytorch import Callback, Trainer
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from leyden.resume.holders import attributes_of, is_of_library
+from leyden.resume.holders import is_of_library, own_attributes
 from leyden.resume.values import copied, is_plain, num_elements, put, same
 
 __all__ = ["Memory", "Remembered", "holder_of_iterator"]
@@ -42,7 +42,7 @@ class Memory:
         return {
             f"{name}.{key}": copied(value)
             for name, owner in self._owners().items()
-            for key, value in attributes_of(owner).items()
+            for key, value in own_attributes(owner).items()
             if is_plain(value, most=_MOST) and num_elements(value) <= _MOST
         }
 
@@ -115,7 +115,7 @@ def _find(name: str, owner: Any, owners: dict[str, Any], depth: int) -> None:
         return
     if not isinstance(owner, type):
         owners[name] = owner
-    for key, value in attributes_of(owner).items():
+    for key, value in own_attributes(owner).items():
         for label, part in ((key, value), *_members(key, value)):
             if key in _INNER or _remembers(part):
                 _find(f"{name}.{label}", part, owners, depth - 1)
