@@ -35,16 +35,20 @@ def plans_in_use(trainer: Any, loader_index: int = 0) -> list[Any]:
 
 
 def data_in_use(trainer: Any) -> Any:
-    """Give the data module that the loaders in use are of.
+    """Give the data module that knows the batches of loaders that do not.
 
     Args:
         trainer: A Lightning trainer.
 
     Returns:
-        The data module; ``None`` if loaders were handed to the trainer.
+        The data module; ``None`` if loaders were handed to the trainer, or if the module has the
+        method ``plan`` of ``AutoDataModule``: its loaders do know, and others it knows nothing of.
     """
     data, loop = trainer.datamodule, getattr(trainer, "_active_loop", None)
-    return data if loop is None or loop._data_source.instance is data else None
+    if loop is None:
+        return data
+    is_its = loop._data_source.instance is data and not callable(getattr(data, "plan", None))
+    return data if is_its else None
 
 
 def find_origin(trainer: Any, phase: Phase, batch_index: int, loader_index: int = 0) -> Any:
