@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import product
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -169,20 +170,25 @@ class Stop(Callback):
         self._step = step
 
     @override
-    def on_train_batch_end(self, trainer: Trainer, *details: Any) -> None:
+    def on_train_batch_start(self, trainer: Trainer, *details: Any) -> None:
         if trainer.global_step == self._step:
             raise KeyboardInterrupt
 
 
+@pytest.mark.parametrize("asks_for_steps", [True, False])
 @pytest.mark.parametrize("drop_last", [True, False])
-@pytest.mark.parametrize("batch_size", [3, 7, 12])
+@pytest.mark.parametrize("batch_size", [3, 4, 7, 12])
+@pytest.mark.parametrize("last", [3, NUM_STEPS - 1])
 def test_so_does_an_exact_resume(
     tmp_path: Path,
     folder: Path,
     recorder: Any,
     make_trainer: MakeTrainer,
+    *,
     drop_last: bool,
     batch_size: int,
+    asks_for_steps: bool,
+    last: int,
 ) -> None:
     """In the last batches of an epoch, less may be left than a batch, or more than one."""
 
@@ -190,18 +196,89 @@ def test_so_does_an_exact_resume(
         return AutoDataModule(folder, batch_size=batch_size, train=[1, 2, 3], drop_last=drop_last)
 
     keep = ExactResume(tmp_path / "saved", every_n_steps=1, every_seconds=None)
-    first, last = make_module(recorder), NUM_STEPS - 1
+    first = make_module(recorder)
     with pytest.raises((KeyboardInterrupt, SystemExit)):
         make_trainer(max_epochs=2, callbacks=[keep, Stop(last)]).fit(first, make_data(BATCH_SIZE))
     path = latest_checkpoint(tmp_path / "saved")
     assert path is not None
     done = first.steps[: int(path.stem.partition("step=")[2])]
-    module = make_module(recorder)
+    module = make_module(recorder, asks_for_steps=asks_for_steps)
     make_trainer(max_epochs=len(EPOCHS), callbacks=[ExactResume(tmp_path / "saved")]).fit(
         module, make_data(batch_size), ckpt_path=path
     )
     assert module.steps[: len(done)] == done  # which is kept in the checkpoint
     check_epochs(done, module.steps[len(done) :], batch_size, drop_last=drop_last)
+
+
+@pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty")
+@pytest.mark.parametrize("asks_for_steps", [True, False])
+@pytest.mark.parametrize("limit", [{"max_epochs": 3}, {"max_steps": 99, "max_epochs": 3}])
+@pytest.mark.parametrize(
+    "legs",
+    [
+        [(4, 8), (4, 8), (4, 8)],  # at the ends of epochs
+        [(4, 8), (4, 3), (4, 5), (4, 1)],
+        [(4, 3), (4, 5), (4, 8), (4, 7)],
+        [(4, 8), (12, 3), (3, 11), (4, 1)],
+        [(4, 7), (3, 2), (5, 3), (2, 16)],
+    ],
+    ids=str,
+)
+def test_so_does_one_that_was_interrupted_several_times(
+    tmp_path: Path,
+    folder: Path,
+    recorder: Any,
+    make_trainer: MakeTrainer,
+    legs: list[tuple[int, int]],
+    limit: dict[str, int],
+    asks_for_steps: bool,
+) -> None:
+    steps: list[Step] = []
+    path = None
+    for batch_size, num_steps in [*legs, (4, 99)]:
+        data = AutoDataModule(folder, batch_size=batch_size, train=[1, 2, 3])
+        saved = tmp_path / "saved"
+        keep = ModelCheckpoint(saved, "{step}", every_n_train_steps=1, save_top_k=-1)
+        module = make_module(recorder, asks_for_steps=asks_for_steps)
+        trainer = make_trainer(**limit, callbacks=[Stop(len(steps) + num_steps), keep])
+        with suppress(KeyboardInterrupt, SystemExit):
+            trainer.fit(module, data, ckpt_path=path)
+        steps += module.steps
+        path = saved / f"step={len(steps)}.ckpt"
+    check_epochs(steps, [], 4, drop_last=False)
+
+
+@pytest.mark.parametrize("batch_size", [3, 4, 12])
+@pytest.mark.parametrize(
+    ("moment", "num_steps"),
+    [
+        *product([*MOMENTS, "afterwards"], [NUM_STEPS, NUM_STEPS + 2]),
+        *product(["step", "end of an epoch", "afterwards"], [3]),
+    ],
+)
+def test_so_does_one_that_may_make_more_steps_than_at_first(
+    tmp_path: Path,
+    folder: Path,
+    recorder: Any,
+    make_trainer: MakeTrainer,
+    moment: str,
+    num_steps: int,
+    batch_size: int,
+) -> None:
+    """Its epoch was ended as if it were over."""
+    saved = tmp_path / "saved"
+    keep = ModelCheckpoint(saved, "{step}", save_top_k=-1, **MOMENTS.get(moment, {}))
+    first, then = make_module(recorder), make_module(recorder)
+    trainer = make_trainer(max_steps=num_steps, max_epochs=-1, callbacks=[keep])
+    trainer.fit(first, AutoDataModule(folder, batch_size=4, train=[1, 2, 3], val=[9]))
+    path = saved / f"step={num_steps}.ckpt"
+    if moment == "afterwards":
+        trainer.save_checkpoint(path)
+    done = num_steps if path.exists() else num_steps // NUM_STEPS * NUM_STEPS
+    trainer = make_trainer(max_steps=99, max_epochs=3)
+    data = AutoDataModule(folder, batch_size=batch_size, train=[1, 2, 3], val=[9])
+    trainer.fit(then, data, ckpt_path=saved / f"step={done}.ckpt")
+    check_epochs(first.steps[:done], then.steps, batch_size, drop_last=False)
 
 
 class StopBetweenEpochs(Callback):

@@ -137,6 +137,7 @@ _DEFAULT = {
     "training: several validation loaders, in validation",
     "project: LSTM that keeps its state",
     "project: AutoDataModule, window:3",
+    "project: AutoDataModule, estimated steps",
 }
 
 

@@ -226,7 +226,7 @@ class Net(LightningModule):
     def configure_optimizers(self) -> Any:
         schedule: Any
         optimizer = torch.optim.Adam(self.parameters(), 1e-2)
-        if self.kind == "estimated steps":
+        if self.kind.startswith("estimated steps"):
             total = int(self.trainer.estimated_stepping_batches)
             schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.05, total_steps=total)
             return [optimizer], [{"scheduler": schedule, "interval": "step"}]
@@ -307,6 +307,7 @@ TRAININGS: dict[str, dict[str, Any]] = {
     "limited batches": {"limit_train_batches": 7, "limit_val_batches": 2},
     "logging every 5 steps": {"log_every_n_steps": 5},
     "loaders reloaded every epoch": {"reload_dataloaders_every_n_epochs": 1},
+    "estimated steps, loaders reloaded every epoch": {"reload_dataloaders_every_n_epochs": 1},
     "two ranks": {"strategy": "ddp", "devices": 2},
 }
 
@@ -426,9 +427,9 @@ def _lstm() -> tuple[LightningModule, Any]:
 _BRIGHTNESS = [{"type": "random_brightness", "min_factor": 0.5, "max_factor": 1.5}]
 
 
-def _auto(folder: Path, **kwargs: Any) -> tuple[LightningModule, Any]:
+def _auto(folder: Path, training: str = "plain", **kwargs: Any) -> tuple[LightningModule, Any]:
     shards = folder.parent / ("images" if "augmentors" in kwargs else "shards")
-    return Net("plain"), AutoDataModule(shards, batch_size=8, **kwargs)
+    return Net(training), AutoDataModule(shards, batch_size=8, **kwargs)
 
 
 PROJECTS: dict[str, Callable[[Path], tuple[LightningModule, Any]]] = {
@@ -446,6 +447,7 @@ PROJECTS: dict[str, Callable[[Path], tuple[LightningModule, Any]]] = {
         f"AutoDataModule, {shuffle}": partial(_auto, shuffle=shuffle)
         for shuffle in ("none", "sets", "blocks", "rows", "window:3", "full")
     },
+    "AutoDataModule, estimated steps": lambda folder: _auto(folder, "estimated steps"),
     "AutoDataModule, augmented": lambda folder: _auto(folder, augmentors=_BRIGHTNESS),
     "AutoDataModule, 2 workers": lambda folder: _auto(
         folder, augmentors=_BRIGHTNESS, num_workers=2
@@ -470,7 +472,7 @@ def make(cell: dict[str, Any], folder: Path) -> tuple[LightningModule, Any, Any]
         data = LightningDataModule()
         data.train_dataloader, data.val_dataloader = loader, lambda: val
         return module, data, None
-    if training == "loaders reloaded every epoch":
+    if training.endswith("loaders reloaded every epoch"):
         module.train_dataloader, module.val_dataloader = loader, lambda: DataLoader(Rows(32), 8)
         return module, None, None
     return module, loader(), val

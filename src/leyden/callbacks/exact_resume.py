@@ -206,6 +206,8 @@ class ExactResume(Callback):
         """Have loaders made as the run that this one goes on with had them made last."""
         trainer, module, baseline = self._trainer, self._module, self._the_baseline()
         making = self._to_make.pop(phase, None)
+        if making is not None and self._continuation and self._continuation.makes_again(phase):
+            self._to_make[phase] = making
         if making is None or (self._continuation is None and has_to_make(trainer, phase)):
             self._made[phase] = making_of(trainer, module, baseline)
             yield

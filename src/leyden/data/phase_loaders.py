@@ -9,6 +9,7 @@ from leyden.data.loader import BatchLoader
 from leyden.data.material import Material
 from leyden.data.origin import BatchOrigin
 from leyden.data.plan import EpochPlan
+from leyden.data.standing import count_epochs
 from leyden.data.status import Status, make_status
 from leyden.data.workers import BlockMaker
 from leyden.types import Phase
@@ -43,6 +44,7 @@ class PhaseLoaders:
         self._told_every: int | None = None  # what it was told instead
         self._place: dict[str, Any] | None = None  # where the next training loader begins
         self._fingerprint: str | None = None  # of the data that it is to have
+        self._num_begun: int | None = None  # epochs that a checkpoint has seen batches of
         self._is_waiting = False  # for the first batch of training
         self._begun: EpochPlan | None = None  # the epoch that was begun with other batches
         self._is_new = False  # no training loader was made since ``begin``
@@ -52,7 +54,7 @@ class PhaseLoaders:
     def begin(self) -> None:
         """Take the trainer as it is now, which goes on from nowhere."""
         self._plans, self._last = {}, None
-        self._place = self._fingerprint = self._begun = None
+        self._place = self._fingerprint = self._num_begun = self._begun = None
         self._is_new, self._is_early = True, False
         every = getattr(self._trainer(), _RELOAD, 0)
         if every != self._told_every:  # else it is left from an earlier fit
@@ -94,8 +96,11 @@ class PhaseLoaders:
     def make_for_training(self) -> BatchLoader:
         """Make the training loader, which begins at the place that was loaded, if one was."""
         trainer = self._trainer()
-        loop = getattr(getattr(trainer, "fit_loop", None), "epoch_loop", None)
-        restarts = loop is not None and loop.restarting
+        fit_loop = getattr(trainer, "fit_loop", None)
+        if self._num_begun is not None and fit_loop is not None and fit_loop.is_resuming:
+            count_epochs(fit_loop, self._num_begun, is_within=self._place is not None)
+            self._num_begun = None
+        restarts = fit_loop is not None and fit_loop.epoch_loop.restarting
         resumes = getattr(trainer, "ckpt_path", None) is not None
         # ``trainer.estimated_stepping_batches`` asks before the loops have their state.
         self._is_early = self._is_new and resumes and not restarts
@@ -107,7 +112,7 @@ class PhaseLoaders:
         if self._place is not None:
             loader.load_state_dict(self._place)
         if restarts:
-            self._end_an_epoch_without_batches(loader, trainer.fit_loop)
+            self._end_an_epoch_without_batches(loader, fit_loop)
         return loader
 
     def _end_an_epoch_without_batches(self, loader: BatchLoader, fit_loop: Any) -> None:
@@ -203,6 +208,7 @@ class PhaseLoaders:
             state: What ``state_dict`` returned, perhaps among other things.
         """
         self._place, self._fingerprint = state.get("train"), state.get("fingerprint")
+        self._num_begun = state.get("next_epoch")
 
     def close(self) -> None:
         """End the worker processes of all loaders."""

@@ -72,6 +72,7 @@ class Continuation:
         self._to_place = {phase: list(some) for phase, some in self._rank_state["loaders"].items()}
         self._parts = {name: checkpoint.get(name) for name in Started.PARTS}
         self._replaced = Replaced()
+        self._is_back = False  # everything is as it was when the checkpoint was written
 
     def continue_loggers(self, trainer: Trainer) -> None:
         """Have loggers write on where they were, and what follows their folders too.
@@ -94,6 +95,20 @@ class Continuation:
     def makings(self) -> dict[str, Making]:
         """How things were when the loaders were made, by phase."""
         return dict(self._rank_state["made"])
+
+    def makes_again(self, phase: str) -> bool:
+        """Say whether loaders that are about to be made are those of the checkpoint, once more.
+
+        A trainer that is asked for its number of steps has those of training made early, and may
+        have them made again before the training goes on.
+
+        Args:
+            phase: Of the loaders.
+        """
+        if phase != "train" or self._is_back:
+            return False
+        self._to_place[phase] = list(self._rank_state["loaders"][phase])
+        return True
 
     def place(self, phase: str, follower: LoaderFollower) -> None:
         """Bring the next loader of a phase to its place.
@@ -123,6 +138,7 @@ class Continuation:
         started = Started(module, self._parts)
 
         def restore() -> None:
+            self._is_back = True
             started.restore(trainer, module)
             restore_progress(trainer, self._loops)
             if self.moment in _WITHIN_AN_EPOCH:
