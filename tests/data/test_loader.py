@@ -1,4 +1,5 @@
 import json
+import warnings
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -597,7 +598,9 @@ def test_rows_count_once_all_their_windows_are_handed_out(
     for _ in loader:
         told.append((loader.progress.num_rows, loader.progress.rows_per_second))
         now[0] += 1
-    assert told[:4] == [(0, 0), (0, 0), (5, 2.5), (5, 5 / 3)]
+    assert [rows for rows, _ in told[:4]] == [0, 0, 5, 5]
+    speeds = [0, 10 / 3 / 1, 15 / 3 / 2, 20 / 3 / 3]  # with parts of rows
+    assert [speed for _, speed in told[:4]] == pytest.approx(speeds)
     assert told[-1] == (12, 1.5)
 
 
@@ -624,3 +627,28 @@ def test_the_latest_batch_is_known_until_there_is_another(catalog: Catalog) -> N
     assert latest() == (0, 2)
     taken(iter(loader), 1)
     assert latest() == (7, 1)
+
+
+@pytest.mark.parametrize(("taken_of", "warns"), [(3, True), (2, False), (6, False)])
+def test_batches_that_a_trainer_does_not_know_of_are_told(
+    catalog: Catalog, taken_of: int, warns: bool
+) -> None:
+    """It asks for the length once, and ends each epoch there; the next has twice the rows."""
+
+    def make_plan(
+        epoch: int, *, shuffle: str | None = None, begin: Begin | None = None
+    ) -> EpochPlan:
+        sets = list(LENGTHS) * 2 if epoch else None
+        return EpochPlan(LENGTHS, batch_size=5, epoch=epoch, sets=sets)
+
+    loader = BatchLoader(Assembler(ShardStore(catalog)), make_plan, fingerprint="")
+    assert len(loader) == 3
+    loader.set_epoch(1)
+    assert len(loader) == 5
+    taken(iter(loader), taken_of)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        loader.set_epoch(2)
+    assert [str(one.message)[:42] for one in caught] == warns * [
+        "Expected the 5 batches of epoch 1 to be ta"
+    ]

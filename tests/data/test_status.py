@@ -2,8 +2,8 @@ from math import inf
 
 import pytest
 
-from leyden.data.loader import Progress
 from leyden.data.plan import EpochPlan
+from leyden.data.progress import Progress
 from leyden.data.status import Status, make_status
 from leyden.lifecycle import Window
 from leyden.types import Phase
@@ -107,3 +107,35 @@ def test_the_window_of_time_is_told() -> None:
     assert found.window == Window(1, 3)
     assert found.rows_left == 4  # their last window is still to come
     assert "batch 5/6: set 2, window 2/3, 1 set and 4 rows left" in str(found)
+
+
+@pytest.mark.parametrize(
+    ("num_batches", "rows_left", "seconds"), [(1, 24, 99.0), (51, 24, 49.0), (100, 0, 0.0)]
+)
+def test_time_is_told_within_the_windows_of_a_batch(
+    num_batches: int, rows_left: int, seconds: float
+) -> None:
+    """A hundred of them, of a second each; the one at hand has just begun."""
+    plan = EpochPlan({1: 24}, batch_size=24, shuffle="none", windows=100)
+    found = make_status(Phase.VAL, Progress(plan, num_batches, 0, 100.0, 100.0 + num_batches))
+    assert found.rows_left == rows_left
+    assert found.seconds_left == pytest.approx(seconds)
+
+
+def test_batches_that_a_trainer_leaves_out_are_not_left() -> None:
+    """Two of three: the rest of set 3 and set 4 will not come."""
+    plan = EpochPlan(LENGTHS, batch_size=64, shuffle="none")
+    found = make_status(Phase.TRAIN, progress(plan, 1, 64.0), limit=2)
+    assert (found.num_batches, found.rows_left, found.seconds_left) == (2, 64, 1.0)
+    assert (found.sets_done, found.sets_left) == ((1,), (2, 3))
+    found = make_status(Phase.TRAIN, progress(plan, 2, 64.0), limit=2)
+    assert (found.rows_left, found.seconds_left, found.sets_left) == (0, 0.0, ())
+
+
+def test_a_limit_within_the_windows_of_a_batch_ends_it() -> None:
+    plan = EpochPlan({1: 8, 2: 8}, batch_size=8, shuffle="none", windows=4)
+    found = make_status(Phase.TRAIN, Progress(plan, 5, 0, 100.0, 105.0), limit=6)
+    assert found.rows_left == 8
+    assert found.seconds_left == pytest.approx(1.0)
+    found = make_status(Phase.TRAIN, Progress(plan, 6, 0, 100.0, 106.0), limit=6)
+    assert (found.rows_left, found.seconds_left) == (0, 0.0)

@@ -247,6 +247,32 @@ def test_limits_leave_the_order_alone(
     assert seen(module, "val") == 2 * fetched(data, "val", 0)[:1]
 
 
+def test_the_status_counts_the_batches_that_limits_leave(
+    folder: Path, recorder: Any, make_trainer: MakeTrainer
+) -> None:
+    class Counting(Callback):
+        def __init__(self) -> None:
+            self.told: set[tuple[str, int]] = set()
+
+        def _note(self, trainer: Trainer, *_: Any) -> None:
+            status = trainer.datamodule.status  # type: ignore[attr-defined] # set outside its class
+            name = "sanity" if trainer.sanity_checking else str(status.phase)
+            self.told.add((name, status.num_batches))
+
+        on_train_batch_start = _note  # type: ignore[assignment] # it takes what each of them does
+        on_validation_batch_start = _note  # type: ignore[assignment] # likewise
+        on_test_batch_start = _note  # type: ignore[assignment] # likewise
+
+    data, counting = make_data(folder, batch_size=2, val=[7], test=[8]), Counting()
+    limits = {f"limit_{phase}_batches": 2 for phase in ("train", "val")}
+    trainer = make_trainer(
+        max_epochs=2, num_sanity_val_steps=1, callbacks=[counting], limit_test_batches=1, **limits
+    )
+    trainer.fit(recorder(), data)
+    trainer.test(recorder(), data, verbose=False)
+    assert counting.told == {("train", 2), ("sanity", 1), ("val", 2), ("test", 1)}
+
+
 def test_fast_dev_run_takes_one_batch(
     folder: Path, recorder: Any, make_trainer: MakeTrainer
 ) -> None:

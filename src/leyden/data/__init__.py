@@ -2,10 +2,11 @@
 
 from leyden.data.augment import AUGMENTORS, Augmentation, Augmentor, Draws
 from leyden.data.datamodule import AutoDataModule
-from leyden.data.loader import BatchLoader, Progress
+from leyden.data.loader import BatchLoader
 from leyden.data.origin import BatchOrigin, Slice
 from leyden.data.plan import EpochPlan
 from leyden.data.preprocess import PREPROCESSORS, Preprocessing, Transform
+from leyden.data.progress import Progress
 from leyden.data.status import Status
 from leyden.data.windows import TimeWindows
 from leyden.lifecycle import Window

@@ -2,9 +2,10 @@
 
 import re
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from itertools import islice, product
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 from weakref import finalize
 
 from torch.utils.data import Sampler, SequentialSampler
@@ -15,11 +16,12 @@ from leyden.data.gather import ShardStore
 from leyden.data.origin import BatchOrigin, rows_of
 from leyden.data.picks import Picks
 from leyden.data.plan import Begin, EpochPlan
+from leyden.data.progress import Progress
 from leyden.data.states import PLACE_VERSION, check_mapping, check_place, check_within
 from leyden.data.workers import BlockMaker, Workers
 from leyden.errors import ResumeError
 
-__all__ = ["Batch", "BatchLoader", "Progress"]
+__all__ = ["Batch", "BatchLoader"]
 
 _BLOCKS = re.compile(r"blocks:[1-9]\d*")
 _BLOCK_BYTES = 5 << 20  # what a block costs is spread over its batches; it still fits the cache
@@ -43,41 +45,6 @@ class PlanMaker(Protocol):
             begin: Where the epoch goes on, if it was begun otherwise.
         """
         ...
-
-
-class Progress(NamedTuple):
-    """How far an epoch has come.
-
-    Args:
-        plan: The epoch.
-        num_batches: Batches handed out in it so far, each window for itself.
-        first: The first of these that this process handed out.
-        began: When it was asked for that one, in seconds of ``time.perf_counter``.
-        now: When it handed out the last one.
-    """
-
-    plan: EpochPlan
-    num_batches: int
-    first: int
-    began: float
-    now: float
-
-    @property
-    def epoch(self) -> int:
-        """Which epoch, from zero."""
-        return self.plan.epoch
-
-    @property
-    def num_rows(self) -> int:
-        """Rows handed out so far, with all their windows."""
-        return self.plan.rows_before(self.num_batches)
-
-    @property
-    def rows_per_second(self) -> float:
-        """Speed since the first batch that this process handed out."""
-        seconds = self.now - self.began
-        rows = self.num_rows - self.plan.rows_before(self.first)
-        return rows / seconds if seconds > 0 else 0.0
 
 
 def _ignore(_loader: "BatchLoader") -> None:
@@ -125,6 +92,7 @@ class BatchLoader:
         self._done = 0  # batches handed out in this epoch
         self._resume_at = 0  # batches to skip when the epoch is next begun
         self._left_out: int | None = None  # epoch of which no batch is to come
+        self._told_length = 0  # of the epoch when somebody first asked
         self._clock = (time.perf_counter(), 0)  # when this process began the epoch, and where
         self._now = self._clock[0]  # when it handed out the last batch
         self._latest: Progress | None = None  # as of the last batch of another pass
@@ -142,6 +110,7 @@ class BatchLoader:
 
     def __len__(self) -> int:
         """Count the batches of an epoch."""
+        self._told_length = self._told_length or len(self.plan)
         return len(self.plan)
 
     def __iter__(self) -> Iterator[Batch]:
@@ -225,6 +194,8 @@ class BatchLoader:
             epoch: The epoch, from zero.
         """
         if epoch != self.plan.epoch:
+            if 0 < self._told_length == self._done < len(self.plan):
+                _warn_of_the_rest(self.plan, self._done)
             self._go_to(epoch, 0)
             self._resume_at = 0
 
@@ -378,6 +349,13 @@ def _fits(plan: EpochPlan, rows: int, batches: int, step_rows: int) -> bool:
     if batches >= len(plan.grid) or rows != plan.grid.rows_before(batches):
         return False
     return step_rows in (0, plan.grid.rows_before(batches + 1) - rows)
+
+
+def _warn_of_the_rest(plan: EpochPlan, num_batches: int) -> None:
+    problem = f"Expected the {len(plan)} batches of epoch {plan.epoch} to be taken"
+    problem = f"{problem}, but got {num_batches}, as many as an epoch before it had."
+    remedy = "Pass the data module to the trainer, which then asks for every length."
+    warnings.warn(f"{problem} {remedy}", stacklevel=4)
 
 
 def _same(key: str, state: object, loader: object) -> None:

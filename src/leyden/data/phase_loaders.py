@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from math import inf
 from typing import Any
 
 from leyden.data.assembly import Assembler, Batch
@@ -17,6 +18,12 @@ from leyden.types import Phase
 __all__ = ["PhaseLoaders"]
 
 _RELOAD = "reload_dataloaders_every_n_epochs"
+_LIMITS = {
+    Phase.TRAIN: "num_training_batches",
+    Phase.VAL: "num_val_batches",
+    Phase.TEST: "num_test_batches",
+    Phase.PREDICT: "num_predict_batches",
+}
 
 
 class PhaseLoaders:
@@ -189,7 +196,16 @@ class PhaseLoaders:
         """What is being fit right now; ``None`` before the first batch."""
         phase, loader = self._last or (Phase.TRAIN, None)
         progress = loader and loader.latest
-        return make_status(phase, progress) if progress else None
+        return make_status(phase, progress, self._limit(phase)) if progress else None
+
+    def _limit(self, phase: Phase) -> float:
+        """Tell after how many batches of a phase the trainer ends an epoch."""
+        trainer = self._trainer()
+        is_trial = phase is Phase.VAL and getattr(trainer, "sanity_checking", False)
+        name = "num_sanity_val_batches" if is_trial else _LIMITS[phase]
+        limits = getattr(trainer, name, inf)
+        first = limits if isinstance(limits, int | float) else next(iter(limits), inf)
+        return first or inf  # 0 before it is known
 
     def state_dict(self) -> dict[str, Any]:
         """Write down the training data, and the place in it if that is within an epoch."""

@@ -292,13 +292,26 @@ class EpochPlan:
         """Count the rows that all ranks have had, with all their windows, before a batch."""
         return self.grid.rows_before(batch_index // self.windows)
 
+    def rows_until(self, batch_index: int) -> float:
+        """Count the rows before a batch, where some windows of rows are a part of them."""
+        batch, window = divmod(batch_index, self.windows)
+        before = self.grid.rows_before(batch)
+        if window == 0:
+            return before
+        return before + (self.grid.rows_before(batch + 1) - before) * window / self.windows
+
     def rows(self, start: int, stop: int) -> tuple[Visits, Rows]:
         """Read a stretch of the canonical order; see ``EpochOrder.rows``."""
         return self.order.rows(start, stop)
 
-    def sets_from(self, position: int) -> tuple[int, ...]:
-        """Tell which sets have rows at a position or after it, in the order of their visits."""
-        return self.order.sets_from(position, self.num_rows)
+    def sets_from(self, position: int, stop: int | None = None) -> tuple[int, ...]:
+        """Tell which sets have rows from a position on, in the order of their visits.
+
+        Args:
+            position: In the canonical order.
+            stop: The position after the last; ``None`` for that of the epoch.
+        """
+        return self.order.sets_from(position, self.num_rows if stop is None else stop)
 
     def part_name(self, visit: int, position: int, num_rows: int) -> str:
         """Name the part of a set that a batch takes, by the batches before it that have others.

@@ -5,7 +5,7 @@ from math import inf
 
 from typing_extensions import override
 
-from leyden.data.loader import Progress
+from leyden.data.progress import Progress
 from leyden.lifecycle import Window
 from leyden.types import Phase
 
@@ -20,7 +20,7 @@ class Status:
         phase: What the current batch is used for.
         epoch: Its epoch, from zero.
         batch: Its place in the epoch, from zero.
-        num_batches: Batches of the epoch.
+        num_batches: Batches of the epoch, as far as the trainer's limits let them come.
         name: What the batch is called, such as ``12-b+13-a``.
         set_numbers: The sets it takes rows from.
         sets_done: Sets of which no row is left in this epoch, in the order in which they came.
@@ -55,33 +55,38 @@ class Status:
         )
 
 
-def make_status(phase: Phase, progress: Progress) -> Status:
+def make_status(phase: Phase, progress: Progress, limit: float = inf) -> Status:
     """Describe the batch that was handed out last.
 
     Args:
         phase: What it is used for.
         progress: How far the epoch has come; at least one batch.
+        limit: Batches after which the epoch ends, if it has more.
 
     Returns:
         The status.
     """
-    plan = progress.plan
-    batch = plan[progress.num_batches - 1]
-    sets_left = plan.sets_from(progress.num_rows)
-    unfinished = set(sets_left)
-    rows_left = plan.num_rows - progress.num_rows
+    plan, done = progress.plan, progress.num_batches
+    batch = plan[done - 1]
+    num_batches = len(plan) if done > limit else int(min(len(plan), limit))
+    num_rows = plan.rows_before(num_batches + -num_batches % plan.windows)
+    rows_done = num_rows if done == num_batches else progress.num_rows
+    sets_left = plan.sets_from(rows_done, num_rows)
+    unfinished = {*sets_left, *plan.sets_from(num_rows)}
     speed = progress.rows_per_second
     return Status(
         phase=phase,
         epoch=progress.epoch,
         batch=batch.batch_index,
-        num_batches=len(plan),
+        num_batches=num_batches,
         name=batch.name,
         set_numbers=batch.set_numbers,
         sets_done=tuple(number for number in plan.set_order if number not in unfinished),
         sets_left=sets_left,
-        rows_left=rows_left,
+        rows_left=num_rows - rows_done,
         rows_per_second=speed,
-        seconds_left=rows_left / speed if speed > 0 else inf,
+        seconds_left=(plan.rows_until(num_batches) - plan.rows_until(done)) / speed
+        if speed > 0
+        else inf,
         window=batch.window,
     )

@@ -66,11 +66,10 @@ def find_origin(trainer: Any, phase: Phase, batch_index: int, loader_index: int 
         A ``BatchOrigin``, or what else they return; ``None`` if nobody knows.
     """
     plans = plans_in_use(trainer, loader_index)
-    if len(plans) == 1 and plans[0] is not None:
-        with suppress(IndexError):  # it was set to a place that the trainer knows nothing of
-            return plans[0][batch_index]
-        return None
     origin = getattr(data_in_use(trainer), "origin", None)
-    if not callable(origin) or loader_index != 0:
-        return None
-    return origin(phase, trainer.current_epoch, batch_index)
+    with suppress(IndexError):  # it is set to a place, or ends at one, that the trainer is not at
+        if len(plans) == 1 and plans[0] is not None:
+            return plans[0][batch_index]
+        if callable(origin) and loader_index == 0:
+            return origin(phase, trainer.current_epoch, batch_index)
+    return None
