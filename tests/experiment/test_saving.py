@@ -77,6 +77,19 @@ def test_another_process_predicts_the_same_to_the_bit_without_the_data(
     assert np.load(tmp_path / "again.npy").tobytes() == before.tobytes()
 
 
+def test_augmentations_of_kornia_are_loaded_by_their_short_names(
+    make: Make, tmp_path: Path
+) -> None:
+    pytest.importorskip("kornia")
+    images = np.random.default_rng(0).random((40, 1, 8, 8), np.float32)
+    augmentors = [{"type": "kornia.RandomHorizontalFlip", "probability": 0.5}]
+    experiment = make(data={"dataset": (images, np.arange(40) % 2), "data_augmentors": augmentors})
+    experiment.train()
+    experiment.save(tmp_path / "x.zip")
+    again = Experiment.load(tmp_path / "x.zip")
+    assert np.array_equal(again.predict_proba(images), experiment.predict_proba(images))
+
+
 def test_arguments_that_are_tuples_are_still_so_when_it_is_trained_further(
     make: Make, points: tuple[Array, Array], tmp_path: Path
 ) -> None:

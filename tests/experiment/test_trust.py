@@ -43,6 +43,13 @@ def test_anything_else_is_not(path: str) -> None:
     assert not is_trusted(path, ())
 
 
+def test_short_names_of_kornias_augmentations_are_trusted_as_their_whole_paths_are() -> None:
+    pytest.importorskip("kornia")
+    for path in ("kornia.RandomHorizontalFlip", "kornia.augmentation.RandomHorizontalFlip"):
+        assert is_trusted(path, ())
+    assert not is_trusted("kornia.Nothing", ())
+
+
 def test_what_the_user_trusts_is_trusted() -> None:
     assert is_trusted("my_project.nets.Net", ["my_project"])
     assert is_trusted("my_project.nets.Net", ["my_project.nets"])

@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from leyden.data import Augmentor, Transform
+from leyden.data.augment.foreign import path_in_kornia
 from leyden.errors import DataError
 
 __all__ = ["check_trusted", "is_trusted"]
@@ -69,7 +70,7 @@ def is_trusted(path: str, trust: Collection[str]) -> bool:
     if path.partition(".")[0] not in _PACKAGES:
         return False
     try:
-        found = resolve_name(path)
+        found = resolve_name(path_in_kornia(path))
     except (ImportError, AttributeError, ValueError):
         return False
     return isinstance(found, type) and issubclass(found, _BASES)

@@ -16,7 +16,7 @@ from leyden._extras import require
 from leyden.data.augment.draws import Draws
 from leyden.errors import ConfigError, suggest
 
-__all__ = ["FromKornia", "augment_each", "check_alone", "find_in_kornia"]
+__all__ = ["FromKornia", "augment_each", "check_alone", "find_in_kornia", "path_in_kornia"]
 
 _MIXING = "MixAugmentationBaseV2"  # what Kornia's that mix samples derive from, and its puzzle
 _PUZZLE = "RandomJigsaw"
@@ -38,20 +38,32 @@ class FromKornia(nn.Module):
         return (changed * 255).round().clamp(0, 255).to(inputs.dtype)
 
 
+def path_in_kornia(path: str) -> str:
+    """Give the whole path of what may be written shortly; any other path as it is.
+
+    Args:
+        path: ``"kornia.<class>"`` for one of ``kornia.augmentation``, or a whole path.
+
+    Example:
+        >>> path_in_kornia("kornia.RandomHorizontalFlip")
+        'kornia.augmentation.RandomHorizontalFlip'
+    """
+    module, _, name = path.rpartition(".")
+    return f"kornia.augmentation.{name}" if module == "kornia" else path
+
+
 def find_in_kornia(path: str) -> Callable[..., Any]:
     """Find one of Kornia's classes, made to be applied always unless its ``p`` is given.
 
     Args:
-        path: ``"kornia.<class>"`` for one of ``kornia.augmentation``, or a whole path.
+        path: See ``path_in_kornia``.
 
     Raises:
         ConfigError: If there is no such class.
         MissingExtraError: If Kornia is not installed.
     """
-    module, _, name = path.rpartition(".")
-    room = require(
-        "kornia.augmentation" if module == "kornia" else module, extra="kornia", needed_for=path
-    )
+    module, _, name = path_in_kornia(path).rpartition(".")
+    room = require(module, extra="kornia", needed_for=path)
     factory: Callable[..., Any] | None = getattr(room, name, None)
     if factory is None:
         problem = f"Expected `augmentors` to be one of Kornia's, but got {path!r}."
