@@ -337,8 +337,60 @@ def test_several_inputs_have_names(make: Make, points: tuple[Array, Array], tmp_
     experiment.save(tmp_path / "x.zip")
     loaded = Experiment.load(tmp_path / "x.zip", trust=[__name__])
     assert loaded.predict_proba(rows).tobytes() == experiment.predict_proba(rows).tobytes()
-    with pytest.raises(DataError, match="Expected inputs called a, but got no a"):
+    with pytest.raises(DataError, match="inputs called a, b, but got one array without a name"):
         loaded.predict(points[0])
+
+
+@pytest.mark.filterwarnings("ignore:The '.*_dataloader' does not have many workers")
+@pytest.mark.parametrize("kind", ["classifier", "own"])
+def test_several_inputs_are_told_in_any_order(
+    make: Make, points: tuple[Array, Array], tmp_path: Path, kind: str
+) -> None:
+    rows = {"b": points[0], "a": points[0][:, :1]}
+    for number in range(4):
+        np.savez(tmp_path / f"part_{number}.npz", b=rows["b"], a=rows["a"], y=points[1])
+    own = InTheirOrder()
+    network = own.layer if kind == "own" else torch.nn.Linear(4, 2)
+    model = own if kind == "own" else ClassifierModule(Concatenated(network), num_classes=2)
+    told = {"type": "shards", "path": str(tmp_path), "inputs": ["b", "a"]}
+    experiment = make(data=told, model={"model": model, "training": {"epochs": 1}})
+    experiment.train()
+    expected = network(torch.from_numpy(np.concatenate([*rows.values()], axis=1))).argmax(1)
+    experiment.save(tmp_path / "x.zip")
+    loaded = Experiment.load(tmp_path / "x.zip", model=model, trust=[__name__])
+    for one in (experiment, loaded):
+        assert one.predict({name: rows[name] for name in "ab"}).tolist() == expected.tolist()
+    with pytest.raises(DataError, match=r"called b, a, but got 'aa'[.] Did you mean 'a'"):
+        experiment.predict({"aa": rows["a"], "b": rows["b"]})
+
+
+class Concatenated(torch.nn.Module):
+    """Gives a layer all inputs as they come."""
+
+    def __init__(self, layer: torch.nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    @override
+    def forward(self, inputs: dict[str, torch.Tensor]) -> Any:
+        return self.layer(torch.cat(list(inputs.values()), dim=1))
+
+
+class InTheirOrder(BoringModel):
+    """Does so, and knows nothing of names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = torch.nn.Linear(4, 2)
+
+    @override
+    def forward(self, batch: Any) -> Any:
+        inputs = batch[0] if isinstance(batch, list | tuple) else batch
+        return Concatenated(self.layer)(inputs)
+
+    @override
+    def predict_step(self, batch: Any, batch_idx: int) -> Any:
+        return self(batch).argmax(dim=1)
 
 
 class Joined(torch.nn.Module):

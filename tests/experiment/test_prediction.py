@@ -1,13 +1,15 @@
+import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from lightning import LightningModule
+from lightning import LightningModule, Trainer
 from torch import Tensor, nn
 from typing_extensions import override
 
-from leyden.data import Preprocessing, TimeWindows
+from leyden.data import AutoDataModule, Preprocessing, TimeWindows
 from leyden.errors import ConfigError, DataError
 from leyden.experiment.prediction import load_chains, predict_rows, states_by_name, transform
 from leyden.modules import AutoencoderModule, ClassifierModule, RegressorModule
@@ -31,6 +33,15 @@ def test_several_inputs_are_preprocessed_by_their_names() -> None:
     assert (found["a"].tolist(), found["b"].tolist()) == ([[0.5]], [[3]])
     with pytest.raises(DataError, match=r"Expected inputs called a, but got no a[.] Pass"):
         transform([[3.0]], chains)
+    with pytest.raises(DataError, match="called b, a, but got one array without a name"):
+        transform([[3.0]], chains, ("b", "a"))
+    assert list(transform({"a": [[3.0]], "b": [[3]]}, chains, ("b", "a"))) == ["b", "a"]
+
+
+def test_one_array_without_a_name_is_asked_for_where_its_preprocessors_have_none() -> None:
+    chain = Preprocessing(["min_max_scaler"]).fit(lambda: [(np.array([[2.0], [4.0]]), None)])
+    with pytest.raises(DataError, match=r"without a name, but got a dictionary of a[.]"):
+        transform({"a": [[3.0]]}, {"": chain})
 
 
 @pytest.mark.parametrize("rows", [[], 3.0, [["a"]], {"some": np.zeros((0, 3))}])
@@ -76,6 +87,39 @@ def test_a_recurrent_network_begins_anew_with_each_prediction() -> None:
     assert once.tobytes() == twice.tobytes()
 
 
+class Joined(nn.Module):
+    """Takes the numbers of all inputs in the order that they come in."""
+
+    def __init__(self, shapes: dict[str, tuple[int, ...]], num_scores: int) -> None:
+        super().__init__()
+        self.layer = nn.Linear(sum(map(math.prod, shapes.values())), num_scores)
+
+    @override
+    def forward(self, inputs: dict[str, Tensor]) -> Any:
+        return self.layer(torch.cat([each.flatten(1) for each in inputs.values()], dim=1))
+
+
+@pytest.mark.parametrize(
+    "windows",
+    [None, TimeWindows(6), TimeWindows(5, stride=2, starts=(1, 0)), TimeWindows(12)],
+)
+def test_several_inputs_are_predicted_from_as_by_the_trainer(
+    tmp_path: Path, windows: TimeWindows | None, quiet: dict[str, Any]
+) -> None:
+    rows = {"b": ROWS, "a": ROWS[:, :, 0] ** 2, "c": ROWS[:, :4, 1]}
+    for number in (1, 2):
+        np.savez(tmp_path / f"part_{number}.npz", **rows)  # type: ignore[arg-type] # mypy takes them for `allow_pickle`
+    data = AutoDataModule(
+        tmp_path, inputs=list(rows), labels=None, windows=windows, predict=[2], batch_size=600
+    )
+    told: Any = {"input_shape": data.sample_shape, "prediction_weights": (0.5, 1.5)}
+    module = ClassifierModule(Joined, num_classes=3, **told)
+    *_, last = Trainer(**quiet, logger=False).predict(module, data) or []
+    other_order = {name: torch.from_numpy(rows[name]) for name in "abc"}
+    found = predict_rows(module, other_order, windows)["probabilities"]
+    np.testing.assert_allclose(found, np.asarray(last["probabilities"]), rtol=1e-5)  # type: ignore[call-overload] # not a list
+
+
 def test_an_autoencoder_makes_the_rows_again_but_not_of_windows() -> None:
     module = AutoencoderModule(input_shape=(12, 2))
     found = predict_rows(module, {"": torch.from_numpy(ROWS)}, None)
@@ -89,7 +133,7 @@ def test_rows_of_another_shape_are_refused() -> None:
     module = ClassifierModule("mlp", input_shape=(12, 2), num_classes=3)
     with pytest.raises(DataError, match=r"of shape \(12, 2\) after preprocessing, but got \(2,\)"):
         predict_rows(module, {"": torch.from_numpy(ROWS[0])}, None)
-    with pytest.raises(DataError, match="Expected inputs with no name, but got others"):
+    with pytest.raises(DataError, match="one array of rows, without a name, but got a dictionary"):
         predict_rows(module, {"a": torch.from_numpy(ROWS)}, None)
 
 

@@ -17,7 +17,7 @@ from leyden.cli.predictor import Predictor, find_predictor
 from leyden.data import AutoDataModule
 from leyden.data.origin import rows_of
 from leyden.errors import ConfigError, DataError, MissingPathError, suggest, suggest_beside
-from leyden.experiment.prediction import RawRows
+from leyden.experiment.rows import RawRows
 from leyden.files import refuse_input, replacing
 from leyden.shards.sources import TABLE_EXTENSIONS, Source, Table, choose_source
 from leyden.types import Array, Phase

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,14 @@ from leyden.errors import ConfigError
 from leyden.experiment.learned import ExperimentData
 from leyden.experiment.prediction import (
     Chains,
-    RawRows,
     load_chains,
     predict_rows,
     states_by_name,
     transform,
 )
+from leyden.experiment.rows import RawRows, input_names
 from leyden.experiment.saving import load_experiment
-from leyden.shards import read_manifest
+from leyden.shards import name_inputs, read_manifest
 from leyden.shards.phases import phase_folder
 from leyden.types import Array, Phase
 
@@ -97,24 +98,29 @@ def find_predictor(
 def _of_experiment(path: Path, trust: Collection[str]) -> Predictor:
     saved, module = load_experiment(path, trust=trust, model=None)
     data = ExperimentData(saved.data, None, saved.learned)
-    options = {name: (saved.data.options or {}).get(name) for name in _DISCOVERY}
-    kept = {name: value for name, value in options.items() if value is not None}
     names = saved.learned.class_names, saved.learned.column_names
-    return Predictor(module, data.prepare, data.windows, *names, kept)
+    prepare = partial(data.prepare, names=input_names(module))
+    return Predictor(module, prepare, data.windows, *names, _discovery(saved.data.options or {}))
 
 
 def _of_run(path: Path, checkpoint: str) -> Predictor:
     trained = load_trained(path, checkpoint)
     section: Any = OmegaConf.to_container(trained.config.data)
     chains = _chains(trained.state, section)
+    names = input_names(trained.module) or tuple(name_inputs(section.get("inputs"))) or None
     return Predictor(
         trained.module,
-        lambda rows: transform(rows, chains),
+        lambda rows: transform(rows, chains, names),
         TimeWindows.of(section.get("windows")),
         _class_names(trained.state, section),
         tuple(trained.state.get(AutoDataModule.__qualname__, {}).get("columns", ())) or None,
-        {name: section[name] for name in _DISCOVERY if section.get(name) is not None},
+        _discovery(section),
     )
+
+
+def _discovery(told: Mapping[str, Any]) -> dict[str, Any]:
+    """Choose what says how a folder is read."""
+    return {name: told[name] for name in _DISCOVERY if told.get(name) is not None}
 
 
 def _chains(state: Mapping[str, Any], section: Mapping[str, Any]) -> Chains:

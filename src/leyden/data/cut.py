@@ -26,6 +26,18 @@ class WindowCut:
     ) -> None:
         self._windows, self._weights, self._cuts_labels = windows, weights, cuts_labels
 
+    def count(self, inputs: Inputs, epoch: int) -> int:
+        """Count the windows of a batch.
+
+        Args:
+            inputs: Rows ``(batch, time, ...)``.
+            epoch: Their epoch, from zero.
+
+        Raises:
+            DataError: If a row is shorter than a window.
+        """
+        return self._windows.count(_time_of(inputs), epoch)
+
     def __call__(self, batch: Block, epoch: int, index: int) -> Block:
         """Cut a window.
 
@@ -39,13 +51,13 @@ class WindowCut:
         """
         begin, stop = self._windows.span(epoch, index)
         inputs, labels, weights = batch
-        time = _time_of(inputs)
         if self._weights is not None and weights is not None:
-            weights = weights * self._weights.of_window(index, self._windows.count(time, epoch))
+            weights = weights * self._weights.of_window(index, self.count(inputs, epoch))
         if self._cuts_labels and labels is not None:
             labels = labels[:, begin:stop]
         if isinstance(inputs, Tensor):
             return Block(inputs[:, begin:stop], labels, weights)
+        time = _time_of(inputs)
         cut = {
             name: array[:, begin:stop] if array.ndim > 1 and array.shape[1] == time else array
             for name, array in inputs.items()

@@ -12,7 +12,8 @@ from leyden.experiment.history import MetricHistory
 from leyden.experiment.learned import ExperimentData, Learned
 from leyden.experiment.models import class_name, make_module
 from leyden.experiment.outcome import Outcome
-from leyden.experiment.prediction import RawRows, predict_rows
+from leyden.experiment.prediction import predict_rows
+from leyden.experiment.rows import RawRows, input_names
 from leyden.experiment.runs import (
     can_test,
     evaluate_weights,
@@ -178,14 +179,16 @@ class Experiment:
         """Predict: numbers of classes, numbers, or what an autoencoder makes of the rows.
 
         Args:
-            rows: ``(rows, ...)``, as the data has them on disk; several inputs by name.
+            rows: ``(rows, ...)``, as the data has them on disk; several inputs by name, in any
+                order.
 
         Returns:
             ``(rows, ...)``. One-hot labels are predicted as numbers of classes all the same.
 
         Raises:
             ConfigError: If nothing is trained yet.
-            DataError: If the rows do not suit preprocessors or model.
+            DataError: If inputs are missing, or there are others, or the rows do not suit
+                preprocessors or model.
         """
         described = self._describe(rows)
         for name in ("classes", "predictions"):
@@ -198,14 +201,16 @@ class Experiment:
         """Give the probability of every class.
 
         Args:
-            rows: ``(rows, ...)``, as the data has them on disk; several inputs by name.
+            rows: ``(rows, ...)``, as the data has them on disk; several inputs by name, in any
+                order.
 
         Returns:
             ``(rows, classes)``.
 
         Raises:
             ConfigError: If nothing is trained yet, or the model is not probabilistic.
-            DataError: If the rows do not suit preprocessors or model.
+            DataError: If inputs are missing, or there are others, or the rows do not suit
+                preprocessors or model.
         """
         described = self._describe(rows)
         if "probabilities" not in described:
@@ -330,4 +335,5 @@ class Experiment:
 
     def _describe(self, rows: RawRows) -> dict[str, Array]:
         module = self.module
-        return predict_rows(module, self._data.prepare(rows), self._data.windows)
+        inputs = self._data.prepare(rows, input_names(module))
+        return predict_rows(module, inputs, self._data.windows)

@@ -1,6 +1,6 @@
 """The data of an experiment, and what was learned from it besides weights."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,13 +10,8 @@ from torch import Tensor
 from leyden.data import AutoDataModule, TimeWindows
 from leyden.errors import ConfigError
 from leyden.experiment.datamodule import DataRequest
-from leyden.experiment.prediction import (
-    Chains,
-    RawRows,
-    load_chains,
-    states_by_name,
-    transform,
-)
+from leyden.experiment.prediction import Chains, load_chains, states_by_name, transform
+from leyden.experiment.rows import RawRows
 from leyden.experiment.specs import Dataset
 from leyden.lifecycle import StageTimer
 from leyden.types import Phase
@@ -32,12 +27,14 @@ class Learned:
         states: What preprocessors have learned, by the name of the input, ``""`` if it has none.
         class_names: What the labels 0, 1, ... stand for, if they have names.
         column_names: What the columns of the rows are called, if they have names.
+        input_names: What the inputs are called, in their order, if they have names.
         misses_windows: Whether rows were cut into windows in a way that only an object knows.
     """
 
     states: Mapping[str, Any] = field(default_factory=dict)
     class_names: tuple[str, ...] | None = None
     column_names: tuple[str, ...] | None = None
+    input_names: tuple[str, ...] | None = None
     misses_windows: bool = False
 
 
@@ -102,20 +99,27 @@ class ExperimentData:
         if states := self.learned.states:
             data.load_state_dict({"version": 1, "preparation": states.get("", states)})
         state = data.state_dict().get("preparation")
+        shape = data.sample_shape
         self._chains = None
         self.learned = replace(
             self.learned,
             states=states_by_name(state) if state else {},
             class_names=class_names or self.learned.class_names,
             column_names=data.catalogs[Phase.TRAIN].column_names or self.learned.column_names,
+            input_names=tuple(shape) if isinstance(shape, dict) else None,
             misses_windows=self._told_windows is None and data.num_windows("train", 0) > 1,
         )
 
-    def prepare(self, rows: RawRows) -> dict[str, Tensor]:
-        """Preprocess rows as those that were trained on; see ``transform``."""
+    def prepare(self, rows: RawRows, names: Sequence[str] | None = None) -> dict[str, Tensor]:
+        """Preprocess rows as those that were trained on; see ``transform``.
+
+        Args:
+            rows: As they are on disk.
+            names: What the model calls its inputs; ``None`` to go by what the data calls them.
+        """
         if self._chains is None:
             self._chains = load_chains(self.learned.states, self.spec.preprocessors or None)
-        return transform(rows, self._chains)
+        return transform(rows, self._chains, names or self.learned.input_names)
 
     @property
     def windows(self) -> TimeWindows | None:

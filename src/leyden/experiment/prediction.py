@@ -1,6 +1,6 @@
 """What a trained model says of rows that are at hand."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from typing import Any, TypeAlias
 
@@ -10,19 +10,18 @@ from lightning import LightningModule
 from torch import Tensor
 
 from leyden.data import Preprocessing, TimeWindows
+from leyden.data.assembly import Block, Inputs
+from leyden.data.cut import WindowCut
 from leyden.errors import ConfigError, DataError
+from leyden.experiment.rows import RawRows, arrange, check_shapes, input_names, read_rows
 from leyden.lifecycle import Window, quietly, reset_states, stateful_parts
 from leyden.modules import SupervisedModule
-from leyden.shards.sources.arrays import as_array
 from leyden.types import Array
 
-__all__ = ["Chains", "RawRows", "load_chains", "predict_rows", "states_by_name", "transform"]
+__all__ = ["Chains", "load_chains", "predict_rows", "states_by_name", "transform"]
 
 Chains: TypeAlias = Mapping[str, Preprocessing]
 """Fitted preprocessors by the name of the input, ``""`` if it has none."""
-
-RawRows: TypeAlias = Array | Tensor | Sequence[Any] | Mapping[str, Any]
-"""Rows ``(rows, ...)``, or several inputs of them by name."""
 
 _ROWS_AT_ONCE = 256  # always as many, so that predictions are the same to the bit
 
@@ -58,25 +57,26 @@ def load_chains(states: Mapping[str, Any], recipes: Any) -> Chains:
     return chains
 
 
-def transform(rows: RawRows, chains: Chains) -> dict[str, Tensor]:
+def transform(
+    rows: RawRows, chains: Chains, names: Sequence[str] | None = None
+) -> dict[str, Tensor]:
     """Preprocess rows.
 
     Args:
         rows: ``(rows, ...)``, as they are on disk.
         chains: The preprocessors.
+        names: What the inputs are called, in the order of training, ``("",)`` for one without a
+            name; ``None`` if that is not known.
 
     Returns:
-        What a model is given, ``(rows, ...)``, by the name of the input, ``""`` if it has none.
+        What a model is given, ``(rows, ...)``, by the name of the input, ``""`` if it has none, in
+        the order of training.
 
     Raises:
-        DataError: If there are no rows, they are no numbers, or do not suit a preprocessor.
+        DataError: If there are no rows, they are no numbers, do not go together, or do not suit a
+            preprocessor.
     """
-    named = rows if isinstance(rows, Mapping) else {"": rows}
-    arrays = {name: as_array(array) for name, array in named.items()}
-    for name, array in arrays.items():
-        if array.dtype.kind not in "biuf" or not array.ndim or not len(array):
-            problem = "Expected at least one row of numbers to predict from"
-            raise DataError(f"{problem}, but got {array.dtype} of shape {array.shape}{_of(name)}.")
+    arrays = read_rows(rows, ("",) if names is None and "" in chains else names)
     if missing := chains.keys() - arrays.keys():
         problem = f"Expected inputs called {', '.join(sorted(chains))}, but got no"
         raise DataError(f"{problem} {', '.join(sorted(missing))}. Pass a dictionary of arrays.")
@@ -87,10 +87,6 @@ def transform(rows: RawRows, chains: Chains) -> dict[str, Tensor]:
     return {name: torch.from_numpy(np.array(array, order="C")) for name, array in done.items()}
 
 
-def _of(name: str) -> str:
-    return f" in {name!r}" if name else ""
-
-
 def predict_rows(
     module: LightningModule, inputs: Mapping[str, Tensor], windows: TimeWindows | None
 ) -> dict[str, Array]:
@@ -99,18 +95,22 @@ def predict_rows(
     Args:
         module: A module that is trained.
         inputs: What ``transform`` returned.
-        windows: How rows are cut along time; predictions are the weighted mean of their windows.
+        windows: How rows are cut along time, if they are. Predictions are the weighted mean of
+            their windows.
 
     Returns:
         Such as ``classes`` and ``probabilities``, ``(rows, ...)``, by name.
 
     Raises:
         ConfigError: If the module cannot predict from these.
-        DataError: If rows have another shape than those the module was made for.
+        DataError: If inputs are missing, there are others, or rows have another shape than those
+            the module was made for.
     """
+    ordered = arrange(inputs, input_names(module))
+    check_shapes(ordered, module, windows)
     found: list[dict[str, Array]] = []
     with quietly(module):
-        for batch in _batches(inputs, module):
+        for batch in _batches(ordered, module):
             reset_states(stateful_parts(module))
             found.append(
                 {
@@ -122,7 +122,7 @@ def predict_rows(
     return {name: np.concatenate([part[name] for part in found]) for name in found[0]}
 
 
-def _batches(inputs: Mapping[str, Tensor], module: LightningModule) -> Iterator[Any]:
+def _batches(inputs: Mapping[str, Tensor], module: LightningModule) -> Iterator[Inputs]:
     num_rows = len(next(iter(inputs.values())))
     for start in range(0, num_rows, _ROWS_AT_ONCE):
         batch = {name: rows[start : start + _ROWS_AT_ONCE] for name, rows in inputs.items()}
@@ -141,9 +141,11 @@ def _precision(module: LightningModule) -> torch.dtype:
     return next(floats, torch.float32)
 
 
-def _predict(module: Any, batch: Any, windows: TimeWindows | None) -> dict[str, Tensor]:
+def _predict(module: Any, batch: Inputs, windows: TimeWindows | None) -> dict[str, Tensor]:
     if isinstance(module, SupervisedModule):
-        return module.describe(_interpret(module, batch, windows))
+        if windows is None:
+            return module.describe(module.interpret(module(batch)))
+        return _predict_windows(module, batch, windows)
     if windows is not None:
         problem = "Expected a module of leyden's to predict from windows"
         raise ConfigError(f"{problem}, but got {type(module).__qualname__}. Use trainer.predict.")
@@ -157,39 +159,25 @@ def _predict(module: Any, batch: Any, windows: TimeWindows | None) -> dict[str, 
     return dict(named)
 
 
-def _interpret(module: SupervisedModule, batch: Any, windows: TimeWindows | None) -> Tensor:
-    _check_shape(module, batch, windows)
-    if windows is None:
-        return module.interpret(module(batch))
-    if "prediction_weights" not in module.hparams:
+def _predict_windows(
+    module: SupervisedModule, batch: Inputs, windows: TimeWindows
+) -> dict[str, Tensor]:
+    """Predict from one window after another, as the state of a module may go on."""
+    cut = WindowCut(windows)
+    count = cut.count(batch, 0)
+    parts = (cut(Block(batch, None, None), 0, index).inputs for index in range(count))
+    guesses = (module.interpret(module(part)) for part in parts)
+    weights = module.hparams.get("prediction_weights")
+    if weights is None:
         problem = "Expected a classifier or a regressor to predict from windows"
         raise ConfigError(f"{problem}, but got {type(module).__qualname__}. Use trainer.predict.")
-    time = batch.shape[1]
-    count = windows.count(time)
+    return module.describe(_weighted_mean(guesses, count, weights))
+
+
+def _weighted_mean(guesses: Iterable[Tensor], count: int, weights: tuple[float, float]) -> Tensor:
     so_far: Tensor | None = None
-    for window in (Window(index, count) for index in range(count)):
-        begin, stop = windows.span(0, window.index)
-        guess = module.interpret(module(batch[:, begin:stop]))
-        share = window.share(module.hparams["prediction_weights"])
+    for index, guess in enumerate(guesses):
+        share = Window(index, count).share(weights)
         so_far = guess if so_far is None else so_far.lerp(guess, share)
     assert so_far is not None  # noqa: S101 - there is one window at least
     return so_far
-
-
-def _check_shape(module: SupervisedModule, batch: Any, windows: TimeWindows | None) -> None:
-    expected = module.hparams["input_shape"]
-    if isinstance(batch, Tensor) != isinstance(expected, list):
-        names = ", ".join(expected) if isinstance(expected, Mapping) else "no name"
-        raise DataError(
-            f"Expected inputs with {names}, but got others. Pass a dictionary of arrays."
-        )
-    if not isinstance(batch, Tensor):
-        return
-    shape = list(batch.shape[1:])
-    if windows is not None and shape:
-        shape[0] = min(shape[0], windows.size)
-    if shape != expected:
-        problem = f"Expected rows of shape {tuple(expected)} after preprocessing"
-        raise DataError(
-            f"{problem}, but got {tuple(batch.shape[1:])}. Pass (rows, ...), as in training."
-        )

@@ -130,7 +130,7 @@ def load_experiment(
 
 def _parse(spec: Mapping[str, Any]) -> tuple[Saved, dict[str, Any]]:
     learned = dict(spec["learned"])
-    for name in ("class_names", "column_names"):
+    for name in ("class_names", "column_names", "input_names"):
         learned[name] = tuple(learned[name]) if learned.get(name) else None
     saved = Saved(
         data=Dataset(**spec["data"]),

@@ -1,0 +1,103 @@
+"""``leyden predict`` of models with several inputs, and of windows."""
+
+import math
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from lightning import Trainer
+from torch import Tensor, nn
+from typing_extensions import override
+
+from leyden import AutoDataModule
+from leyden.cli import main as leyden
+from leyden.cli.train import main as train
+from leyden.cli.trained import load_trained
+
+QUIET: dict[str, Any] = {"accelerator": "cpu", "enable_progress_bar": False, "logger": False}
+OPTIONS = [
+    "data.path=data",
+    "data.val=[1]",
+    "data.test=null",
+    "trainer.enable_progress_bar=false",
+    "trainer.max_epochs=1",
+    "callbacks.history=null",
+    "callbacks.card=null",
+    "hydra.run.dir=run",
+]
+NUMBERS = np.random.default_rng(0)
+SERIES, META = NUMBERS.random((2, 40, 12, 2), np.float32), NUMBERS.random((2, 40, 3), np.float32)
+CLASSES = np.arange(40) % 2
+Predict = Callable[..., tuple[int, str]]
+
+
+class Joined(nn.Module):
+    """Takes the numbers of all inputs in the order that they come in."""
+
+    def __init__(self, shapes: dict[str, tuple[int, ...]], num_scores: int) -> None:
+        super().__init__()
+        self.layer = nn.Linear(sum(map(math.prod, shapes.values())), num_scores)
+
+    @override
+    def forward(self, inputs: dict[str, Tensor]) -> Any:
+        rows = [each.reshape(len(each), -1) for each in inputs.values()]
+        return self.layer(torch.cat(rows, dim=1))
+
+
+@pytest.fixture
+def predict(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Predict:
+    """Run the command; give its exit code and what it says of errors."""
+    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+
+    def call(*arguments: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["leyden", "predict", *arguments, "-o", "out.npy"])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as caught:
+            leyden()
+        return int(caught.value.code or 0), capsys.readouterr().err
+
+    return call
+
+
+def train_run(monkeypatch: pytest.MonkeyPatch, *options: str) -> None:
+    monkeypatch.setattr(sys, "argv", ["train.py"])
+    assert train([*OPTIONS, *options]) == 0
+
+
+def write_scans() -> None:
+    """Write two sets, and rows without labels."""
+    Path("data").mkdir()
+    for number, (series, meta) in enumerate(zip(SERIES, META, strict=True)):
+        np.savez(f"data/scan_{number}.npz", series=series, meta=meta, y=CLASSES)
+    np.savez("new.npz", meta=META[1], series=SERIES[1])
+
+
+def expected(module: Any, **arguments: Any) -> Any:
+    """Have the trainer predict from the second set; give what comes last."""
+    data = AutoDataModule("data", labels=None, predict=[1], batch_size=40, **arguments)
+    *_, last = Trainer(**QUIET).predict(module, data) or []
+    return last
+
+
+def test_windows_of_several_inputs_are_predicted_from_as_by_the_trainer(
+    predict: Predict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_scans()
+    inputs, windows = ["series", "meta"], {"size": 5, "stride": 3, "starts": [1]}
+    network = f"model.network={__name__}.Joined"
+    told = "data.windows={size: 5, stride: 3, starts: [1]}"
+    train_run(monkeypatch, "model=mlp", network, "data.inputs=[series,meta]", told)
+    last = expected(load_trained(Path("run")).module, inputs=inputs, windows=windows)
+    assert predict("run", "new.npz") == (0, "")
+    array: Any = np.load("out.npy")
+    np.testing.assert_allclose(array["probabilities"], last["probabilities"], rtol=1e-5)
+    np.save("new.npy", SERIES[1])
+    code, told = predict("run", "new.npy")
+    assert code == 2
+    assert "called series, meta, but got one array without a name. Pass a dictionary" in told
