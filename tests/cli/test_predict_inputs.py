@@ -17,6 +17,7 @@ from leyden import AutoDataModule
 from leyden.cli import main as leyden
 from leyden.cli.train import main as train
 from leyden.cli.trained import load_trained
+from leyden.shards import write_shards
 
 QUIET: dict[str, Any] = {"accelerator": "cpu", "enable_progress_bar": False, "logger": False}
 OPTIONS = [
@@ -101,3 +102,19 @@ def test_windows_of_several_inputs_are_predicted_from_as_by_the_trainer(
     code, told = predict("run", "new.npy")
     assert code == 2
     assert "called series, meta, but got one array without a name. Pass a dictionary" in told
+
+
+def test_windows_of_an_autoencoder_are_made_again_each_by_itself(
+    predict: Predict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_shards(Path("data"), dict(enumerate(SERIES)))
+    np.save("new.npy", SERIES[1])
+    windows = "data.windows={size: 6}"
+    train_run(monkeypatch, "model=autoencoder", "data=timeseries", "data.path=data", windows)
+    assert predict("run", "new.npy") == (0, "")
+    found = np.load("out.npy")
+    assert found.shape == (40, 2, 6, 2)
+    scaled = (SERIES[1] - SERIES[0].mean(axis=0)) / SERIES[0].std(axis=0)
+    with torch.no_grad():
+        made = load_trained(Path("run")).module.eval()(torch.from_numpy(scaled[:, 6:]))
+    np.testing.assert_allclose(found[:, 1], made, rtol=1e-3, atol=1e-5)

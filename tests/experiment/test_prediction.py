@@ -13,6 +13,7 @@ from leyden.data import AutoDataModule, Preprocessing, TimeWindows
 from leyden.errors import ConfigError, DataError
 from leyden.experiment.prediction import load_chains, predict_rows, states_by_name, transform
 from leyden.modules import AutoencoderModule, ClassifierModule, RegressorModule
+from leyden.shards import write_shards
 
 ROWS = np.random.default_rng(0).standard_normal((600, 12, 2)).astype(np.float32)
 
@@ -120,13 +121,22 @@ def test_several_inputs_are_predicted_from_as_by_the_trainer(
     np.testing.assert_allclose(found, np.asarray(last["probabilities"]), rtol=1e-5)  # type: ignore[call-overload] # not a list
 
 
-def test_an_autoencoder_makes_the_rows_again_but_not_of_windows() -> None:
+def test_an_autoencoder_makes_rows_again_and_each_of_their_windows_by_itself(
+    tmp_path: Path, quiet: dict[str, Any]
+) -> None:
     module = AutoencoderModule(input_shape=(12, 2))
     found = predict_rows(module, {"": torch.from_numpy(ROWS)}, None)
     assert {name: value.shape for name, value in found.items()} == {"predictions": (600, 12, 2)}
-    module = AutoencoderModule(input_shape=(6, 2))
-    with pytest.raises(ConfigError, match="a classifier or a regressor to predict from windows"):
-        predict_rows(module, {"": torch.from_numpy(ROWS)}, TimeWindows(6))
+    write_shards(tmp_path, {1: ROWS, 2: ROWS})
+    windows = TimeWindows(5, stride=3)
+    data = AutoDataModule(tmp_path, labels=None, windows=windows, predict=[2], batch_size=600)
+    module = AutoencoderModule(input_shape=(5, 2))
+    expected: Any = Trainer(**quiet, logger=False).predict(module, data)
+    found = predict_rows(module, {"": torch.from_numpy(ROWS)}, windows)
+    assert {name: value.shape for name, value in found.items()} == {"predictions": (600, 3, 5, 2)}
+    for index, window in enumerate(expected):
+        one = found["predictions"][:, index]
+        np.testing.assert_allclose(one, window["reconstructions"], rtol=1e-4, atol=1e-6)
 
 
 def test_rows_of_another_shape_are_refused() -> None:

@@ -183,7 +183,8 @@ class Experiment:
                 order.
 
         Returns:
-            ``(rows, ...)``. One-hot labels are predicted as numbers of classes all the same.
+            ``(rows, ...)``; of an autoencoder that was trained on windows of time, ``(rows,
+            windows, size, ...)``. One-hot labels are predicted as numbers of classes all the same.
 
         Raises:
             ConfigError: If nothing is trained yet.

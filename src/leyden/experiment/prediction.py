@@ -96,10 +96,11 @@ def predict_rows(
         module: A module that is trained.
         inputs: What ``transform`` returned.
         windows: How rows are cut along time, if they are. Predictions are the weighted mean of
-            their windows.
+            their windows; where a module has no weights for them, as an autoencoder, those of each.
 
     Returns:
-        Such as ``classes`` and ``probabilities``, ``(rows, ...)``, by name.
+        Such as ``classes`` and ``probabilities``, ``(rows, ...)``, by name; ``(rows, windows,
+        ...)`` where each window is predicted by itself.
 
     Raises:
         ConfigError: If the module cannot predict from these.
@@ -148,7 +149,8 @@ def _predict(module: Any, batch: Inputs, windows: TimeWindows | None) -> dict[st
         return _predict_windows(module, batch, windows)
     if windows is not None:
         problem = "Expected a module of leyden's to predict from windows"
-        raise ConfigError(f"{problem}, but got {type(module).__qualname__}. Use trainer.predict.")
+        remedy = "Use trainer.predict, or `leyden evaluate RUN --data FOLDER`."
+        raise ConfigError(f"{problem}, but got {type(module).__qualname__}. {remedy}")
     result = module.predict_step(batch, 0)
     named = {"predictions": result} if isinstance(result, Tensor) else result
     if not isinstance(named, Mapping) or not all(
@@ -168,10 +170,10 @@ def _predict_windows(
     parts = (cut(Block(batch, None, None), 0, index).inputs for index in range(count))
     guesses = (module.interpret(module(part)) for part in parts)
     weights = module.hparams.get("prediction_weights")
-    if weights is None:
-        problem = "Expected a classifier or a regressor to predict from windows"
-        raise ConfigError(f"{problem}, but got {type(module).__qualname__}. Use trainer.predict.")
-    return module.describe(_weighted_mean(guesses, count, weights))
+    if weights is not None:
+        return module.describe(_weighted_mean(guesses, count, weights))
+    described = [module.describe(guess) for guess in guesses]
+    return {name: torch.stack([one[name] for one in described], dim=1) for name in described[0]}
 
 
 def _weighted_mean(guesses: Iterable[Tensor], count: int, weights: tuple[float, float]) -> Tensor:
