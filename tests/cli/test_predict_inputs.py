@@ -13,7 +13,7 @@ from lightning import Trainer
 from torch import Tensor, nn
 from typing_extensions import override
 
-from leyden import AutoDataModule
+from leyden import AutoDataModule, Experiment
 from leyden.cli import main as leyden
 from leyden.cli.train import main as train
 from leyden.cli.trained import load_trained
@@ -102,6 +102,48 @@ def test_windows_of_several_inputs_are_predicted_from_as_by_the_trainer(
     code, told = predict("run", "new.npy")
     assert code == 2
     assert "called series, meta, but got one array without a name. Pass a dictionary" in told
+
+
+@pytest.mark.parametrize("is_object", [False, True])
+def test_saved_experiment_knows_the_inputs_that_its_shards_were_read_by(
+    predict: Predict, *, is_object: bool
+) -> None:
+    write_scans()
+    told: dict[str, Any] = {"path": "data", "inputs": ["series", "meta"]}
+    described = {"dataset": told | {"type": "shards"}, "options": {"windows": {"size": 6}}}
+    model = {"type": "classifier", "network": f"{__name__}.Joined"}
+    experiment = Experiment(
+        data=AutoDataModule(**told) if is_object else described,
+        model={"model": model, "training": {"epochs": 1}},
+        trainer=QUIET,
+    )
+    experiment.train()
+    experiment.save("saved.zip")
+    assert predict("saved.zip", "new.npz", "--trust", __name__) == (0, "")
+    array: Any = np.load("out.npy")
+    found = experiment.predict_proba({"meta": META[1], "series": SERIES[1]})
+    assert np.array_equal(array["probabilities"], found)
+
+
+def test_columns_of_a_table_are_the_inputs_that_they_were_in_training(
+    predict: Predict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("data").mkdir()
+    for number, rows in enumerate(META):
+        lines = [f"{a},{b},{c},{y}" for (a, b, c), y in zip(rows, CLASSES, strict=True)]
+        Path(f"data/part_{number}.csv").write_text("\n".join(["age,pay,size,label", *lines]))
+    network = f"model.network={__name__}.Joined"
+    inputs = {"body": ["age", "size"], "pay": "pay"}
+    train_run(monkeypatch, "model=mlp", network, "+data.inputs={body:[age,size],pay:pay}")
+    last = expected(load_trained(Path("run")).module, inputs=inputs)
+    lines = [f"{c},{b},{a},left" for a, b, c in META[1]]
+    Path("new.csv").write_text("\n".join(["size,pay,age,side", *lines]))
+    assert predict("run", "new.csv") == (0, "")
+    array: Any = np.load("out.npy")
+    np.testing.assert_allclose(array["probabilities"], last["probabilities"], rtol=1e-5)
+    Path("new.csv").write_text("size,age\n1,2\n")
+    told = "Expected the columns that the model was trained on, but got new.csv without 'pay'."
+    assert predict("run", "new.csv") == (2, f"{told} Add what is missing.\n")
 
 
 def test_windows_of_an_autoencoder_are_made_again_each_by_itself(

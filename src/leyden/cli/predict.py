@@ -4,7 +4,7 @@ import argparse
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from leyden.data.origin import rows_of
 from leyden.errors import ConfigError, DataError, MissingPathError, suggest, suggest_beside
 from leyden.experiment.rows import RawRows
 from leyden.files import refuse_input, replacing
+from leyden.shards import name_inputs
+from leyden.shards.fields import Fields
 from leyden.shards.sources import TABLE_EXTENSIONS, Source, Table, choose_source
 from leyden.types import Array, Phase
 
@@ -129,6 +131,8 @@ def _rows_of(
         raise MissingPathError(f"{problem}, which does not exist. {suggest_beside(path)}")
     if path.suffix.lower() in TABLE_EXTENSIONS and path.is_file():
         table = Table(path, label_column, drop)
+        if fields := name_inputs(predictor.options.get("inputs")):
+            return _from_columns(table, fields)
         return _from_source(table, _places(table.column_names, predictor.column_names, path))
     if label_column is not None or drop:
         option = "--drop" if drop else "--label-column"
@@ -161,9 +165,32 @@ def _places(
     return [found.index(name) for name in trained]
 
 
+def _from_columns(table: Table, fields: Fields) -> Iterator[tuple[dict[str, Array], RawRows]]:
+    """Read several inputs, each of one column or of several; others are left out, as in training.
+
+    Raises:
+        DataError: If a column is missing.
+    """
+    columns = {name: [at] if isinstance(at, str) else list(at) for name, at in fields.items()}
+    wanted = [column for of_one in columns.values() for column in of_one]
+    found = table.column_names or ()
+    _places([column for column in found if column in wanted], wanted, table.path)
+    others = [column for column in found if column not in wanted]
+    chosen = replace(table, drop=(*table.drop, *others))
+    for keys, inputs in _from_source(chosen, _places(chosen.column_names, wanted, table.path)):
+        parts = np.split(inputs, np.cumsum([len(of_one) for of_one in columns.values()])[:-1], 1)
+        yield (
+            keys,
+            {
+                name: part[:, 0] if isinstance(at, str) else part
+                for (name, at), part in zip(fields.items(), parts, strict=True)
+            },
+        )
+
+
 def _from_source(
     source: Source, places: list[int] | None
-) -> Iterator[tuple[dict[str, Array], RawRows]]:
+) -> Iterator[tuple[dict[str, Array], Array]]:
     source.check()
     start = 0
     for block in source.blocks(0, _ROWS_AT_ONCE):

@@ -100,7 +100,7 @@ def _of_experiment(path: Path, trust: Collection[str]) -> Predictor:
     data = ExperimentData(saved.data, None, saved.learned)
     names = saved.learned.class_names, saved.learned.column_names
     prepare = partial(data.prepare, names=input_names(module))
-    return Predictor(module, prepare, data.windows, *names, _discovery(saved.data.options or {}))
+    return Predictor(module, prepare, data.windows, *names, _discovery(data.options))
 
 
 def _of_run(path: Path, checkpoint: str) -> Predictor:

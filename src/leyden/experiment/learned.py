@@ -12,7 +12,7 @@ from leyden.errors import ConfigError
 from leyden.experiment.datamodule import DataRequest
 from leyden.experiment.prediction import Chains, load_chains, states_by_name, transform
 from leyden.experiment.rows import RawRows
-from leyden.experiment.specs import Dataset
+from leyden.experiment.specs import Dataset, as_recipe
 from leyden.lifecycle import StageTimer
 from leyden.types import Phase
 
@@ -132,6 +132,15 @@ class ExperimentData:
             problem = "Expected windows to be told in a dictionary of `data` to predict"
             raise ConfigError(f"{problem}, but they belong to an object. Use trainer.predict.")
         return self._told_windows
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Arguments of ``AutoDataModule`` that are known, perhaps among others."""
+        dataset, names = self.spec.dataset, self.learned.input_names
+        told = as_recipe(dataset) if isinstance(dataset, Mapping) else {}
+        # What other kinds of data call `inputs` are the rows themselves.
+        shards = told if told.get("type") == "shards" else {}
+        return {"inputs": names, **shards, **(self.spec.options or {})}
 
     @property
     def _told_windows(self) -> TimeWindows | None:
