@@ -183,6 +183,27 @@ def test_inspect_verifies_each_phase(call: Call) -> None:
     ]
 
 
+def test_inspect_verifies_what_was_packed_within_a_pack_too(call: Call) -> None:
+    pack(np.zeros((10, 2)), "d", rows_per_shard=4)
+    pack(np.zeros((4, 2)), "d/val", rows_per_shard=4)
+    Path("d/other").mkdir()
+    Path("d/other/manifest.json").write_text('{"name": "app"}')
+    code, out, _ = call("inspect", "d", "--verify")
+    expected = [f"verified: {part} is as it was packed" for part in ("d", "d/val")]
+    assert (code, out.splitlines()[-2:]) == (0, expected)
+    np.save("d/val/sample__1.npy", np.ones((4, 2)))
+    code, out, err = call("inspect", "d", "--verify")
+    assert (code, out) == (2, "")
+    assert "files of d/val to be as they were packed, but:\nsample__1.npy: other content" in err
+
+
+def test_a_name_of_an_input_is_given_once(call: Call) -> None:
+    Path("t.csv").write_text("a,b\n1,2\n3,4\n")
+    code, out, err = call("inspect", "t.csv", "--inputs", "pos=a", "pos=b")
+    assert (code, out) == (2, "")
+    assert "Expected each name in `--inputs` once, but got 'pos' twice." in err
+
+
 def test_only_what_has_a_manifest_can_be_verified(call: Call) -> None:
     Path("d").mkdir()
     code, _, err = call("inspect", "d", "--verify")

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from leyden.data import AutoDataModule
 from leyden.errors import DataError, MissingPathError, ShardError
-from leyden.shards import discover, pack, read_manifest, verify_pack
+from leyden.shards import discover, find_manifest, pack, read_manifest, verify_pack
 
 
 @pytest.fixture
@@ -95,6 +96,31 @@ def test_a_manifest_of_somebody_else_says_nothing_of_shards(tmp_path: Path) -> N
     assert discover(tmp_path, labels=None).set_numbers == (1,)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"name": "app"}',
+        '{"audio": "a.wav", "duration": 1.0}\n{"audio": "b.wav", "duration": 2.0}\n',
+        '{"version": "1.0", "files": ["a1.npy"]}',
+        "\udcff",
+    ],
+)
+def test_data_beside_a_manifest_of_somebody_else_is_used_as_ever(tmp_path: Path, text: str) -> None:
+    np.save(tmp_path / "a1.npy", np.zeros((3, 2)))
+    (tmp_path / "labels").mkdir()
+    np.save(tmp_path / "labels" / "a1.npy", np.arange(3))
+    (tmp_path / "manifest.json").write_text(text, errors="surrogateescape")
+    assert find_manifest(tmp_path) is None
+    catalog = discover(tmp_path)
+    assert (catalog.column_names, catalog.label_names) == (None, None)
+    assert "3 classes" in catalog.describe()
+    data = AutoDataModule(tmp_path)
+    data.setup("fit")
+    assert "classes" not in data.state_dict()
+    with pytest.raises(DataError, match=r"`path` to be a new or an empty folder"):
+        pack(np.zeros((3, 2)), tmp_path)
+
+
 def test_a_file_that_cannot_be_read_is_told(packed: Path) -> None:
     path = packed / "sample__1.npy"
     path.unlink()
@@ -128,6 +154,68 @@ def to_list(text: str) -> str:
 
 def without_files(text: str) -> str:
     return json.dumps({**json.loads(text), "files": {"x.npy": {}}})
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("version", True),
+        ("base", None),
+        ("class_names", 3),
+        ("class_names", "ab"),
+        ("class_names", [1, 2]),
+        ("column_names", 5),
+        ("num_rows", -1),
+        ("files", []),
+    ],
+)
+def test_a_damaged_manifest_is_refused_before_the_data_is_used(
+    packed: Path, key: str, value: object
+) -> None:
+    path = packed / "manifest.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
+    expected = rf"an intact manifest, but .*manifest.json cannot be read: '{key}' is .*\. Put it"
+    for use in (discover, verify_pack, find_manifest, read_manifest):
+        with pytest.raises(DataError, match=expected):
+            use(packed)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"class_names": ["dog", "cat"]},
+        {"class_names": ["cat"]},
+        {"num_rows": 9},
+        {"source": {}},
+        {"checksum": None},
+    ],
+)
+def test_a_manifest_that_was_changed_is_told(packed: Path, change: dict[str, object]) -> None:
+    path = packed / "manifest.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(ShardError, match=r"were packed, but:\nmanifest\.json: other content"):
+        verify_pack(packed)
+
+
+def test_no_flipped_bit_of_a_manifest_goes_unnoticed(packed: Path) -> None:
+    path = packed / "manifest.json"
+    content = path.read_bytes()
+    for place in range(0, len(content), 7):
+        flipped = bytearray(content)
+        flipped[place] ^= 1 << place % 8
+        path.write_bytes(flipped)
+        with pytest.raises(DataError, match=r"manifest|as they were packed"):
+            verify_pack(packed)
+
+
+def test_a_manifest_of_before_there_was_a_digest_is_read_and_verified(packed: Path) -> None:
+    path = packed / "manifest.json"
+    content = json.loads(path.read_text())
+    del content["checksum"], content["column_names"]
+    path.write_text(json.dumps(content))
+    verify_pack(packed)
+    pack_again(packed)
+    assert discover(packed).label_names == ("cat", "dog")
 
 
 @pytest.mark.parametrize("damage", [lambda text: text[:50], to_list, without_files])

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from leyden.cli.command import answered
 from leyden.data import AutoDataModule
-from leyden.shards import verify_pack
+from leyden.errors import ConfigError
+from leyden.shards import find_manifest, verify_pack
 
 __all__ = ["run_inspect"]
 
@@ -27,14 +28,22 @@ def _inspect(folder: Path, inputs: Sequence[str] | None, verify: bool) -> None:
     packed = _packed_folders(folder) if verify else []
     for part in packed:
         verify_pack(part)
-    named = {name: array or name for name, _, array in (i.partition("=") for i in inputs or ())}
-    print(AutoDataModule(folder, inputs=named or None).describe())
+    print(AutoDataModule(folder, inputs=_named(inputs or ()) or None).describe())
     for part in packed:
         print(f"verified: {part} is as it was packed")
 
 
+def _named(inputs: Sequence[str]) -> dict[str, str]:
+    """Take names of inputs, and of the arrays that they are, from such as ``image=img``."""
+    named: dict[str, str] = {}
+    for name, _, array in (given.partition("=") for given in inputs):
+        if name in named:
+            raise ConfigError(f"Expected each name in `--inputs` once, but got {name!r} twice.")
+        named[name] = array or name
+    return named
+
+
 def _packed_folders(folder: Path) -> list[Path]:
-    """The folder itself, or those of its phases that have a manifest where it has none."""
-    if (folder / "manifest.json").is_file():
-        return [folder]
-    return sorted(path.parent for path in folder.glob("*/manifest.json")) or [folder]
+    """The folder itself, and those in it, that were packed; itself if none was, to be refused."""
+    places = [folder, *sorted(path.parent for path in folder.glob("*/manifest.json"))]
+    return [place for place in places if find_manifest(place)] or [folder]

@@ -24,7 +24,7 @@ from leyden.experiment.prediction import (
 )
 from leyden.experiment.rows import RawRows, input_names
 from leyden.experiment.saving import load_experiment
-from leyden.shards import name_inputs, read_manifest
+from leyden.shards import find_manifest, name_inputs
 from leyden.shards.phases import phase_folder
 from leyden.types import Array, Phase
 
@@ -137,6 +137,6 @@ def _class_names(state: Mapping[str, Any], section: Mapping[str, Any]) -> tuple[
         return None
     folder = Path(section["path"])
     for place in (folder, phase_folder(folder, Phase.TRAIN)):
-        if place is not None and (place / "manifest.json").is_file():
-            return read_manifest(place).class_names
+        if place is not None and (packed := find_manifest(place)):
+            return packed.class_names
     return None

@@ -15,7 +15,7 @@ from leyden.experiment.one_hot import OneHotDataModule
 from leyden.experiment.samples import draw_parts
 from leyden.experiment.sources import ChosenRows, Shards, find_data, has_parts, indexed
 from leyden.experiment.specs import Dataset
-from leyden.shards import Source, discover, pack, read_manifest
+from leyden.shards import Source, discover, find_manifest, pack
 from leyden.types import Phase
 
 __all__ = ["DataRequest"]
@@ -152,4 +152,5 @@ class DataRequest:
 
 def _read_class_names(path: Path) -> tuple[str, ...] | None:
     """Look up the names of classes in a folder that was packed."""
-    return read_manifest(path).class_names if (path / "manifest.json").is_file() else None
+    packed = find_manifest(path)
+    return packed.class_names if packed else None

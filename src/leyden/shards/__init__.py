@@ -5,7 +5,7 @@ from leyden.shards.dataset_file import LeadingAxis
 from leyden.shards.discovery import Labels, discover
 from leyden.shards.fields import Inputs, name_inputs
 from leyden.shards.formats import OpenFile, known_extensions, register_format
-from leyden.shards.manifest import FileFacts, Manifest, read_manifest, verify_pack
+from leyden.shards.manifest import FileFacts, Manifest, find_manifest, read_manifest, verify_pack
 from leyden.shards.packing import pack
 from leyden.shards.pieces import OpenPiece, Piece
 from leyden.shards.sources import Block, ImageFolder, Source, Table
@@ -28,6 +28,7 @@ __all__ = [
     "Source",
     "Table",
     "discover",
+    "find_manifest",
     "hold_out",
     "known_extensions",
     "name_inputs",

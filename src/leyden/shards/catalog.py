@@ -13,7 +13,7 @@ import numpy as np
 from leyden.errors import DataError, ShardError
 from leyden.shards.classes import Classes, list_names, refuse_other_names, refuse_unknown
 from leyden.shards.formats import OpenFile
-from leyden.shards.manifest import read_manifest
+from leyden.shards.manifest import find_manifest
 from leyden.shards.pieces import OpenPiece, Piece
 from leyden.shards.readers import TEXT
 from leyden.types import Array
@@ -119,8 +119,8 @@ class Catalog:
         key = self.shards[0].data.key
         if isinstance(key, tuple):
             return key
-        is_packed = (self.path / "manifest.json").is_file()
-        return read_manifest(self.path).column_names if is_packed else None
+        packed = find_manifest(self.path)
+        return packed.column_names if packed else None
 
     @cached_property
     def label_names(self) -> Classes | None:
@@ -128,11 +128,12 @@ class Catalog:
 
         ``None`` where they have no names, and where labels are not those of the pack.
         """
-        labels, is_packed = self.shards[0].labels, (self.path / "manifest.json").is_file()
-        if self.class_names is not None or labels is None or not is_packed:
+        labels = self.shards[0].labels
+        if self.class_names is not None or labels is None:
             return self.class_names
         is_own = labels.path.parent == self.path / "labels"
-        return read_manifest(self.path).class_names if is_own else None
+        packed = find_manifest(self.path) if is_own else None
+        return packed.class_names if packed else None
 
     @cached_property
     def fingerprint(self) -> str:

@@ -17,7 +17,7 @@ from leyden.shards.fields import Fields, Inputs, describe_fields, find_places, n
 from leyden.shards.formats import OpenFile, load_reader
 from leyden.shards.headers import Headers, is_memory, memory_of
 from leyden.shards.labels import LabelSource, check_labels, find_labels, locate_labels
-from leyden.shards.manifest import packed_names, refuse_lost
+from leyden.shards.manifest import find_manifest, refuse_lost
 from leyden.shards.numbering import list_some
 from leyden.shards.pieces import Piece
 from leyden.shards.readers import TEXT
@@ -97,6 +97,7 @@ def discover(
     Raises:
         ConfigError: If an argument is wrong, or does not go with ``path``.
         MissingPathError: If ``path`` or ``labels`` does not exist.
+        DataError: If a folder was packed and its manifest is damaged.
         DiscoveryError: If it is not plain which files are shards, or labels and rows disagree.
         FormatError: If ``path`` is a file of an unknown format.
         MissingExtraError: If a format needs a package that is not installed.
@@ -206,7 +207,8 @@ def _find_pieces(
         return check_labels(source, sets.inside, sets.lengths), f"{source.rule}"
     source_found = named or _search_labels(path, places)
     if source_found is None:
-        refuse_lost(path, [name for name in packed_names(path) if "/" in name])
+        packed = find_manifest(path)
+        refuse_lost(path, [name for name in packed.files if "/" in name] if packed else ())
         return {}, "nowhere: none found"
     return locate_labels(source_found, sets.lengths, headers), source_found.rule
 

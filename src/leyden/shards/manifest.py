@@ -3,10 +3,12 @@
 import hashlib
 import json
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from glob import escape
 from pathlib import Path
+from reprlib import repr as shortened
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -21,7 +23,7 @@ __all__ = [
     "Manifest",
     "describe_differences",
     "file_problem",
-    "packed_names",
+    "find_manifest",
     "read_manifest",
     "refuse_lost",
     "verify_pack",
@@ -31,6 +33,38 @@ __all__ = [
 _NAME = "manifest.json"
 _VERSION = 1
 _SHOWN = 50  # files listed in one message
+_MARKS = (b'"version"', b'"rows_per_shard"')  # no other program's manifest has both
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and value >= 0
+
+
+def _are_names(value: object) -> bool:
+    return value is None or (isinstance(value, list) and all(isinstance(one, str) for one in value))
+
+
+_OTHERS = (
+    "version",
+    "num_rows",
+    "class_names",
+    "column_names",
+    "checksum",
+    "files",
+)  # than the recipe
+_KINDS: Mapping[str, Callable[[object], bool]] = MappingProxyType(
+    {
+        "version": lambda value: type(value) is int,
+        "source": lambda value: isinstance(value, dict),
+        "rows_per_shard": _is_count,
+        "base": lambda value: isinstance(value, str),
+        "oversample_last": lambda value: isinstance(value, bool),
+        "num_rows": _is_count,
+        "class_names": _are_names,
+        "column_names": _are_names,
+        "files": lambda value: isinstance(value, dict),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +85,17 @@ class FileFacts:
 
     @staticmethod
     def parse(facts: Mapping[str, Any]) -> "FileFacts":
-        """Take them from what JSON makes of them."""
-        return FileFacts(facts["size"], facts["dtype"], tuple(facts["shape"]), facts["sha256"])
+        """Take them from what JSON makes of them.
+
+        Raises:
+            KeyError: If some are missing.
+            TypeError: If they are of other kinds.
+        """
+        size, dtype, shape, digest = (facts[key] for key in ("size", "dtype", "shape", "sha256"))
+        counts, texts = (size, *shape), [dtype, digest]
+        if not (all(map(_is_count, counts)) and _are_names(texts)):
+            raise TypeError(f"these are no facts of a file: {shortened(facts)}")
+        return FileFacts(size, dtype, tuple(shape), digest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +125,19 @@ class Manifest:
             "class_names": self.class_names,
             "column_names": self.column_names,
         }
+        written = {name: asdict(facts) for name, facts in self.files.items()}
+        about["checksum"] = _checksum({**about, "files": written})
         lines = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in about.items()]
-        files = [
-            f"  {json.dumps(name)}: {json.dumps(asdict(facts))}"
-            for name, facts in self.files.items()
-        ]
+        files = [f"  {json.dumps(name)}: {json.dumps(facts)}" for name, facts in written.items()]
         lines.append('"files": {\n' + ",\n".join(files) + "\n }")
         text = "{\n " + ",\n ".join(lines) + "\n}\n"  # a line for every file
         with replacing(folder / _NAME) as temporary:
             temporary.write_text(text, encoding="utf-8")
+
+
+def _checksum(content: Mapping[str, Any]) -> str:
+    """Digest what a manifest says, however it is written down."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def read_manifest(path: str | os.PathLike[str]) -> Manifest:
@@ -101,29 +148,84 @@ def read_manifest(path: str | os.PathLike[str]) -> Manifest:
 
     Raises:
         MissingPathError: If there is none.
-        DataError: If it is damaged, or of a later version.
+        DataError: If it is damaged, of a later version, or one of another program.
     """
-    file = Path(path) / _NAME
+    folder = Path(path)
+    return _parse(_load(_read(folder), folder), folder)
+
+
+def find_manifest(path: str | os.PathLike[str]) -> Manifest | None:
+    """Read the manifest of a folder, if it was packed.
+
+    Args:
+        path: Any folder; one without a manifest, or with one of another program, was not packed.
+
+    Raises:
+        DataError: If the manifest is damaged, or of a later version.
+    """
+    folder = Path(path)
+    if not (folder / _NAME).is_file():
+        return None
+    text = _read(folder)
+    is_ours = all(mark in text for mark in _MARKS)
+    return _parse(_load(text, folder), folder) if is_ours else None
+
+
+def _read(folder: Path) -> bytes:
+    file = folder / _NAME
     if not file.is_file():
-        problem = f"Expected a {_NAME} in {Path(path)}, but there is none."
+        problem = f"Expected a {_NAME} in {folder}, but there is none."
         raise MissingPathError(f"{problem} Folders have one that `leyden pack` or pack() made.")
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-        version = content.pop("version")
-        files = {name: FileFacts.parse(facts) for name, facts in content.pop("files").items()}
-        num_rows, names = content.pop("num_rows"), content.pop("class_names")
-        columns = content.pop("column_names", None)  # which were not kept at first
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        problem = f"Expected an intact manifest, but {file} cannot be read"
-        raise DataError(f"{problem}: {error!r}.") from None
-    if version != _VERSION:
-        problem = f"Expected a manifest of version {_VERSION}, but got {version!r} in {file}."
+        return file.read_bytes()
+    except OSError as error:
+        raise _damaged(folder, error) from None
+
+
+def _load(text: bytes, folder: Path) -> dict[str, Any]:
+    """Take what a manifest says from its text."""
+    try:
+        content = json.loads(text.decode())
+    except (ValueError, RecursionError) as error:
+        raise _damaged(folder, error) from None
+    if not isinstance(content, dict):
+        raise _damaged(folder, shortened(content))
+    return content
+
+
+def _parse(content: Mapping[str, Any], folder: Path) -> Manifest:
+    """Take a manifest from what JSON makes of it."""
+    for key, is_right in _KINDS.items():
+        if key not in content and key != "column_names":  # which were not kept at first
+            raise _damaged(folder, f"it has no {key!r}")
+        if not is_right(content.get(key)):
+            raise _damaged(folder, f"{key!r} is {shortened(content[key])}")
+    if content["version"] != _VERSION:
+        found = f"{content['version']!r} in {folder / _NAME}"
+        problem = f"Expected a manifest of version {_VERSION}, but got {found}."
         raise DataError(f"{problem} Use the version of leyden that wrote it.")
-    return Manifest(content, files, num_rows, names and tuple(names), columns and tuple(columns))
+    try:
+        files = {name: FileFacts.parse(facts) for name, facts in content["files"].items()}
+    except (KeyError, TypeError) as error:
+        raise _damaged(folder, error) from None
+    recipe = {key: content[key] for key in content if key not in _OTHERS}
+    names, columns = content.get("class_names"), content.get("column_names")
+    return Manifest(
+        recipe, files, content["num_rows"], names and tuple(names), columns and tuple(columns)
+    )
+
+
+def _damaged(folder: Path, found: object) -> DataError:
+    reason = repr(found) if isinstance(found, Exception) else found
+    problem = f"Expected an intact manifest, but {folder / _NAME} cannot be read: {reason}."
+    remedy = "Put it back, remove the folder and pack again, or remove it if it is not leyden's."
+    return DataError(f"{problem} {remedy}")
 
 
 def verify_pack(path: str | os.PathLike[str]) -> None:
     """Check that a folder is as it was packed: every file, its size and its digest.
+
+    The manifest is checked by a digest of what it says, which those of earlier versions lack.
 
     Args:
         path: The folder.
@@ -131,7 +233,8 @@ def verify_pack(path: str | os.PathLike[str]) -> None:
     Raises:
         MissingPathError: If it has no manifest.
         DataError: If the manifest is damaged.
-        ShardError: If files are missing or differ, or there are more; it lists all.
+        ShardError: If files are missing or differ, there are more, or the manifest was changed; it
+            lists all.
 
     Example:
         >>> import numpy as np
@@ -141,8 +244,11 @@ def verify_pack(path: str | os.PathLike[str]) -> None:
         ...     _ = pack(np.zeros((10, 3)), f"{place}/d", rows_per_shard=5)
         ...     verify_pack(f"{place}/d")
     """
-    folder, manifest = Path(path), read_manifest(path)
-    problems = {name: file_problem(folder / name, facts) for name, facts in manifest.files.items()}
+    folder = Path(path)
+    content = _load(_read(folder), folder)
+    manifest = _parse(content, folder)
+    problems = {_NAME: None if _is_as_written(content) else "other content"}
+    problems |= {name: file_problem(folder / name, facts) for name, facts in manifest.files.items()}
     others = _list_used(folder, manifest.recipe.get("base", "")) - manifest.files.keys()
     problems |= dict.fromkeys(sorted(others), "not in the manifest")
     if lines := [f"{name}: {problem}" for name, problem in problems.items() if problem]:
@@ -153,26 +259,20 @@ def verify_pack(path: str | os.PathLike[str]) -> None:
         raise ShardError("\n".join([problem, *_shorten(lines), remedy]))
 
 
+def _is_as_written(content: Mapping[str, Any]) -> bool:
+    """Say whether a manifest is as it was written, as far as it tells."""
+    said = {key: value for key, value in content.items() if key != "checksum"}
+    if "checksum" in content:
+        return _checksum(said) == str(content["checksum"])
+    return said.keys() <= _KINDS.keys()  # a key that is misspelt may be that of the digest
+
+
 def _list_used(folder: Path, base: str) -> set[str]:
     """List files of a folder that are, or would be, taken for shards or labels of the pack."""
     shards = folder.glob(f"{escape(base)}[0-9]*.npy")
     labels = (*folder.glob("labels.*"), *folder.glob("labels/[!.]*"))
     paths = [*shards, *(path for path in labels if split_name(path.name)[1])]
     return {path.relative_to(folder).as_posix() for path in paths}
-
-
-def packed_names(folder: Path) -> Collection[str]:
-    """List the files that a folder was packed with.
-
-    Args:
-        folder: Any; one without a manifest, or with one of somebody else's, was not packed.
-    """
-    if not (folder / _NAME).is_file():
-        return ()
-    try:
-        return read_manifest(folder).files.keys()
-    except DataError:
-        return ()
 
 
 def refuse_lost(folder: Path, lost: Iterable[str]) -> None:

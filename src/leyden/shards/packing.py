@@ -16,7 +16,7 @@ from leyden.files import placing, refuse_input
 from leyden.shards.catalog import Catalog
 from leyden.shards.discovery import discover
 from leyden.shards.journal import Journal, journaling, refuse_other_recipe, staging_of
-from leyden.shards.manifest import read_manifest, refuse_lost
+from leyden.shards.manifest import find_manifest, refuse_lost
 from leyden.shards.search import as_path
 from leyden.shards.sources import Block, Shuffled, Source, choose_source
 from leyden.shards.write import check_base
@@ -141,8 +141,7 @@ def _is_packed(target: Path, recipe: Mapping[str, Any]) -> bool:
     Raises:
         DataError: If something else is there, or some of it is missing.
     """
-    if (target / "manifest.json").is_file():
-        manifest = read_manifest(target)
+    if manifest := find_manifest(target):
         refuse_other_recipe(manifest.recipe, recipe, target)
         refuse_lost(target, [name for name in manifest.files if not (target / name).is_file()])
         return True

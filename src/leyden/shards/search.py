@@ -10,7 +10,7 @@ from leyden.shards.dataset_file import Cut, FoundSets, find_in_file, open_shard
 from leyden.shards.fields import Fields, check_rows, check_sets
 from leyden.shards.formats import OpenFile, format_of
 from leyden.shards.headers import Headers
-from leyden.shards.manifest import packed_names, refuse_lost
+from leyden.shards.manifest import find_manifest, refuse_lost
 from leyden.shards.numbering import number_files
 from leyden.shards.readers import reading
 
@@ -86,6 +86,7 @@ class Search:
 
         Raises:
             ConfigError: If an argument does not go with ``place``.
+            DataError: If ``place`` was packed and its manifest is damaged.
             DiscoveryError: If it is not plain which files are shards.
             FormatError: If ``place`` is a file of an unknown format.
             ShardError: If a file is missing, broken, or lacks an input, or its inputs differ in
@@ -147,8 +148,9 @@ class Search:
             skip=self.skip,
         )
         present = {*(path.name for path in numbered.paths.values()), *numbered.left_out}
-        packed = [name for name in packed_names(folder) if "/" not in name]
-        refuse_lost(folder, [name for name in packed if name not in present])
+        if packed := find_manifest(folder):
+            names = [name for name in packed.files if "/" not in name]
+            refuse_lost(folder, [name for name in names if name not in present])
         opened, inside = {}, {}
         for number, path in numbered.paths.items():
             with reading(path, set_number=number):
