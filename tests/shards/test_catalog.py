@@ -1,3 +1,4 @@
+import json
 import pickle
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -12,6 +13,7 @@ import pytest
 
 from leyden.errors import DataError, ShardError
 from leyden.shards import Catalog, discover
+from leyden.shards.readers import NpyReader
 from leyden.types import Array
 
 Write: TypeAlias = Callable[[Mapping[str, object]], Path]
@@ -99,6 +101,19 @@ def test_select_keeps_sets_in_ascending_order(catalog: Catalog) -> None:
 def test_select_keeps_at_least_one_set(catalog: Catalog) -> None:
     with pytest.raises(DataError, match=r"at least one set of .* to be kept, but got none"):
         catalog.select([])
+
+
+@pytest.mark.parametrize("count", [int, np.int64])
+def test_whole_numbers_may_be_those_of_numpy(write: Write, count: Callable[[int], int]) -> None:
+    class Counted(NpyReader):
+        def __init__(self, path: Path) -> None:
+            super().__init__(path)
+            self.shape = tuple(count(size) for size in self.shape)
+
+    path = write({"all.npy": np.zeros((7, 3))}) / "all.npy"
+    catalog = discover(path, reader=Counted, rows_per_set=count(4))
+    assert catalog.fingerprint == discover(path, rows_per_set=4).fingerprint
+    assert json.dumps([catalog.lengths, catalog.sample_shape]) == '[{"1": 4, "2": 3}, [3]]'
 
 
 def test_the_fingerprint_does_not_depend_on_the_place(write: Write, catalog: Catalog) -> None:

@@ -191,6 +191,7 @@ def test_sets_along_an_axis_need_one_array(write: Write) -> None:
     ("options", "expected"),
     [
         ({"rows_per_set": 0}, "`rows_per_set` to be a whole number from 1, but got 0"),
+        ({"rows_per_set": True}, "`rows_per_set` to be a whole number from 1, but got True"),
         ({"rows_per_set": 2.5}, "`rows_per_set` to be a whole number from 1, but got 2.5"),
         ({"leading_axis": "set"}, "`leading_axis` to be 'rows' or 'sets', but got 'set'"),
         (

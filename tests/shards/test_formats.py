@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import BinaryIO
 
 import numpy as np
@@ -132,6 +133,14 @@ def test_what_a_reader_raises_becomes_a_shard_error(error: Exception, expected: 
 
     with pytest.raises(ShardError, match=rf"{expected}\. \(a1\.dat\)$"):
         open_array(Path("a1.dat"), reader=fail)
+
+
+@pytest.mark.parametrize("shape", [(-1, 3), (3, -1)])
+def test_a_shape_has_no_negative_numbers(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ConfigError, match=r"a `shape` such as \(rows, 3\), but .* \(-?\d, -?\d\)"):
+        open_array(
+            Path("a1.dat"), reader=lambda _: SimpleNamespace(shape=shape, dtype="f4", read=0)
+        )
 
 
 def test_a_single_number_has_no_rows(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing_extensions import override
 from leyden.errors import ShardError
 from leyden.shards import Catalog, OpenPiece, Piece, discover
 from leyden.shards.pieces import _open_shared, measure
-from leyden.shards.readers import NpyReader
+from leyden.shards.readers import ArrayReader, NpyReader
 from leyden.types import Array, Rows
 
 Patch: TypeAlias = pytest.MonkeyPatch
@@ -122,17 +122,48 @@ class FailsLater:
 
     shape, dtype = (2, 3), np.dtype(np.float32)
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, error: Exception | None = None) -> None:
+        self._path, self._error = path, error or OSError(5, "Input/output error")
 
     def read(self, rows: Array) -> Array:
-        raise OSError(5, "Input/output error")
+        raise self._error
 
 
 def test_a_reader_that_fails_later_names_the_set(write: Write) -> None:
     catalog = discover(write({"a1.dat": ""}), reader=FailsLater)
     with pytest.raises(ShardError, match=r"^Set 1: .*got: Input/output error\. \(.*a1\.dat\)$"):
         catalog.open_data(1).read(np.array([0]))
+
+
+@pytest.mark.parametrize("error", [TypeError("boom"), AssertionError("boom"), Exception("boom")])
+def test_whatever_a_reader_of_ones_own_raises_names_the_set(
+    write: Write, error: Exception, monkeypatch: Patch
+) -> None:
+    kind = type(error).__name__
+    expected = (
+        rf"^Set 1: Expected a file that its reader can read, but .* {kind}: boom\. \(.*a1\.dat"
+    )
+    folder = write({"a1.dat": ""})
+    catalog = discover(folder, reader=lambda path: FailsLater(path, error))
+    with pytest.raises(ShardError, match=expected) as caught:
+        catalog.open_data(1).read(np.array([0]))
+    assert caught.value.__cause__ is error
+    monkeypatch.setattr(FailsLater, "shape", property(lambda self: self.read([])))
+    with pytest.raises(ShardError, match=expected) as caught:
+        discover(folder, reader=lambda path: FailsLater(path, error))
+    assert caught.value.__cause__ is error
+
+
+def test_what_goes_wrong_in_a_reader_of_leydens_is_not_put_down_to_the_file(
+    write: Write, monkeypatch: Patch
+) -> None:
+    def slip(_reader: ArrayReader, _rows: Rows) -> Array:
+        raise TypeError("a slip of leyden's")
+
+    opened = discover(write({"a1.npy": 3})).open_data(1)
+    monkeypatch.setattr(ArrayReader, "read", slip)
+    with pytest.raises(TypeError, match="a slip of leyden's"):
+        opened.read(np.array([0]))
 
 
 def test_a_piece_of_unknown_make_is_opened_as_it_is(write: Write) -> None:

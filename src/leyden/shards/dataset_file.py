@@ -2,11 +2,10 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from numbers import Integral
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from leyden.errors import ConfigError, ShardError
+from leyden.errors import ConfigError, ShardError, check_whole
 from leyden.shards.fields import Fields, check_rows
 from leyden.shards.formats import OpenFile, format_of
 from leyden.shards.headers import Headers
@@ -65,10 +64,7 @@ class Cut:
     leading_axis: LeadingAxis = "rows"
 
     def __post_init__(self) -> None:
-        size: object = self.rows_per_set
-        if not isinstance(size, Integral) or size < 1:
-            problem = "Expected `rows_per_set` to be a whole number from 1"
-            raise ConfigError(f"{problem}, but got {size!r}.")
+        check_whole("rows_per_set", self.rows_per_set, 1)
         if self.leading_axis not in ("rows", "sets"):
             problem = "Expected `leading_axis` to be 'rows' or 'sets'"
             raise ConfigError(f"{problem}, but got {self.leading_axis!r}.")
@@ -94,7 +90,7 @@ class Cut:
         """
         if self.leading_axis == "sets":
             return self._along_axis(whole)
-        size = self.rows_per_set
+        size = int(self.rows_per_set)
         return {
             number: replace(whole, start=start, num_rows=min(size, whole.num_rows - start))
             for number, start in enumerate(range(0, whole.num_rows, size), start=1)

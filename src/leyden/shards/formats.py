@@ -6,11 +6,11 @@ from functools import partial
 from importlib import import_module
 from numbers import Integral
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 import numpy as np
 
-from leyden.errors import ConfigError, FormatError, ShardError, suggest
+from leyden.errors import ConfigError, FormatError, LeydenError, ShardError, suggest
 from leyden.shards.readers import (
     CsvReader,
     Hdf5Reader,
@@ -33,8 +33,10 @@ from leyden.types import Key, Reader
 __all__ = [
     "Format",
     "OpenFile",
+    "ask",
     "count_rows",
     "format_of",
+    "is_foreign",
     "known_extensions",
     "load_reader",
     "open_array",
@@ -44,6 +46,9 @@ __all__ = [
 
 OpenFile: TypeAlias = Callable[[Path], Reader]
 """Opens a file of one array."""
+
+_Arguments = ParamSpec("_Arguments")
+_Answer = TypeVar("_Answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +193,47 @@ def format_of(path: Path) -> Format:
     return _FORMATS[extension]
 
 
+def is_foreign(path: Path, reader: OpenFile | None) -> bool:
+    """Say whether a file is opened by what is of the user's making.
+
+    Args:
+        path: The file.
+        reader: Opens it instead of the format that its extension names.
+
+    Raises:
+        FormatError: If its extension is not known, and there is no ``reader``.
+    """
+    return reader is not None or not format_of(path).is_builtin
+
+
+def ask(
+    path: Path,
+    function: Callable[_Arguments, _Answer],
+    *arguments: _Arguments.args,
+    **options: _Arguments.kwargs,
+) -> _Answer:
+    """Call what is of the user's making, and may raise anything for a broken file.
+
+    Args:
+        path: The file.
+        function: Opens or reads it.
+        *arguments: Handed on.
+        **options: Likewise.
+
+    Raises:
+        ShardError: If the call fails.
+    """
+    try:
+        with reading(path):
+            return function(*arguments, **options)
+    except (LeydenError, MemoryError):
+        raise
+    except Exception as error:
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(".: ")
+        problem = f"Expected a file that its reader can read, but it raised {reason}."
+        raise ShardError(problem, path=path) from error
+
+
 def open_array(path: Path, key: Key = None, *, reader: OpenFile | None = None) -> Reader:
     """Open one array of a file.
 
@@ -203,12 +249,25 @@ def open_array(path: Path, key: Key = None, *, reader: OpenFile | None = None) -
         MissingExtraError: If its format needs a package that is not installed.
     """
     with reading(path):
-        opened = reader(path) if reader else format_of(path).open(path, key)
-    if missing := [name for name in ("shape", "dtype", "read") if not hasattr(opened, name)]:
+        if is_foreign(path, reader):
+            opened, missing = ask(path, _open_foreign, reader or partial(_open, key=key), path)
+        else:
+            opened, missing = _open(path, key), []
+    if missing:
         problem = "Expected `reader` to return something with `shape`, `dtype` and `read`"
         raise ConfigError(f"{problem}, but {type(opened).__name__} has no {', '.join(missing)}.")
     _check_make(opened)
     return opened
+
+
+def _open(path: Path, key: Key) -> Reader:
+    return format_of(path).open(path, key)
+
+
+def _open_foreign(open_file: OpenFile, path: Path) -> tuple[Reader, list[str]]:
+    """Open a file, and list what the reader lacks; to look at what it has may read the file."""
+    opened = open_file(path)
+    return opened, [name for name in ("shape", "dtype", "read") if not hasattr(opened, name)]
 
 
 def _check_make(opened: Reader) -> None:
@@ -217,7 +276,7 @@ def _check_make(opened: Reader) -> None:
     dtype: Any = opened.dtype
     problem = f"Expected `reader` to return something with a {{}}, but {type(opened).__name__} has"
     is_list = isinstance(shape, Sequence | np.ndarray)
-    if not is_list or not all(isinstance(size, Integral) for size in shape):
+    if not is_list or not all(isinstance(size, Integral) and int(size) >= 0 for size in shape):
         problem = problem.format("`shape` such as (rows, 3)")
         raise ConfigError(f"{problem} {shape!r}. Make it that of an array.")
     try:
@@ -235,4 +294,4 @@ def count_rows(array: Reader, path: Path) -> int:
     """
     if len(array.shape) == 0:
         raise ShardError("Expected rows along axis 0, but got a single number.", path=path)
-    return array.shape[0]
+    return int(array.shape[0])

@@ -10,7 +10,7 @@ import numpy as np
 
 from leyden.errors import ShardError
 from leyden.shards.classes import Classes, class_reader
-from leyden.shards.formats import OpenFile, count_rows, open_array
+from leyden.shards.formats import OpenFile, ask, count_rows, is_foreign, open_array
 from leyden.shards.readers import (
     LARGE,
     ArrayReader,
@@ -100,7 +100,8 @@ def measure(
     """
     state = state or state_of(path)
     array = open_array(path, key, reader=reader)
-    num_rows, shape = count_rows(array, path), tuple(array.shape)
+    num_rows = count_rows(array, path)
+    shape = tuple(int(size) for size in array.shape)  # which may be NumPy's, and is kept as JSON
     return Piece(path, num_rows, key, shape=shape, dtype=np.dtype(array.dtype), state=state)
 
 
@@ -120,6 +121,7 @@ class OpenPiece:
         self._piece, self._set_number = piece, set_number
         with reading(piece.path, set_number=set_number):
             self._reader = _open(piece, reader)
+            self._is_foreign = is_foreign(piece.path, reader)
             shape, dtype = tuple(self._reader.shape), np.dtype(self._reader.dtype)
             if piece.shape and (shape, dtype) != (piece.shape, piece.dtype):
                 problem = f"Expected {piece.dtype} {piece.shape}, as it was when it was found"
@@ -203,7 +205,8 @@ class OpenPiece:
 
     def _read_rows(self, rows: Rows) -> Array:
         """Have the reader read, which may be of the user's making."""
-        read = np.asarray(self._reader.read(rows))
+        reads = self._reader.read
+        read = np.asarray(ask(self._piece.path, reads, rows) if self._is_foreign else reads(rows))
         shape, dtype = (len(rows), *self._reader.shape[1:]), np.dtype(self._reader.dtype)
         if read.shape != shape or not np.can_cast(read.dtype, dtype, "same_kind"):
             problem = f"Expected {dtype} {shape}, as its reader announced"
