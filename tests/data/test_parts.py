@@ -210,6 +210,14 @@ def test_rows_behind_a_link_are_the_same_rows(write: Callable[..., Path], tmp_pa
         split(folder, val=tmp_path / "link")
 
 
+def test_rows_behind_a_hard_link_are_the_same_rows(write: Callable[..., Path]) -> None:
+    folder = write({1: 3, 2: 3}, "d/train").parent
+    (write({3: 3}, "d/val") / "sample__4.npy").hardlink_to(folder / "train" / "sample__2.npy")
+    expected = r"`val` and `train` to share no rows, but both have sample__4.npy\. Give each"
+    with pytest.raises(ConfigError, match=expected):
+        split(folder)
+
+
 def test_predicting_what_was_seen_before_is_fine(write: Callable[..., Path]) -> None:
     folder = write(TEN)
     assert split(folder, predict=folder)["predict"] == tuple(TEN)

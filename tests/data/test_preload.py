@@ -5,6 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, TypeAlias
 
+import numpy as np
 import pytest
 from torch import Tensor
 
@@ -13,6 +14,7 @@ from leyden.data.gather import ShardStore
 from leyden.data.preload import Preloader, check_preload
 from leyden.errors import ConfigError, DataError
 from leyden.shards import discover
+from leyden.types import Phase
 
 Write: TypeAlias = Callable[..., Path]
 
@@ -36,6 +38,9 @@ LENGTHS = {1: 10, 2: 20, 3: 5, 4: 15}  # rows of 8 bytes: 80, 160, 40 and 120 by
         ("1t", 10**12),
         ("0.5Ti", 1 << 39),
         ([3, 7], (3, 7)),
+        (np.array([3, 7]), (3, 7)),
+        ([np.int64(3), 7], (3, 7)),
+        (np.int64(12345), 12345),
         ((), ()),
     ],
 )
@@ -44,7 +49,22 @@ def test_sizes_and_numbers_are_understood(preload: Any, expected: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "preload", ["some", "", "-1GiB", "4 GiB of it", "GiB", "1e9", True, -1, 4e9, [1.5], [True], {1}]
+    "preload",
+    [
+        "some",
+        "",
+        "-1GiB",
+        "4 GiB of it",
+        "GiB",
+        "1e9",
+        True,
+        -1,
+        4e9,
+        [1.5],
+        [True],
+        {1},
+        np.array([1.5]),
+    ],
 )
 def test_anything_else_is_refused(preload: Any) -> None:
     problem = "Expected `preload` to be 'all', a size, set numbers or None, but got "
@@ -153,6 +173,17 @@ def test_numbers_that_do_not_exist_are_refused(write: Write) -> None:
     problem = r"`preload` to name sets that exist, but got \[9, 11\]. Known: 1, 2, 3, 4"
     with pytest.raises(DataError, match=problem):
         data.train_dataloader()
+
+
+def test_of_many_numbers_some_are_told(write: Write) -> None:
+    folder = write(dict.fromkeys(range(0, 60, 2), 1))
+    known = r"Known: 0, 2, 4, 6, 8, 10, 12, 14, 16, 18 and 20 more\.$"
+    data = AutoDataModule(folder, preload=[1])
+    with pytest.raises(DataError, match=known):
+        data.train_dataloader()
+    with pytest.raises(DataError, match=known):
+        data.catalogs[Phase.TRAIN].shard(1)
+    assert " 30: 0, 2, 4, 6, 8, 10, 12, 14, 16, 18 and 20 more\n" in data.describe()
 
 
 def test_sizes_are_told_in_units_that_suit_them(

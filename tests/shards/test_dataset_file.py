@@ -94,6 +94,15 @@ def test_an_array_without_rows_is_refused(tmp_path: Path, name: str, save: Save)
         discover(tmp_path / name)
 
 
+def test_arrays_in_groups_are_told_to_be_copied(tmp_path: Path) -> None:
+    with pytest.importorskip("h5py").File(tmp_path / "a1.h5", "w") as file:
+        file["group/x"] = np.zeros((3, 2))
+    expected = r"got none at the top level of the file\. Those in groups are not used: copy them"
+    for place in (tmp_path, tmp_path / "a1.h5"):
+        with pytest.raises(ShardError, match=expected):
+            discover(place)
+
+
 @containers
 def test_one_array_is_cut_into_sets_with_its_labels(tmp_path: Path, name: str, save: Save) -> None:
     save(tmp_path / name, {"x": np.arange(14).reshape(7, 2), "y": np.arange(7) % 3})

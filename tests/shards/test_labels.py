@@ -90,6 +90,16 @@ def test_labels_stored_set_by_set_are_found(write: Write) -> None:
     assert catalog.open_labels(5).read(np.array([1, 0, 1])).tolist() == [3, 2, 3]
 
 
+@pytest.mark.parametrize("num_rows", [1, 2])
+def test_labels_of_rows_stored_set_by_set_are_stored_so_too(write: Write, num_rows: int) -> None:
+    labels = np.arange(3 * num_rows).reshape(3, num_rows)
+    folder = write({"all.npy": np.zeros((3, num_rows, 4)), "all_labels.npy": labels})
+    catalog = discover(folder / "all.npy", leading_axis="sets")
+    assert catalog.label_shape == ()
+    assert list(labels_of(catalog).values()) == labels.tolist()
+    assert discover(write({"all.npy": np.zeros((3, 4))}) / "all.npy").label_shape == (num_rows,)
+
+
 def test_a_row_of_labels_for_each_row_is_found(write: Write) -> None:
     labels = np.arange(20).reshape(5, 4)
     catalog = discover(write(TWO_SETS | {"labels.npy": labels}))
@@ -288,6 +298,32 @@ def test_labels_that_link_to_nowhere_are_not_overlooked(write: Write) -> None:
     (folder / "labels.npy").symlink_to(folder / "gone.npy")
     with pytest.raises(MissingPathError, match=r"`labels` to exist, but got '.*labels\.npy'"):
         discover(folder)
+
+
+@pytest.mark.parametrize("spelling", ["link", "link/", "x/../link", "../{}/link"])
+def test_labels_are_found_beside_a_link_and_then_beside_its_folder(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spelling: str
+) -> None:
+    write(TWO_SETS | {"../x/a.npy": 1, "../d_labels.npy": np.zeros(5)})
+    (tmp_path / "link").symlink_to("d")
+    monkeypatch.chdir(tmp_path)
+    place = spelling.format(tmp_path.name)
+    assert rule_of(discover(place)) == "the file d_labels.npy"
+    np.save("link_labels.npy", np.ones(5))
+    assert rule_of(discover(place)) == "the file link_labels.npy"
+
+
+@pytest.mark.parametrize("place", [".", "inner/..", "../d/inner/..", "../link"])
+def test_labels_are_found_beside_a_folder_without_a_name(
+    write: Write, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    folder = write(TWO_SETS | {"../d_labels.npy": np.zeros(5)})
+    (folder / "inner").mkdir()
+    (folder.parent / "link").symlink_to("d")
+    monkeypatch.chdir(folder)
+    found = find_labels(Path(place))
+    assert found is not None
+    assert found.rule == "the file d_labels.npy"
 
 
 def test_find_labels_says_none_where_there_are_none(write: Write) -> None:

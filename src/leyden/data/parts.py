@@ -1,5 +1,6 @@
 """Which sets train, which validate, which test: no two phases share a row."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from numbers import Integral
@@ -8,8 +9,9 @@ from pathlib import Path
 from typing import TypeAlias
 
 from leyden.errors import ConfigError, DataError, DiscoveryError, MissingPathError
-from leyden.shards import Catalog, Piece, hold_out
+from leyden.shards import Catalog, Shard, hold_out
 from leyden.shards.phases import has_phases, phase_folder
+from leyden.shards.readers import reading
 from leyden.types import Key, Phase
 
 __all__ = ["Part", "name_classes", "split_parts"]
@@ -41,6 +43,7 @@ def split_parts(
         DiscoveryError: If two sub-folders could be those of one phase.
         ConfigError: If a part is of no known kind, two share rows, or nothing is left to train on.
         DataError: If a set number does not exist, or the rows of two parts differ in make.
+        ShardError: If a shard is gone by then.
     """
     folders = _choose_folders(path, parts)
     if Phase.TRAIN not in folders and has_phases(path):
@@ -139,20 +142,26 @@ def name_classes(
 def _check_disjoint(found: Mapping[Phase, Catalog]) -> None:
     """Refuse rows in two phases; predicting rows that were seen elsewhere is fine."""
     rows = {
-        phase: {_identity(shard.data) for shard in catalog.shards}
+        phase: {_identity(shard): shard.data.path.name for shard in catalog.shards}
         for phase, catalog in found.items()
         if phase is not Phase.PREDICT
     }
     for (one, first), (other, second) in combinations(rows.items(), 2):
-        if shared := sorted({path.name for path, *_ in first & second}):
+        if shared := sorted({first[known] for known in first.keys() & second.keys()}):
             problem = f"Expected `{one}` and `{other}` to share no rows, but both have {shared[0]}"
             more = f" and {len(shared) - 1} more" if len(shared) > 1 else ""
             raise ConfigError(f"{problem}{more}. Give each its own sets.")
 
 
-def _identity(piece: Piece) -> tuple[Path, Key, int]:
-    """What tells the rows of one set from those of another: file, array and first row."""
-    return piece.path.resolve(), piece.key, piece.start
+def _identity(shard: Shard) -> tuple[int, int, Key, int]:
+    """What tells the rows of one set from those of another: file, array and first row.
+
+    Links of either kind lead to one file, which the system knows by two numbers.
+    """
+    piece = shard.data
+    with reading(piece.path, set_number=shard.set_number):
+        file = os.stat(piece.path)  # noqa: PTH116 - twice as fast, and there are many files
+    return file.st_dev, file.st_ino, piece.key, piece.start
 
 
 def _check_make(found: Mapping[Phase, Catalog]) -> None:

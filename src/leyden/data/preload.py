@@ -3,8 +3,10 @@
 import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal, TypeAlias, TypeGuard
+from numbers import Integral
+from typing import Any, Literal, TypeAlias
 
+import numpy as np
 import psutil
 from rich.console import Console
 from rich.progress import track
@@ -12,10 +14,12 @@ from rich.progress import track
 from leyden.data.gather import ShardStore
 from leyden.errors import ConfigError, DataError
 from leyden.shards import Catalog
+from leyden.shards.numbering import list_some
+from leyden.types import Array
 
 __all__ = ["Preload", "Preloader", "check_preload"]
 
-Preload: TypeAlias = Literal["all"] | str | int | Sequence[int] | None
+Preload: TypeAlias = Literal["all"] | str | int | Sequence[int] | Array | None
 """``"all"`` sets, as many as fit into ``"4GiB"`` or a number of bytes, set numbers, or none."""
 
 _UNITS = {"": 1, "k": 1, "m": 2, "g": 3, "t": 4}
@@ -38,27 +42,26 @@ def check_preload(preload: Preload) -> int | tuple[int, ...] | None:
         >>> check_preload("4GiB"), check_preload("1.5 MB"), check_preload([3, 7])
         (4294967296, 1500000, (3, 7))
     """
-    if preload is None:
+    given: Any = preload.tolist() if isinstance(preload, np.ndarray) else preload
+    if given is None:
         return 0
-    if preload == "all":
-        return None
-    if isinstance(preload, int) and not isinstance(preload, bool) and preload >= 0:
-        return preload
-    if isinstance(preload, str):
-        if found := re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", preload.strip().lower()):
+    if _is_whole(given) and given >= 0:
+        return int(given)
+    if isinstance(given, str):
+        if given == "all":
+            return None
+        if found := re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", given.strip().lower()):
             number, unit, binary = found.groups()
             base = 1024 if binary else 1000
             return int(float(number) * base ** (_UNITS[unit] if unit else 0))
-    elif _are_numbers(preload):
-        return tuple(preload)
+    elif isinstance(given, Sequence) and all(map(_is_whole, given)):
+        return tuple(map(int, given))
     problem = f"Expected `preload` to be 'all', a size, set numbers or None, but got {preload!r}."
     raise ConfigError(f"{problem} Write a size as '4GiB'.")
 
 
-def _are_numbers(value: object) -> TypeGuard[Sequence[int]]:
-    return isinstance(value, Sequence) and all(
-        isinstance(number, int) and not isinstance(number, bool) for number in value
-    )
+def _is_whole(value: object) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 class Preloader:
@@ -86,9 +89,8 @@ class Preloader:
         known = {number for catalog in catalogs for number in catalog.set_numbers}
         numbers = self._wanted if isinstance(self._wanted, tuple) else ()
         if unknown := [number for number in numbers if number not in known]:
-            names = ", ".join(map(str, sorted(known)))
             problem = f"Expected `preload` to name sets that exist, but got {unknown}."
-            raise DataError(f"{problem} Known: {names}.")
+            raise DataError(f"{problem} Known: {list_some(sorted(known))}.")
 
     def fill(self, store: ShardStore) -> None:
         """Read the sets of a store, in the order of their numbers.

@@ -14,6 +14,7 @@ from leyden.errors import DataError, ShardError
 from leyden.shards.classes import Classes, list_names, refuse_other_names, refuse_unknown
 from leyden.shards.formats import OpenFile
 from leyden.shards.manifest import find_manifest
+from leyden.shards.numbering import list_some
 from leyden.shards.pieces import OpenPiece, Piece
 from leyden.shards.readers import TEXT
 from leyden.types import Array
@@ -304,4 +305,4 @@ def _ranges(numbers: Iterable[int]) -> str:
             runs[-1][1:] = [number]
         else:
             runs.append([number])
-    return ", ".join("-".join(map(str, run)) for run in runs)
+    return list_some("-".join(map(str, run)) for run in runs)

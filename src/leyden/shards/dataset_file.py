@@ -238,6 +238,14 @@ def _label_name(path: Path, names: Iterable[str]) -> str | None:
     return found[0] if found else None
 
 
+def _refuse_none(path: Path) -> None:
+    """Make sure that a file of arrays that have names has one at least."""
+    form = format_of(path)
+    if form.keys is not None and not form.is_table:
+        problem = "Expected one array, but got none at the top level of the file."
+        raise ShardError(f"{problem} Those in groups are not used: copy them there.", path=path)
+
+
 def _choose_keys(path: Path, headers: Headers) -> tuple[list[Key], str | None]:
     """Choose the arrays or columns of a shard: those of the inputs, and that of the labels.
 
@@ -248,6 +256,7 @@ def _choose_keys(path: Path, headers: Headers) -> tuple[list[Key], str | None]:
     label_name = _label_name(path, names)
     inputs = tuple(name for name in names if name != label_name)
     if not names:
+        _refuse_none(path)
         return [None], None
     if not inputs:
         problem = f"Expected an array of inputs beside {label_name!r}, but there is none."

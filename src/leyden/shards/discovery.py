@@ -210,7 +210,9 @@ def _find_pieces(
         packed = find_manifest(path)
         refuse_lost(path, [name for name in packed.files if "/" in name] if packed else ())
         return {}, "nowhere: none found"
-    return locate_labels(source_found, sets.lengths, headers), source_found.rule
+    by_set = any(piece.by_set for piece in sets.data.values())
+    pieces = locate_labels(source_found, sets.lengths, headers, by_set=by_set)
+    return pieces, source_found.rule
 
 
 def _search_labels(path: Path, places: Collection[Path]) -> LabelSource | None:

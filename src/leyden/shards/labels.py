@@ -50,8 +50,9 @@ def find_labels(path: Path) -> LabelSource | None:
 
     Returns:
         For a folder, the first of ``labels.*`` and ``labels/`` in it, then ``<folder>_labels.*``
-        and ``<folder>_labels/`` beside it; for a file, of ``<stem>_labels.*``,
-        ``<stem>_labels/``, ``labels.*`` and ``labels/`` beside it; ``None`` if there is none.
+        and ``<folder>_labels/`` beside it, and of a link, also beside what it leads to; for a
+        file, of ``<stem>_labels.*``, ``<stem>_labels/``, ``labels.*`` and ``labels/`` beside it;
+        ``None`` if there is none.
 
     Raises:
         DiscoveryError: If two files fit one rule.
@@ -72,15 +73,20 @@ def find_labels(path: Path) -> LabelSource | None:
 
 def _label_places(path: Path) -> tuple[tuple[Path, str], ...]:
     if path.is_dir():
-        folder = path.resolve()
-        return (path, "labels"), (folder.parent, f"{folder.name}_labels")
+        folders = [path.absolute(), path.resolve()]  # the first has no name of its own for "d/.."
+        named = [folder for folder in folders if folder.name not in ("", "..")]
+        return (path, "labels"), *((folder.parent, f"{folder.name}_labels") for folder in named)
     stem, extension = split_name(path.name)
     stem = stem if extension else path.stem
     return (path.parent, f"{stem}_labels"), (path.parent, "labels")
 
 
 def locate_labels(
-    source: LabelSource, lengths: Mapping[int, int], headers: Headers | None = None
+    source: LabelSource,
+    lengths: Mapping[int, int],
+    headers: Headers | None = None,
+    *,
+    by_set: bool = False,
 ) -> dict[int, Piece]:
     """Find the labels of each set.
 
@@ -88,6 +94,8 @@ def locate_labels(
         source: Where they are.
         lengths: Rows of each set, by set number.
         headers: Asks the files; ``None`` to remember nothing.
+        by_set: Whether the rows are stored ``(sets, rows, ...)``, so that labels are where they
+            can be either.
 
     Returns:
         Where each set's labels are, by set number.
@@ -103,7 +111,7 @@ def locate_labels(
             for number, path in number_files(source.path).paths.items()
         }
     elif source.path.is_file():
-        pieces = _from_file(source.path, lengths, headers)
+        pieces = _from_file(source.path, lengths, headers, by_set=by_set)
     else:
         raise MissingPathError(f"Expected `labels` to exist, but got {str(source.path)!r}.")
     return check_labels(source, pieces, lengths)
@@ -131,12 +139,14 @@ def _only_key(path: Path, headers: Headers) -> str | None:
     return "f0" if format_of(path).is_table else None  # a column without a name is called f0
 
 
-def _from_file(path: Path, lengths: Mapping[int, int], headers: Headers) -> dict[int, Piece]:
+def _from_file(
+    path: Path, lengths: Mapping[int, int], headers: Headers, *, by_set: bool
+) -> dict[int, Piece]:
     pieces = {}
     for number, key in _numbered_keys(path, lengths, headers).items():
         with reading(path, set_number=number):
             pieces[number] = headers.measure(path, key)
-    return pieces or _aligned(path, lengths, headers)
+    return pieces or _aligned(path, lengths, headers, prefers_sets=by_set)
 
 
 def _numbered_keys(path: Path, lengths: Mapping[int, int], headers: Headers) -> dict[int, str]:
@@ -164,11 +174,14 @@ def _names_sets(
     return len(numbers) == len(names) and not numbers.isdisjoint(lengths)
 
 
-def _aligned(path: Path, lengths: Mapping[int, int], headers: Headers) -> dict[int, Piece]:
+def _aligned(
+    path: Path, lengths: Mapping[int, int], headers: Headers, *, prefers_sets: bool
+) -> dict[int, Piece]:
     """Labels stored row after row, or set after set, in the order of the set numbers."""
     whole = headers.measure(path, _only_key(path, headers))
     total, sizes = sum(lengths.values()), set(lengths.values())
-    by_set = whole.shape[:2] == (len(lengths), *sizes) and whole.num_rows != total
+    by_set = whole.shape[:2] == (len(lengths), *sizes)
+    by_set = by_set and (prefers_sets or whole.num_rows != total)
     if not by_set and whole.num_rows != total:
         raise DiscoveryError(
             f"Expected one label per row, {total:,} in {len(lengths)} sets, but got"
