@@ -306,6 +306,19 @@ def test_so_does_a_shard_of_the_validation(
     assert run.lines.count("train 1") == 1
 
 
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_so_does_a_shard_of_the_validation_to_come(
+    tmp_path: Path, start: Start, workers: str
+) -> None:
+    folder = write_shards(tmp_path / "d", ".npy", 6)
+    data = {"val": [6], "batch_size": 4, **WORKERS[workers]}
+    run = start(folder, data=data, trainer={"num_sanity_val_steps": 0}, step_seconds=0.01)
+    run.until(lambda line: line.startswith("train"))
+    strike(run, folder / "s6.npy", "deleted")
+    assert "while checking the shards of `val`" in run.errors
+    assert len(run.lines) < 500
+
+
 @pytest.mark.parametrize("ext", [".npy", pytest.param(".h5", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("workers", ["0", "2"])
 def test_so_does_a_shard_that_is_cut_short_while_it_is_read(

@@ -366,6 +366,27 @@ def test_files_are_checked_twice_a_second(
         next(batches)
 
 
+def test_files_of_the_validation_are_checked_during_training(
+    write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr("leyden.data.gather.time.perf_counter", lambda: now[0])
+    folder = write({1: 2, 2: 2, 3: 2, 4: 2})
+    data = AutoDataModule(folder, batch_size=1, train=[1, 2], val=[3], test=[4])
+    batches = iter(data.train_dataloader())
+    next(batches)
+    (folder / "sample__4.npy").unlink()  # which training has no use for
+    now[0] += 0.6
+    next(batches)
+    (folder / "sample__3.npy").unlink()
+    now[0] += 0.6
+    with pytest.raises(ShardError, match=r"^Set 3: .*sample__3.npy\)") as caught:
+        next(batches)
+    assert caught.value.__notes__ == ["while checking the shards of `val`"]
+    with pytest.raises(ShardError, match=r"^Set 4: "):
+        next(iter(data.test_dataloader()))
+
+
 def test_data_is_open_once_all_of_it_was_read_and_it_may_stay(write: Callable[..., Path]) -> None:
     catalog = discover(write({1: 2, 2: 2, 3: 2}))
     small, large = ShardStore(catalog), ShardStore(catalog, Shelf(stays=47))

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from itertools import accumulate
 from math import inf
@@ -17,7 +17,7 @@ from leyden.data.shelf import OpenSet, Shelf
 from leyden.errors import ShardError
 from leyden.shards import Catalog, OpenPiece
 from leyden.shards.readers import refusing_lost_pages
-from leyden.types import Array
+from leyden.types import Array, Phase
 
 __all__ = ["ShardStore"]
 
@@ -36,14 +36,21 @@ class ShardStore:
     Args:
         catalog: The sets.
         shelf: Keeps sets open; stores may share one.
+        beside: The sets of other phases, which are read in their turn and checked along with these.
 
     Attributes:
         next_check: When to look at all files again, in seconds of ``time.perf_counter``: twice a
             second, or as often as takes little time.
     """
 
-    def __init__(self, catalog: Catalog, shelf: Shelf | None = None) -> None:
-        self.catalog = catalog
+    def __init__(
+        self,
+        catalog: Catalog,
+        shelf: Shelf | None = None,
+        *,
+        beside: Mapping[Phase, Catalog] | None = None,
+    ) -> None:
+        self.catalog, self._beside = catalog, beside or {}
         shelf = Shelf() if shelf is None else shelf
         self._catalogs = catalog.fields or {"": catalog}
         shelf.expect(catalog.num_samples * self.row_bytes)
@@ -88,6 +95,12 @@ class ShardStore:
         """
         began = time.perf_counter()
         self.catalog.check()
+        for phase, catalog in self._beside.items():
+            try:
+                catalog.check()
+            except ShardError as error:
+                error.add_note(f"while checking the shards of `{phase}`")
+                raise
         for array in (*self._inputs.values(), self._labels):
             array.checked = began
         now = time.perf_counter()

@@ -205,6 +205,9 @@ class Material:
         if id(catalog) not in self._stores:
             if not self._stores:
                 self._preloader.check(self.catalogs.values())
-            store = self._stores[id(catalog)] = ShardStore(catalog, self._shelf)
+            # What breaks during training is to end it then, and not when a validation begins.
+            phases = {Phase.VAL} & self.catalogs.keys() if phase is Phase.TRAIN else ()
+            beside = {other: self.catalogs[other] for other in phases}
+            store = self._stores[id(catalog)] = ShardStore(catalog, self._shelf, beside=beside)
             self._preloader.fill(store)
         return self._stores[id(catalog)]
