@@ -308,6 +308,26 @@ def test_a_damaged_journal_holds_up_to_the_damage(
     assert content(tmp_path / "d") == whole
 
 
+@pytest.mark.parametrize("name", ["lock", "journal.jsonl", "content"])
+def test_what_is_of_another_kind_than_it_was_left_is_told(
+    tmp_path: Path, whole: dict[str, bytes], name: str
+) -> None:
+    interrupt(tmp_path / "d")
+    path = staging(tmp_path / "d") / name
+    is_file = path.is_file()
+    path.rename(path.with_name("away"))
+    path.mkdir() if is_file else path.touch()
+    kind = "file" if is_file else "folder"
+    expected = (
+        rf"{name} to be a {kind}, as it was left, but it is none\. Remove .*\.d\.packing, and"
+    )
+    with pytest.raises(DataError, match=expected):
+        pack(Points(), tmp_path / "d", rows_per_shard=10)
+    shutil.rmtree(staging(tmp_path / "d"))
+    pack(Points(), tmp_path / "d", rows_per_shard=10)
+    assert content(tmp_path / "d") == whole
+
+
 def test_going_on_in_another_way_is_refused(tmp_path: Path) -> None:
     interrupt(tmp_path / "d")
     lines = "on disk: source.kind='points'\nasked: source.kind='others'\n"
@@ -399,6 +419,17 @@ def test_a_full_disk_leaves_no_half_file_and_packing_goes_on_when_there_is_room(
     pack(source, folder, rows_per_shard=10)
     assert source.starts[0] >= 10
     assert content(folder) == whole
+
+
+@pytest.mark.parametrize("num_files", [1, 2])  # of the disk itself, and of the hidden folder
+def test_a_disk_without_room_for_a_first_file_is_told_likewise(
+    small_disk: Path, num_files: int
+) -> None:
+    remount = ["mount", "-o", f"remount,nr_inodes={num_files}", str(small_disk)]
+    subprocess.run(remount, check=True)
+    with pytest.raises(DataError, match=r"No space left.* \(0 shards of .*d are written\)\. Make"):
+        pack(INPUTS, small_disk / "d")
+    assert names_in(small_disk) == set()
 
 
 def test_packing_into_a_whole_disk_is_refused_at_once(small_disk: Path) -> None:

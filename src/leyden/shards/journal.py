@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
@@ -26,6 +26,7 @@ from leyden.shards.sources import Block, Source
 
 __all__ = ["Journal", "journaling", "refuse_other_recipe", "staging_of"]
 
+_CONTENT, _JOURNAL, _LOCK = "content", "journal.jsonl", "lock"
 _LABELS = "labels"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -47,7 +48,7 @@ class Journal:
 
     def __init__(self, target: Path, staging: Path, recipe: Mapping[str, Any]) -> None:
         self._target, self._recipe = target, recipe
-        self._content, self._path = staging / "content", staging / "journal.jsonl"
+        self._content, self._path = staging / _CONTENT, staging / _JOURNAL
         self._files: list[dict[str, FileFacts]] = []
         lines = _read_lines(self._path)
         if lines:
@@ -125,20 +126,20 @@ def journaling(target: Path, recipe: Mapping[str, Any]) -> Iterator[Journal]:
 
     Raises:
         WriteError: If there can be no such folder.
-        DataError: If another process packs this folder, it was begun with another recipe, or the
-            disk is full.
+        DataError: If another process packs this folder, it was begun with another recipe, what is
+            left of that is not what it was, or the disk is full.
     """
     staging = staging_of(target)
-    with placing(target):
-        staging.mkdir(parents=True, exist_ok=True)
-    with (staging / "lock").open("a") as file:
+    with _explaining_a_full_disk(target):
+        lock = _open_lock(target, staging)
+    with lock as file:
         _lock(file, target)
         journal = Journal(target, staging, recipe)
         try:
             with _explaining_a_full_disk(target, journal):
                 yield journal
         finally:
-            if journal.num_done == 0 or not (staging / "content").exists():
+            if journal.num_done == 0 or not (staging / _CONTENT).exists():
                 shutil.rmtree(staging, ignore_errors=True)
 
 
@@ -165,6 +166,30 @@ def staging_of(target: Path) -> Path:
     return target.with_name(f".{target.name}.packing")
 
 
+def _open_lock(target: Path, staging: Path) -> IO[str]:
+    """Make the hidden folder, if it is not there, and open the file in it that is to be locked."""
+    with placing(target):
+        staging.mkdir(parents=True, exist_ok=True)
+    _refuse_other_kinds(staging)
+    try:
+        return (staging / _LOCK).open("a")
+    except OSError:
+        with suppress(OSError):  # it stays if there is something in it
+            staging.rmdir()
+        raise
+
+
+def _refuse_other_kinds(staging: Path) -> None:
+    """Make sure that files are files, and folders folders, whatever became of them meanwhile."""
+    are_right = {_LOCK: Path.is_file, _JOURNAL: Path.is_file, _CONTENT: Path.is_dir}
+    for name, is_right in are_right.items():
+        path = staging / name
+        if os.path.lexists(path) and not is_right(path):
+            kind = "folder" if name == _CONTENT else "file"
+            problem = f"Expected {path} to be a {kind}, as it was left, but it is none."
+            raise DataError(f"{problem} Remove {staging}, and run the same again.")
+
+
 def _lock(file: IO[str], target: Path) -> None:
     """Keep others out; the system lets them in again whatever becomes of this process."""
     try:
@@ -175,13 +200,13 @@ def _lock(file: IO[str], target: Path) -> None:
 
 
 @contextmanager
-def _explaining_a_full_disk(target: Path, journal: Journal) -> Iterator[None]:
+def _explaining_a_full_disk(target: Path, journal: Journal | None = None) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         if error.errno not in _FULL:
             raise
-        done = f"{journal.num_done} shards of {target} are written"
+        done = f"{journal.num_done if journal else 0} shards of {target} are written"
         problem = f"Expected room for the next shard, but got: {os.strerror(error.errno)}"
         remedy = "Make room, and run the same again: it goes on from there."
         raise DataError(f"{problem} ({done}). {remedy}") from error
