@@ -82,6 +82,17 @@ def test_one_column_can_be_headed_by_the_only_set(write: Write) -> None:
     assert labels_of(catalog) == {1: [0, 2, 2]}
 
 
+def test_columns_of_labels_may_be_headed_by_set_numbers_from_zero(write: Write) -> None:
+    labels = {"labels.csv": "0,1,2\n0,1,2\n1,0,\n"}
+    catalog = discover(write({"a0.npy": 2, "a1.npy": 2, "a2.npy": 1, **labels}))
+    assert labels_of(catalog) == {0: [0, 1], 1: [1, 0], 2: [2]}
+
+
+def test_truth_values_without_a_heading_are_labels(write: Write) -> None:
+    catalog = discover(write({**TWO_SETS, "labels.csv": "true\nfalse\ntrue\ntrue\nfalse\n"}))
+    assert labels_of(catalog) == {1: [True, False, True], 2: [True, False]}
+
+
 def test_labels_stored_set_by_set_are_found(write: Write) -> None:
     folder = write({"a3.npy": 2, "a5.npy": 2, "a9.npy": 2, "labels.npy": [[0, 1], [2, 3], [4, 5]]})
     catalog = discover(folder)

@@ -226,8 +226,16 @@ def _named_keys(
             problem = f"Expected one array for {name!r} in `inputs`, but got {list(source)!r}"
             raise ConfigError(f"{problem} for {path}. Lists are for columns of tables.")
         used.update([source] if isinstance(source, str) else source)
-    others = [name for name in headers.keys(path) if name not in used] if with_labels else []
+    others = _beside(path, used, headers) if with_labels else []
     return list(fields.values()), _label_name(path, others)
+
+
+def _beside(path: Path, used: set[str], headers: Headers) -> list[str]:
+    """List the arrays or columns of a file that are not used."""
+    names = headers.headings(path)
+    if not used <= set(names):  # columns that are asked for by what is in the first line have names
+        names = headers.keys(path)
+    return [name for name in names if name not in used]
 
 
 def _label_name(path: Path, names: Iterable[str]) -> str | None:

@@ -73,7 +73,8 @@ class Format:
 
 def _column_names(path: Path, delimiter: str | None) -> tuple[str, ...]:
     cells = csv_columns(path, delimiter=delimiter)
-    return cells if is_header(cells) else ()
+    with reading(path):
+        return cells if is_header(cells) else ()
 
 
 def _csv(delimiter: str | None = None) -> Format:

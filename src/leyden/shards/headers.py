@@ -21,7 +21,7 @@ from leyden.types import Key
 __all__ = ["Headers", "is_memory", "memory_of"]
 
 _NAME = ".leyden-catalog.json"
-_VERSION = 2  # 1 counted rows of .csv files that have quoted texts of several lines otherwise
+_VERSION = 3  # 1 and 2 took other first lines, and other lines, of .csv files for rows
 _WORTH = 0.25  # seconds of reading that make it worthwhile to leave a file in somebody's folder
 
 _log = logging.getLogger(__name__)

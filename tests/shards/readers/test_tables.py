@@ -9,14 +9,8 @@ import pytest
 
 from leyden.errors import ShardError
 from leyden.shards.readers.base import ArrayReader, reading
-from leyden.shards.readers.tables import (
-    CsvReader,
-    ParquetReader,
-    csv_columns,
-    find_delimiter,
-    is_header,
-    parquet_columns,
-)
+from leyden.shards.readers.first_line import csv_columns, find_delimiter
+from leyden.shards.readers.tables import CsvReader, ParquetReader, parquet_columns
 from leyden.types import Key
 
 
@@ -144,29 +138,10 @@ def test_a_ragged_table_is_refused(tmp_path: Path) -> None:
         CsvReader(table(tmp_path / "a.csv", "a,b\n1,2\n1,2,3\n"))
 
 
-@pytest.mark.parametrize("content", [b"\xff\xfe\x00\n", b'a,"' + b"x" * 200_000])
-def test_what_is_no_text_is_refused(tmp_path: Path, content: bytes) -> None:
-    with pytest.raises(ShardError, match=r"Expected .*, but got: .*\(.*a\.csv\)"):
-        csv_columns(table(tmp_path / "a.csv", content))
-
-
-def test_a_missing_table_is_an_error_with_its_path(tmp_path: Path) -> None:
-    with pytest.raises(ShardError, match=r"got: No such file or directory\. \(.*a\.csv\)"):
-        csv_columns(tmp_path / "a.csv")
-
-
 def test_a_rewritten_table_is_read_again(tmp_path: Path) -> None:
     path = table(tmp_path / "a.csv", "1\n2\n")
     assert rows_of(CsvReader(path, "f0")) == [1, 2]
     assert rows_of(CsvReader(table(path, "1\n2\n3\n"), "f0")) == [1, 2, 3]
-
-
-@pytest.mark.parametrize(
-    ("cells", "expected"),
-    [(["a"], True), (["1", "b"], True), (["1", "-2.5e3"], False), (["nan", "", "inf"], False)],
-)
-def test_any_cell_that_is_no_number_makes_a_header(cells: list[str], expected: bool) -> None:
-    assert is_header(cells) is expected
 
 
 def parquet(path: Path, columns: Mapping[str, object], **options: Any) -> Path:

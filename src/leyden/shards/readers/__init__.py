@@ -10,22 +10,20 @@ from leyden.shards.readers.base import (
     unload,
 )
 from leyden.shards.readers.compressed import Lz4Reader, ZstdReader
+from leyden.shards.readers.first_line import (
+    EMPTY,
+    count_heading,
+    csv_columns,
+    find_delimiter,
+    is_header,
+)
 from leyden.shards.readers.hdf5 import Hdf5Reader, hdf5_keys
 from leyden.shards.readers.lines import count_blank_end, parsing, without_blank_end
 from leyden.shards.readers.lost import refusing_lost_pages
 from leyden.shards.readers.npy import NpyReader
 from leyden.shards.readers.npz import NpzReader, npz_keys
 from leyden.shards.readers.safetensors import SafetensorsReader, safetensors_keys
-from leyden.shards.readers.tables import (
-    EMPTY,
-    CsvReader,
-    ParquetReader,
-    count_heading,
-    csv_columns,
-    find_delimiter,
-    is_header,
-    parquet_columns,
-)
+from leyden.shards.readers.tables import CsvReader, ParquetReader, parquet_columns
 from leyden.shards.readers.words import TEXT
 
 __all__ = [

@@ -1,6 +1,5 @@
 """Tables of numbers: ``.csv`` and ``.tsv``, with or without column names; and ``.parquet``."""
 
-import csv
 import re
 from collections.abc import Sequence
 from functools import lru_cache, partial
@@ -15,28 +14,23 @@ import pyarrow.parquet as pq
 
 from leyden.errors import ShardError, suggest
 from leyden.shards.readers.base import ArrayReader, FileState, reading, state_of
+from leyden.shards.readers.first_line import (
+    EMPTY,
+    count_heading,
+    csv_columns,
+    find_delimiter,
+    is_header,
+)
 from leyden.shards.readers.lines import count_blank_end, parsing
 from leyden.shards.readers.words import TEXT
 from leyden.types import Array, Key
 
 __all__ = [
-    "EMPTY",
     "CsvReader",
     "ParquetReader",
-    "count_heading",
-    "csv_columns",
-    "find_delimiter",
-    "is_header",
     "parquet_columns",
 ]
 
-_NOT_A_NUMBER = ("nan", "-nan")  # which is a value, as NumPy writes it, and no empty cell
-EMPTY = tuple(
-    cell for cell in pa_csv.ConvertOptions().null_values if cell.lower() not in _NOT_A_NUMBER
-)
-"""What a cell of a table of text has in it where there is no value: nothing, ``NA``, ``null``."""
-
-_DELIMITERS = ",;\t|"  # the first of these that stands in a first line
 _SHOWN = 10  # names in an error
 _PANDAS_INDEX = re.compile(r"__index_level_\d+__")  # which rows had, and is no column
 
@@ -103,90 +97,11 @@ def parquet_columns(path: Path) -> tuple[str, ...]:
     return tuple(name for name in names if not _PANDAS_INDEX.fullmatch(name))
 
 
-def find_delimiter(path: Path) -> str:
-    """Find out from the first line of a ``.csv`` file what stands between two cells.
-
-    It is a comma, and where the line has none, a semicolon, a tab or a bar, as spreadsheets write
-    them in countries where the comma is in numbers.
-
-    Args:
-        path: The file.
-
-    Raises:
-        ShardError: If the file is empty or is not text.
-    """
-    for delimiter in _DELIMITERS:
-        if len(_first_cells(path, delimiter)) > 1:
-            return delimiter
-    return _DELIMITERS[0]
-
-
-def csv_columns(path: Path, *, delimiter: str | None = None) -> tuple[str, ...]:
-    """Read the first line of a table, whether it names the columns or not.
-
-    Args:
-        path: The file.
-        delimiter: What stands between two cells; ``None`` for what ``find_delimiter`` finds.
-
-    Raises:
-        ShardError: If the file is empty or is not text.
-    """
-    return _first_cells(path, delimiter or find_delimiter(path))
-
-
-def count_heading(path: Path, delimiter: str) -> int:
-    """Count the lines that the names of columns take: more than one if a name has several.
-
-    Args:
-        path: The file.
-        delimiter: What stands between two cells.
-
-    Raises:
-        ShardError: If the file is empty or is not text.
-    """
-    return _read_first(path, delimiter)[1]
-
-
-def _first_cells(path: Path, delimiter: str) -> tuple[str, ...]:
-    return _read_first(path, delimiter)[0]
-
-
-def _read_first(path: Path, delimiter: str) -> tuple[tuple[str, ...], int]:
-    """Read the cells of the first line, and count the lines that they take in the file."""
-    try:
-        with reading(path), path.open(newline="", encoding="utf-8-sig") as file:
-            rows = csv.reader(file, delimiter=delimiter)
-            first = next(rows, [])
-    except csv.Error as error:
-        raise ShardError(f"Expected a table of text, but got: {error}.", path=path) from None
-    if not first:
-        raise ShardError("Expected a table, but got an empty first line.", path=path)
-    return tuple(cell.strip() for cell in first), rows.line_num
-
-
-def is_header(cells: Sequence[str]) -> bool:
-    """Say whether a first line names columns: any cell that is no number does.
-
-    Example:
-        >>> is_header(["age", "1"]), is_header(["0.5", "1"])
-        (True, False)
-    """
-    return not all(_is_number(cell) for cell in cells)
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return cell == ""
-    return True
-
-
 def _read_csv(path: Path, delimiter: str, key: Key) -> pa.Table:
     first = csv_columns(path, delimiter=delimiter)
     wanted = {key} if isinstance(key, str) else set(key or ())
     # Columns that are named by numbers alone are known by being asked for.
-    named = is_header(first) or (bool(wanted) and wanted <= set(first))
+    named = (bool(wanted) and wanted <= set(first)) or is_header(first)
     names = first if named else tuple(f"f{index}" for index in range(len(first)))
     return _parse_csv(path, state_of(path), delimiter, names, has_header=named)
 

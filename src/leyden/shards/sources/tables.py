@@ -25,6 +25,7 @@ from leyden.shards.readers import (
     is_header,
     parquet_columns,
     parsing,
+    reading,
     without_blank_end,
 )
 from leyden.shards.sources.base import Block, Source, digest_files
@@ -60,7 +61,8 @@ class Table(Source):
     Raises:
         MissingPathError: If there is no such file.
         FormatError: If it is no table by its name.
-        DataError: If it is not plain which column has the labels, or one to drop is not there.
+        DataError: If it is not plain which column has the labels or whether the first line has
+            names, or one to drop is not there.
     """
 
     path: Path
@@ -113,7 +115,8 @@ class Table(Source):
     def _is_named(self) -> bool:
         if self._extension == ".parquet":
             return True
-        return is_header(csv_columns(self.path, delimiter=self._delimiter))
+        with reading(self.path):
+            return is_header(csv_columns(self.path, delimiter=self._delimiter))
 
     @cached_property
     def _label(self) -> str | None:
