@@ -106,3 +106,58 @@ def test_a_checksum_behind_the_numbers_is_verified(tmp_path: Path) -> None:
     path.write_bytes(content)
     with pytest.raises(ShardError, match=r"Expected an intact file, .*hecksum"), reading(path):
         Lz4Reader(path).read(np.array([0]))
+
+
+@both
+@pytest.mark.parametrize(
+    "content", [npy(np.zeros(10)) * 2, npy(np.zeros(10)) + b"x", npy(np.zeros(11))[:-1]]
+)
+def test_bytes_behind_the_numbers_are_noticed(
+    tmp_path: Path, name: str, reader: Any, compress: Compress, content: bytes
+) -> None:
+    content = content.replace(b"(11,)", b"(10,)")
+    (tmp_path / name).write_bytes(compress(content))
+    expected = r"Expected 80 bytes of numbers, as the header says, but got more: more than one ar.*"
+    with pytest.raises(ShardError, match=rf"{expected}\. Save each array in a file of its own\. "):
+        reader(tmp_path / name).read(np.array([0]))
+
+
+@both
+def test_a_header_that_claims_more_than_there_is_memory_is_damage(
+    tmp_path: Path, name: str, reader: Any, compress: Compress
+) -> None:
+    content = npy(np.zeros(10)).replace(b"(10,), }" + b" " * 14, b"(9000000000000000,), }")
+    (tmp_path / name).write_bytes(compress(content))
+    expected = r"Expected 72000000000000000 bytes of numbers, as the header says, but got 80: trun"
+    with pytest.raises(ShardError, match=expected):
+        reader(tmp_path / name).read(np.array([0]))
+
+
+@both
+def test_memory_that_is_short_is_not_called_damage(
+    tmp_path: Path, name: str, reader: Any, compress: Compress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise MemoryError
+
+    (tmp_path / name).write_bytes(compress(npy(np.zeros(10))))
+    opened = reader(tmp_path / name)
+    monkeypatch.setattr(np, "empty", refuse)
+    with pytest.raises(MemoryError) as caught, reading(tmp_path / name):
+        opened.read(np.array([0]))
+    assert caught.value.__notes__ == [f"while reading {tmp_path / name}"]
+
+
+@pytest.mark.parametrize("write_checksum", [True, False])
+def test_the_end_of_a_frame_is_not_to_be_missing(tmp_path: Path, write_checksum: bool) -> None:
+    zstandard = pytest.importorskip("zstandard")
+    pressed = zstandard.ZstdCompressor(write_checksum=write_checksum).compressobj()
+    content = pressed.compress(npy(np.arange(9))) + pressed.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK)
+    content += pressed.flush()  # whose block is empty, and comes before the checksum
+    path = tmp_path / "a1.npy.zst"
+    for missing in range(1, 8 if write_checksum else 4):
+        path.write_bytes(content[:-missing])
+        with pytest.raises(ShardError, match=r"Expected an intact file, .*zst"):
+            ZstdReader(path).read(np.array([0]))
+    path.write_bytes(content)
+    assert ZstdReader(path).read(np.array([8])).tolist() == [8]

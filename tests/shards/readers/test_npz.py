@@ -1,4 +1,5 @@
 import zipfile
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -91,4 +92,29 @@ def test_damage_inside_an_archive_is_noticed(tmp_path: Path, save: object) -> No
         pytest.raises(ShardError, match=r"Expected an intact file, but got: .*a1\.npz"),
         reading(path),
     ):
+        NpzReader(path).read(np.array([0]))
+
+
+@pytest.mark.parametrize(("rows", "problem"), [(4, "more than one array. Save"), (6, "truncated")])
+def test_an_array_of_an_archive_is_as_long_as_its_header_says(
+    tmp_path: Path, rows: int, problem: str
+) -> None:
+    file = BytesIO()
+    np.save(file, np.zeros(5))
+    with zipfile.ZipFile(tmp_path / "a1.npz", "w") as archive:
+        archive.writestr("x.npy", file.getvalue().replace(b"(5,)", f"({rows},)".encode()))
+    expected = f"Expected {128 + 8 * rows} bytes, as the header says, but got 168: {problem}"
+    with pytest.raises(ShardError, match=expected):
+        NpzReader(tmp_path / "a1.npz")
+
+
+def test_damage_by_another_compression_is_noticed(tmp_path: Path) -> None:
+    path, file = tmp_path / "a1.npz", BytesIO()
+    np.save(file, np.random.default_rng(0).normal(size=5000))
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("x.npy", file.getvalue())
+    content = bytearray(path.read_bytes())
+    content[20_000:20_040] = b"\xff" * 40
+    path.write_bytes(content)
+    with pytest.raises(ShardError, match="Expected an intact file, but got: "), reading(path):
         NpzReader(path).read(np.array([0]))

@@ -9,6 +9,8 @@ import zipfile
 import zlib
 from collections.abc import Callable, Collection
 from functools import cache, cached_property
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -41,6 +43,7 @@ LARGE = 64 << 20
 _DAMAGE = (
     *(ValueError, LookupError, EOFError, OverflowError, RuntimeError),
     *(struct.error, zipfile.BadZipFile, zlib.error),
+    *([import_module("lzma").LZMAError] if find_spec("_lzma") else []),  # Python may be without
 )
 
 
@@ -82,6 +85,8 @@ class reading:  # noqa: N801 - used as a function; a class costs a fifth of the 
         elif isinstance(error, _DAMAGE):
             problem = f"Expected an intact file, but got: {_one_line(error)}."
             raise ShardError(problem, path=self._path, set_number=self._set_number) from error
+        elif isinstance(error, MemoryError):  # which is no fault of the file's
+            error.add_note(f"while reading {self._path}")
 
 
 def _one_line(message: object) -> str:

@@ -3,25 +3,20 @@
 To know shape and dtype, only the first block is decompressed; the rest when a row is asked for.
 """
 
-import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
-
-import numpy as np
+from typing import Any, BinaryIO, TypeAlias
 
 from leyden._extras import require
 from leyden.errors import ShardError
 from leyden.shards.readers.base import ArrayReader
-from leyden.shards.readers.npy import NpyHeader, npy_header
+from leyden.shards.readers.npy import NpyHeader, npy_header, read_numbers
 from leyden.shards.readers.words import as_read
 from leyden.types import Array
 
 __all__ = ["Lz4Reader", "ZstdReader"]
-
-_PIECE = 1 << 24  # bytes decompressed at a time
 
 _Opener: TypeAlias = Callable[[Path], Any]
 
@@ -74,9 +69,31 @@ def _open_zstd(path: Path) -> Iterator[Any]:
     zstandard = require("zstandard", extra="zstd", needed_for=f"{path.name!r}")
     try:
         with path.open("rb") as file:
-            yield zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True)
+            source = _Followed(file, zstandard.compress(b""))
+            yield zstandard.ZstdDecompressor().stream_reader(source, read_across_frames=True)
     except zstandard.ZstdError as error:
         raise ShardError(f"Expected an intact file, but got: {error}.", path=path) from None
+
+
+class _Followed:
+    """A file with a frame of nothing behind its end.
+
+    Decompression that comes to the end of a file before that of a frame, such as a checksum, says
+    nothing of it; here it takes the frame for what is missing, and fails.
+
+    Args:
+        file: The file.
+        frame: The frame.
+    """
+
+    def __init__(self, file: BinaryIO, frame: bytes) -> None:
+        self._file, self._frame = file, frame
+
+    def read(self, size: int) -> bytes:
+        content = self._file.read(size)
+        if not content:
+            content, self._frame = self._frame, b""
+        return content
 
 
 def _read_header(path: Path, open_stream: _Opener) -> NpyHeader:
@@ -85,16 +102,6 @@ def _read_header(path: Path, open_stream: _Opener) -> NpyHeader:
 
 
 def _load(path: Path, header: NpyHeader, open_stream: _Opener) -> Array:
-    size = math.prod(header.shape) * header.stored.itemsize
-    content, filled = np.empty(size, np.uint8), 0
-    buffer = content.data
     with open_stream(path) as stream:
         stream.read(header.size)
-        while filled < size and (count := stream.readinto(buffer[filled : filled + _PIECE])):
-            filled += count
-        stream.read(1)  # what ends the stream may be a checksum
-    if filled < size:
-        problem = f"Expected {size} bytes of numbers, as the header says, but got {filled}"
-        raise ShardError(f"{problem}: truncated.", path=path)
-    array: Array = content.view(header.stored)
-    return array.reshape(header.shape, order="F" if header.is_fortran else "C")
+        return read_numbers(stream, header, path)

@@ -8,11 +8,9 @@ from contextlib import contextmanager
 from functools import lru_cache, partial
 from pathlib import Path
 
-from numpy.lib import format as npy_format
-
 from leyden.errors import ShardError
 from leyden.shards.readers.base import ArrayReader, FileState, choose_array, reading, state_of
-from leyden.shards.readers.npy import npy_header
+from leyden.shards.readers.npy import check_size, npy_header, read_numbers
 from leyden.shards.readers.words import as_read
 from leyden.types import Array, Key
 
@@ -37,14 +35,15 @@ class NpzReader(ArrayReader):
         name = choose_array(path, key, members)
         member = members[name]
         with _open_member(path, member) as file:
-            shape, _, stored, _ = npy_header(file, path)
-        super().__init__(shape, *as_read(stored, partial(_load_member, path, member)))
+            header = npy_header(file, path)
+        check_size(header, member.file_size, path)
+        load = partial(_load_member, path, member)
+        super().__init__(header.shape, *as_read(header.stored, load))
 
 
 def _load_member(path: Path, member: zipfile.ZipInfo) -> Array:
     with _open_member(path, member) as file:
-        array: Array = npy_format.read_array(file, allow_pickle=False)
-    return array
+        return read_numbers(file, npy_header(file, path), path)
 
 
 def npz_keys(path: Path) -> tuple[str, ...]:
