@@ -74,15 +74,28 @@ def test_an_error_of_the_place_is_one_of_the_system_s_too(tmp_path: Path) -> Non
     assert caught.value.errno == errno.EISDIR
 
 
-def fill_the_disk(path: Path) -> None:
+def meet(path: Path, trouble: Exception) -> None:
     with placing(path):
-        raise OSError(errno.ENOSPC, "No space left on device")
+        raise trouble
 
 
-def test_trouble_that_is_not_of_the_place_is_handed_on(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="No space left") as caught:
-        fill_the_disk(tmp_path / "note.txt")
+@pytest.mark.parametrize(
+    "trouble", [OSError(errno.ENOSPC, "No space left"), RuntimeError("another reason")]
+)
+def test_trouble_that_is_not_of_the_place_is_handed_on(tmp_path: Path, trouble: Exception) -> None:
+    with pytest.raises(type(trouble), match=r"No space left|another reason") as caught:
+        meet(tmp_path / "note.txt", trouble)
     assert not isinstance(caught.value, WriteError)
+
+
+@pytest.mark.parametrize(
+    "trouble", [OSError(errno.ELOOP, "Too many links"), RuntimeError("Symlink loop from 'a'")]
+)
+def test_links_that_lead_in_a_circle_are_told(tmp_path: Path, trouble: Exception) -> None:
+    with pytest.raises(
+        WriteError, match=r"note\.txt': its links lead in a circle\. Choose another"
+    ):
+        meet(tmp_path / "note.txt", trouble)
 
 
 @pytest.mark.parametrize("name", ["rows.csv", "./rows.csv", "link.csv", "shards/new.csv"])

@@ -22,6 +22,7 @@ _MISPLACED = {  # what is wrong with a place, rather than with a disk
     errno.EEXIST: "something else is there",
     errno.EINVAL: "no file can be called that",
     errno.EISDIR: "that is a folder",
+    errno.ELOOP: "its links lead in a circle",
     errno.ENAMETOOLONG: "the name is too long",
     errno.ENOENT: "no folder can be made there",
     errno.ENOTDIR: "something else is there",
@@ -155,6 +156,10 @@ def placing(path: Path) -> Iterator[None]:
         raise
     except ValueError as error:  # a path with a NUL
         raise _refusal(path, errno.EINVAL) from error
+    except RuntimeError as error:
+        if "Symlink loop" not in str(error):  # of Path.resolve, before Python 3.13
+            raise
+        raise _refusal(path, errno.ELOOP) from error
     except OSError as error:
         if error.errno not in _MISPLACED:
             raise

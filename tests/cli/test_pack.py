@@ -1,5 +1,7 @@
 """``leyden pack`` and ``leyden inspect --verify``."""
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -170,6 +172,16 @@ def test_inspect_verifies_what_was_packed(call: Call) -> None:
     code, out, err = call("inspect", "d")
     assert (code, out) == (2, "")
     assert "that were packed, but some are missing:\nsample__2.npy\n" in err
+
+
+def test_names_of_files_may_be_any_bytes(
+    workplace: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    name = os.fsdecode(b"caf\xe9")
+    np.save("x.npy", np.zeros((5, 2)))
+    command = [sys.executable, "-c", "from leyden.cli import main; main()", "pack", "x.npy", name]
+    subprocess.run(command, check=True)
+    assert "caf\\udce9: 5 rows in 1 shards" in capfd.readouterr().out
 
 
 def test_inspect_verifies_each_phase(call: Call) -> None:

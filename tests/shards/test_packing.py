@@ -18,7 +18,7 @@ from torch.utils.data import TensorDataset
 from typing_extensions import override
 
 from leyden.data import AutoDataModule
-from leyden.errors import ConfigError, DataError, WriteError
+from leyden.errors import ConfigError, DataError, LeydenError, WriteError
 from leyden.shards import Catalog, pack, read_manifest, verify_pack
 from leyden.shards.journal import journaling
 from leyden.shards.sources import Block, Source
@@ -523,3 +523,13 @@ def test_a_folder_that_cannot_be_is_told_in_words(tmp_path: Path, name: str, rea
     with pytest.raises(WriteError, match=f"(?s)a place that can be written to, but got.*{reason}"):
         pack(tmp_path / "rows.npy", tmp_path / name)
     assert [path.name for path in tmp_path.iterdir()] == ["rows.npy"]
+
+
+@pytest.mark.parametrize("name", ["circle", "circle/below"])
+def test_links_in_a_circle_lead_to_no_folder(tmp_path: Path, name: str) -> None:
+    (tmp_path / "circle").symlink_to("circle")
+    with pytest.raises(
+        LeydenError, match=r"circle.*(lead in a circle|Pass another|Choose another)"
+    ):
+        pack(INPUTS, tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == ["circle"]

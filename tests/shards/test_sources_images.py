@@ -1,5 +1,8 @@
 """Folders of images as a source."""
 
+import os
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -131,6 +134,91 @@ def test_all_that_cannot_be_read_is_listed_before_anything_is_written(
     assert [line.split(":")[0] for line in lines] == [f"a/{n}.png" for n in (10, 20, 30, 40)]
     assert "more than 8 bits a channel" in lines[3]
     assert {path.name for path in tmp_path.iterdir()} == {"photos"}
+
+
+def deep_png(channels: int) -> bytes:
+    """An image of 3 x 2 pixels of 16 bits a channel, which Pillow does not write."""
+    rows = b"".join(b"\0" + b"\x13\x88" * 3 * channels for _ in range(2))
+    header = struct.pack(">IIBBBBB", 3, 2, 16, {2: 4, 3: 2, 4: 6}[channels], 0, 0, 0)
+    parts = (b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")
+    lines = (
+        struct.pack(">I", len(part)) + kind + part + struct.pack(">I", zlib.crc32(kind + part))
+        for kind, part in parts
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(lines)
+
+
+def deep_tiff(planar: int) -> bytes:
+    """The same of three channels, by pixels or one channel after another."""
+    num_parts, size = (1, 36) if planar == 1 else (3, 12)
+    starts = [3 * 2 + num_parts * 4 * 2 + 134 + i * size for i in range(num_parts)]
+    bits, offsets, counts = 134, 140, 140 + 4 * num_parts
+    where = (offsets, counts) if planar == 2 else (starts[0], size)
+    tags = (256, 3, 1, 3), (257, 3, 1, 2), (258, 3, 3, bits), (259, 3, 1, 1), (262, 3, 1, 2)
+    tags += (273, 4, num_parts, where[0]), (277, 3, 1, 3), (278, 3, 1, 2)
+    tags += (279, 4, num_parts, where[1]), (284, 3, 1, planar)
+    directory = b"".join(struct.pack("<HHII", *tag) for tag in tags)
+    head = b"II*\0" + struct.pack("<IH", 8, len(tags)) + directory + bytes(4)
+    lists = struct.pack(f"<HHH{2 * num_parts}I", 16, 16, 16, *starts, *[size] * num_parts)
+    return head + lists + b"\x13\x88" * 18
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *map(deep_png, (2, 3, 4)),
+        *map(deep_tiff, (1, 2)),
+        b"P6 3 2 65535\n" + bytes(36),
+        b"P3 1 1 300\n1 2 3\n",
+    ],
+)
+def test_several_channels_of_16_bits_are_refused(photos: Path, content: bytes) -> None:
+    (photos / "a").mkdir(parents=True)
+    (photos / "a" / "1.png").write_bytes(content)  # Pillow knows what it is
+    with pytest.raises(DataError, match=r"cannot read:\na/1\.png: more than 8 bits a channel"):
+        ImageFolder(photos).check()
+
+
+@pytest.mark.parametrize("name", ["png", "tif", "bmp", "gif", "jpg", "ppm", "pbm", "webp"])
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA"])
+def test_channels_of_8_bits_are_read_whatever_the_file(photos: Path, name: str, mode: str) -> None:
+    (photos / "a").mkdir(parents=True)
+    path = photos / "a" / f"1.{name}"
+    image = Image.new("RGB", (3, 2), "white").convert(mode)
+    (image.convert("L") if name in ("jpg", "pbm", "ppm") else image).save(path)
+    assert whole(ImageFolder(photos)).inputs.shape == (1, 3, 2, 3)
+
+
+def test_channels_of_fewer_bits_are_read(photos: Path) -> None:
+    (photos / "a").mkdir(parents=True)
+    header = struct.pack("<IHHIIiiHHIIiiII", 70, 0, 0, 54, 40, 3, 2, 1, 16, 0, 16, 0, 0, 0, 0)
+    (photos / "a" / "1.bmp").write_bytes(b"BM" + header + b"\xff\x7f" * 8)
+    (photos / "a" / "2.ppm").write_bytes(b"P6 3 2 15\n" + b"\x0f" * 18)
+    assert values(ImageFolder(photos)) == [255, 255]
+
+
+def test_a_link_to_nowhere_is_listed_with_what_cannot_be_read(
+    write: Write, photos: Path, tmp_path: Path
+) -> None:
+    write("a/1.png", grey(1))
+    (photos / "a" / "2.png").symlink_to("nowhere.png")
+    with pytest.raises(DataError, match=r"cannot read:\na/2.png: .*No such file"):
+        pack(photos, tmp_path / "d")
+    (photos / "a" / "1.png").unlink()
+    with pytest.raises(DataError, match=r"cannot read:\na/2.png: .*No such file"):
+        pack(photos, tmp_path / "d")
+
+
+def test_names_of_images_may_be_any_bytes_and_those_of_classes_text(
+    write: Write, photos: Path, tmp_path: Path
+) -> None:
+    name = os.fsdecode(b"caf\xe9")
+    write(f"a/{name}.png", grey(7))
+    assert pack(photos, tmp_path / "d").num_samples == 1
+    write(f"{name}/1.png", grey(7))
+    expected = r"names of classes in UTF-8 in .*, but got 'caf\\udce9'\. Rename the folders\."
+    with pytest.raises(DataError, match=expected):
+        ImageFolder(photos)
 
 
 def test_a_long_list_is_cut(write: Write, photos: Path) -> None:

@@ -1,6 +1,7 @@
 """``leyden``: the command and its sub-commands."""
 
 import argparse
+import io
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -78,6 +79,8 @@ _ADDING = (
 
 def main() -> None:
     """Run a sub-command, and end the process with its exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be no text
     parser, commands = make_parser()
     word = next(iter(sys.argv[1:]), "-")
     if not word.startswith("-") and word not in commands.choices:

@@ -1,8 +1,10 @@
 """What can be packed: rows, and what they are made from."""
 
 import hashlib
+import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -189,23 +191,37 @@ def digest_rows(array: Array) -> str:
 def digest_files(paths: Sequence[Path], root: Path) -> str:
     """Digest the names, sizes and content of files.
 
-    Of content beyond 64 MiB, files that are evenly spread count; of a single file, parts of it.
+    Of content beyond 64 MiB, files that are evenly spread count; of a single file, parts of it. A
+    file that cannot be read counts as an empty one: what is wrong with it is told where it is used.
 
     Args:
         paths: The files.
         root: What the names are relative to.
     """
     digest = hashlib.sha256()
-    sizes = [path.stat().st_size for path in paths]
+    sizes = [_size_of(path) for path in paths]
     for path, size in zip(paths, sizes, strict=True):
-        digest.update(f"{path.relative_to(root).as_posix()}\0{size}\0".encode())
-    if len(paths) == 1:
-        chosen: Iterable[bytes] = _spread_chunks(paths[0], sizes[0])
-    else:
-        chosen = (paths[i].read_bytes() for i in _spread(len(paths), sum(sizes)))
-    for content in chosen:
+        digest.update(os.fsencode(path.relative_to(root).as_posix()))  # which may be no UTF-8
+        digest.update(f"\0{size}\0".encode())
+    for content in _spread_content(paths, sizes):
         digest.update(content)
     return _shorten(digest)
+
+
+def _spread_content(paths: Sequence[Path], sizes: Sequence[int]) -> Iterator[bytes]:
+    if len(paths) == 1:
+        yield from _spread_chunks(paths[0], sizes[0])
+        return
+    for i in _spread(len(paths), sum(sizes)):
+        with suppress(OSError):
+            yield paths[i].read_bytes()
+
+
+def _size_of(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _spread(count: int, num_bytes: int) -> Rows:
@@ -215,7 +231,7 @@ def _spread(count: int, num_bytes: int) -> Rows:
 
 
 def _spread_chunks(path: Path, size: int) -> Iterator[bytes]:
-    with path.open("rb") as file:
+    with suppress(OSError), path.open("rb") as file:
         for i in _spread(-(-size // _CHUNK), size) if size else ():
             file.seek(int(i) * _CHUNK)
             yield file.read(_CHUNK)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps, TiffImagePlugin
 from typing_extensions import override
 
 from leyden.errors import ConfigError, DataError, MissingPathError
@@ -44,8 +44,8 @@ class ImageFolder(IndexedSource):
     Raises:
         ConfigError: If ``size`` or ``color`` is none of these.
         MissingPathError: If there is no such folder.
-        DataError: If it has no class folders, one of them has no images, or they are ``train``,
-            ``val`` and the like with the class folders in them.
+        DataError: If it has no class folders, one of them has no images or a name that is no text,
+            or they are ``train``, ``val`` and the like with the class folders in them.
     """
 
     path: Path
@@ -62,6 +62,9 @@ class ImageFolder(IndexedSource):
             raise ConfigError(f"{problem}, but got {self.size!r}.")
         if not self.path.is_dir():
             raise MissingPathError(f"Expected a folder of images, but got {str(self.path)!r}.")
+        self._check_classes()
+
+    def _check_classes(self) -> None:
         if empty := [name for name, files in self._by_class.items() if not files]:
             problem = f"Expected images in each folder of {self.path}, but got none in"
             known = f"Known formats: {' '.join(_EXTENSIONS)}."
@@ -74,6 +77,9 @@ class ImageFolder(IndexedSource):
             problem = f"Expected a folder for each class in {self.path}, but got parts of the data"
             remedy = f"Pack each by itself: leyden pack {self.path / parts[0]} DIR/{parts[0]}."
             raise DataError(f"{problem} with folders of their own, {listing}. {remedy}")
+        if wrong := [name for name in self._by_class if not _is_text(name)]:
+            problem = f"Expected names of classes in UTF-8 in {self.path}, but got"
+            raise DataError(f"{problem} {', '.join(map(repr, wrong))}. Rename the folders.")
 
     @property
     def _parts(self) -> list[str]:
@@ -156,13 +162,37 @@ class ImageFolder(IndexedSource):
     def _decode(self, file: Path) -> Array:
         """Read an image, uint8 ``(channels, height, width)``, as it is looked at."""
         with Image.open(file) as opened:
-            if opened.mode.startswith(("I", "F")):  # Pillow would clip the values
-                raise ValueError(f"more than 8 bits a channel (mode {opened.mode})")
+            if _is_deep(opened):  # Pillow would clip or cut the values
+                raise ValueError("more than 8 bits a channel")
             image = ImageOps.exif_transpose(opened).convert(_MODES[self.color])
         if self.size is not None and image.size != self.size[::-1]:
             image = image.resize(self.size[::-1], Image.Resampling.LANCZOS)
         pixels = np.asarray(image)
         return pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
+
+
+def _is_deep(image: ImageFile.ImageFile) -> bool:
+    """Say whether an image that is open, but not read, has more than 8 bits a channel.
+
+    Several channels of 16 bits have no mode of their own. What tells is how Pillow means to read
+    them: in a PNG file the mode within, in a PPM file the highest value, in a TIFF file its tag.
+    """
+    bits = getattr(image, "tag_v2", {}).get(TiffImagePlugin.BITSPERSAMPLE, ())
+    is_wide = image.mode.startswith(("I", "F")) or max(bits, default=0) > 8
+    return is_wide or any(_is_wide(tile[0], tile[3]) for tile in image.tile)
+
+
+def _is_wide(decoder: str, arguments: object) -> bool:
+    """Say whether a decoder is told of more than 8 bits a channel."""
+    told = arguments if isinstance(arguments, tuple) else (arguments,)
+    if any(isinstance(one, str) and one.endswith((";16B", ";16L", ";16N")) for one in told):
+        return True
+    return decoder.startswith("ppm") and any(isinstance(one, int) and one > 255 for one in told)
+
+
+def _is_text(name: str) -> bool:
+    """Say whether a name of a file can be written elsewhere; the system takes any bytes for one."""
+    return not any("\ud800" <= character <= "\udfff" for character in name)
 
 
 def _is_size(size: object) -> bool:
