@@ -288,7 +288,7 @@ def test_labels_of_differing_dtype_are_refused(write: Write, files: Mapping[str,
         ({"labels.npz": b"garbage"}, r"^Expected an \.npz archive.*labels\.npz\)"),
         ({"labels.csv": ""}, r"^Expected a table.*labels\.csv\)"),
         (
-            {"labels.csv": "1,2\n2020-01-01,0\n"},
+            {"labels.csv": "1,2\n,0\n"},
             r"^Set 1: Expected numbers in column '1'.*labels\.csv\)",
         ),
         ({"labels.npz": {"1": [" "]}}, r"^Set 1: .* a word in every row, but row 1.*labels\.npz\)"),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch.utils.data import Dataset, IterableDataset, Subset, TensorDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
 from typing_extensions import override
 
 from leyden.errors import ConfigError, DataError, FormatError, MissingPathError, ShardError
@@ -14,6 +14,7 @@ from leyden.shards import ImageFolder, Table
 from leyden.shards.sources import ArraySource, Block, Source, choose_source
 from leyden.shards.sources.base import digest_files, digest_rows
 
+ROW = torch.zeros(3)
 ROWS = np.random.default_rng(0).normal(size=(10, 3))
 
 
@@ -68,6 +69,13 @@ def test_texts_become_classes_in_alphabetical_order() -> None:
     source = choose_source(ROWS[:3], ["dog", "cat", "dog"])
     assert source.class_names == ("cat", "dog")
     np.testing.assert_array_equal(whole(source).labels, [1, 0, 1])
+
+
+def test_texts_have_no_white_space_around_them_and_are_not_empty() -> None:
+    labels = ["cat", "cat ", "dog", " dog"]
+    assert choose_source(ROWS[:4], labels).class_names == ("cat", "dog")
+    with pytest.raises(DataError, match=r"a word in every row, but row 3 is empty\. Fill it, or"):
+        choose_source(ROWS[:4], ["cat", "dog", " ", "cat"])
 
 
 def test_an_array_on_disk_is_mapped(tmp_path: Path) -> None:
@@ -158,6 +166,35 @@ def test_a_dataset_without_labels_gives_inputs(dataset: object) -> None:
     assert block.labels is None
 
 
+@pytest.mark.parametrize("kind", [Items, Numbers])
+@pytest.mark.parametrize(
+    ("item", "inputs", "labels"),
+    [
+        ([torch.tensor([1, 2]), 3], [1, 2], 3),
+        ([torch.tensor([1, 2]), torch.tensor([3, 4])], [1, 2], [3, 4]),
+        ([np.array([1, 2]), np.int64(3)], [1, 2], 3),
+        (([1, 2], 3), [1, 2], 3),
+        (((1, 2), 3), [1, 2], 3),
+        ([1, 2], [1, 2], None),
+        ([[1, 2], [3, 4]], [[1, 2], [3, 4]], None),
+    ],
+)
+def test_two_of_which_one_is_an_array_are_inputs_and_labels(
+    kind: Any, item: Any, inputs: object, labels: object
+) -> None:
+    block = whole(choose_source(kind([item] * 3)))
+    assert block.inputs.tolist() == [inputs] * 3
+    assert (None if block.labels is None else block.labels.tolist()[0]) == labels
+
+
+def test_a_loader_of_batches_is_refused_with_the_way_out() -> None:
+    loader = DataLoader(TensorDataset(torch.zeros(4, 2)), batch_size=2)
+    expected = r"give rows, but got a DataLoader, which gives batches\. Pass its `\.dataset`\."
+    with pytest.raises(ConfigError, match=expected):
+        choose_source(loader)
+    assert len(whole(choose_source(loader.dataset))) == 4
+
+
 def test_a_stream_begins_where_it_is_asked_to() -> None:
     source = choose_source(Numbers([(np.float32(i), i) for i in range(10)]))
     blocks = list(source.blocks(7, 2))
@@ -171,7 +208,12 @@ def test_a_stream_begins_where_it_is_asked_to() -> None:
     [
         ([], "at least one row in the dataset, but got none"),
         ([(1, 2, 3)], r"Expected x or \(x, y\) in row 0, but got a tuple of 3"),
-        ([{"x": 1}], "Expected numbers in row 0, but got Python objects"),
+        ([{"x": 1}], r"Expected x or \(x, y\) in row 0, but got a dict\. Wrap the dataset in one"),
+        ([[ROW, ROW, 1]], r"Expected x or \(x, y\) in row 0, but got a list of 3\. Wrap the data"),
+        ([((ROW, ROW), 1)], "in row 0, but got a tuple in it. Wrap the dataset in one that"),
+        ([[[ROW, ROW], 1]], "in row 0, but got a list in it. Wrap the dataset in one that"),
+        ([({"x": ROW}, 1)], "in row 0, but got a dict in it. Wrap the dataset in one that"),
+        ([object()], "Expected numbers in row 0, but got Python objects"),
         ([(1.0, "cat")], "Expected numbers in row 0, but got <U3. Encode them first"),
         ([Image.new("L", (2, 2))], "Expected numbers in row 0, but got an image. Give the dataset"),
         ([0, 1, "a"], "Expected numbers in row 2, but got <U1"),

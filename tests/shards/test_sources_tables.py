@@ -101,7 +101,7 @@ def test_columns_without_names_are_counted(write: Write) -> None:
 def test_the_type_of_a_column_is_known_when_all_of_it_was_seen(
     write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tables_module, "_BLOCK_BYTES", 64)  # so that there are several pieces
+    monkeypatch.setattr(tables_module, "BLOCK_BYTES", 64)  # so that there are several pieces
     lines = [f"{i},{i}" for i in range(40)] + ["0.5,40"]
     source = Table(write("a,y\n" + "\n".join(lines) + "\n"))
     assert whole(source).inputs[:, 0].tolist() == [*range(40), 0.5]
@@ -207,12 +207,32 @@ def test_numbers_that_are_written_in_two_ways_are_text_packed_or_not(
     cells: tuple[str, ...],
     block_bytes: int,
 ) -> None:
-    monkeypatch.setattr(tables_module, "_BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr(tables_module, "BLOCK_BYTES", block_bytes)
     path = write("a,b\n" + "".join(f"{cell},1\n" * 40 for cell in cells))
     with pytest.raises(DataError, match="but got text in 'a'"):
         pack(path, tmp_path / "packed")
     with pytest.raises(DataError, match="but got text in 'a'"):
         discover(path)
+
+
+@pytest.mark.parametrize("cell", ["2020-01-01", "12:30", "12:30:00", "2020-01-01T12:30:00Z"])
+def test_dates_and_times_are_words_packed_or_not(write: Write, tmp_path: Path, cell: str) -> None:
+    path = write(f"a,y\n1,{cell}\n2,{cell.replace('1', '2')}\n")
+    for catalog in (pack(path, tmp_path / "packed"), discover(path)):
+        assert catalog.label_names == (cell, cell.replace("1", "2"))
+        assert catalog.read_labels(1).tolist() == [0, 1]
+    path = write(f"a,y\n{cell},1\n{cell},0\n", "inputs.csv")
+    with pytest.raises(DataError, match="but got text in 'a'"):
+        pack(path, tmp_path / "inputs")
+    with pytest.raises(DataError, match="but got text in 'a'"):
+        discover(path)
+
+
+def test_a_line_may_be_long_packed_or_not(write: Write, tmp_path: Path) -> None:
+    names, cells = (",".join(map(text.format, range(3000))) for text in ("c{}", "0.{:0400}"))
+    path = write(f"{names}\n{cells}\n{cells}\n")
+    for catalog in (pack(path, tmp_path / "packed"), discover(path)):
+        assert (catalog.num_samples, catalog.sample_shape) == (2, (3000,))
 
 
 @pytest.mark.parametrize("cell", ["", "NA", "null"])
@@ -238,7 +258,7 @@ def test_an_empty_cell_is_a_gap_packed_or_not(write: Write, tmp_path: Path, cell
 def test_a_text_in_quotes_may_have_any_number_of_lines(
     write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str
 ) -> None:
-    monkeypatch.setattr(tables_module, "_BLOCK_BYTES", 1 << 17)
+    monkeypatch.setattr(tables_module, "BLOCK_BYTES", 1 << 17)
     review = "\n".join([line] * 4_000)
     path = write("a,review\n" + "".join(f'{i},"{review}"\n' for i in range(60)))
     packed = pack(Table(path, drop=["review"]), tmp_path / "packed")
@@ -268,7 +288,7 @@ def test_an_empty_line_in_a_table_of_one_column_is_a_gap(write: Write, tmp_path:
 def test_empty_lines_at_the_end_are_no_rows(
     write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: str, end: str
 ) -> None:
-    monkeypatch.setattr(tables_module, "_BLOCK_BYTES", 1 << 16)
+    monkeypatch.setattr(tables_module, "BLOCK_BYTES", 1 << 16)
     rows = [",".join("1" for _ in names.split(",")), ",".join("2" for _ in names.split(","))]
     path = write("\n".join([names, *rows]) + end)
     for catalog in (pack(path, tmp_path / "packed"), discover(path)):

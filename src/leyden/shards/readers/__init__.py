@@ -18,15 +18,16 @@ from leyden.shards.readers.first_line import (
     is_header,
 )
 from leyden.shards.readers.hdf5 import Hdf5Reader, hdf5_keys
-from leyden.shards.readers.lines import count_blank_end, parsing, without_blank_end
+from leyden.shards.readers.lines import BLOCK_BYTES, count_blank_end, parsing, without_blank_end
 from leyden.shards.readers.lost import refusing_lost_pages
 from leyden.shards.readers.npy import NpyReader
 from leyden.shards.readers.npz import NpzReader, npz_keys
 from leyden.shards.readers.safetensors import SafetensorsReader, safetensors_keys
 from leyden.shards.readers.tables import CsvReader, ParquetReader, parquet_columns
-from leyden.shards.readers.words import TEXT
+from leyden.shards.readers.words import TEXT, as_words
 
 __all__ = [
+    "BLOCK_BYTES",
     "EMPTY",
     "LARGE",
     "TEXT",
@@ -40,6 +41,7 @@ __all__ = [
     "ParquetReader",
     "SafetensorsReader",
     "ZstdReader",
+    "as_words",
     "count_blank_end",
     "count_heading",
     "csv_columns",

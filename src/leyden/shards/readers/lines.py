@@ -8,7 +8,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-__all__ = ["count_blank_end", "parsing", "without_blank_end"]
+__all__ = ["BLOCK_BYTES", "count_blank_end", "parsing", "without_blank_end"]
+
+BLOCK_BYTES = 16 << 20
+"""What is parsed at a time; no row of text may be longer."""
 
 _CHUNK = 1 << 16
 

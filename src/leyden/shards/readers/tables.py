@@ -21,7 +21,7 @@ from leyden.shards.readers.first_line import (
     find_delimiter,
     is_header,
 )
-from leyden.shards.readers.lines import count_blank_end, parsing
+from leyden.shards.readers.lines import BLOCK_BYTES, count_blank_end, parsing
 from leyden.shards.readers.words import TEXT
 from leyden.types import Array, Key
 
@@ -110,25 +110,38 @@ def _read_csv(path: Path, delimiter: str, key: Key) -> pa.Table:
 def _parse_csv(
     path: Path, _state: FileState, delimiter: str, names: tuple[str, ...], *, has_header: bool
 ) -> pa.Table:
+    num_lines = count_heading(path, delimiter) if has_header else 0
+    table = _read_cells(path, delimiter, names, num_lines)
+    # What Arrow takes for dates and times are words to leyden.
+    if times := [field.name for field in table.schema if pa.types.is_temporal(field.type)]:
+        table = _read_cells(path, delimiter, names, num_lines, times)
+    table = table.slice(0, table.num_rows - count_blank_end(path, len(names)))
+    if not table.num_rows:
+        raise ShardError("Expected rows below the names of the columns, but got none.", path=path)
+    return table
+
+
+def _read_cells(
+    path: Path, delimiter: str, names: tuple[str, ...], skip: int, texts: Sequence[str] = ()
+) -> pa.Table:
     try:
-        table = pa_csv.read_csv(
+        return pa_csv.read_csv(
             path,
             read_options=pa_csv.ReadOptions(
                 column_names=list(names),  # to find them, it asks for the end of the line
-                skip_rows=count_heading(path, delimiter) if has_header else 0,
+                skip_rows=skip,
+                block_size=BLOCK_BYTES,
             ),
             parse_options=parsing(delimiter, len(names)),
             convert_options=pa_csv.ConvertOptions(
-                null_values=list(EMPTY), strings_can_be_null=True
+                column_types=dict.fromkeys(texts, pa.string()),
+                null_values=list(EMPTY),
+                strings_can_be_null=True,
             ),
         )
     except pa.ArrowInvalid as error:
         problem = f"Expected a table of numbers, but it cannot be parsed: {error}."
         raise ShardError(problem, path=path) from None
-    table = table.slice(0, table.num_rows - count_blank_end(path, len(names)))
-    if not table.num_rows:
-        raise ShardError("Expected rows below the names of the columns, but got none.", path=path)
-    return table
 
 
 def _read_parquet(path: Path, key: str | tuple[str, ...]) -> Array:
@@ -166,7 +179,7 @@ def _check_columns(schema: pa.Schema, names: Sequence[str], path: Path) -> None:
     """Make sure that inputs are numbers, all columns at once."""
     if len(set(names)) < len(names):
         raise _twice(names, path)
-    texts = [name for name in names if name in schema.names and _is_text(schema.field(name).type)]
+    texts = [name for name in names if any(map(_is_text, _types_of(schema, name)))]
     if texts:
         problem = f"Expected numbers in every column of inputs, but got text in {_quote(texts)}."
         remedy = "Call the column of labels 'label', or make shards without the others:"
@@ -182,11 +195,12 @@ def _quote(names: Sequence[str]) -> str:
 
 
 def _check_column(schema: pa.Schema, name: str, path: Path, *, takes_text: bool = False) -> None:
-    if name not in schema.names:
+    types = _types_of(schema, name)
+    if not types:
         raise ShardError(f"Expected a column {name!r}. {suggest(name, schema.names)}", path=path)
-    if schema.names.count(name) > 1:
+    if len(types) > 1:
         raise _twice(schema.names, path)
-    kind = schema.field(name).type
+    (kind,) = types
     if pa.types.is_null(kind):
         raise ShardError(f"Expected numbers in column {name!r}, but got none.", path=path)
     if takes_text and _is_text(kind):
@@ -194,6 +208,11 @@ def _check_column(schema: pa.Schema, name: str, path: Path, *, takes_text: bool 
     if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
         problem = f"Expected numbers in column {name!r}, but got {kind}. Encode them first."
         raise ShardError(problem, path=path)
+
+
+def _types_of(schema: pa.Schema, name: str) -> list[pa.DataType]:
+    """Types of the columns of a name; ``schema.names`` is made anew each time, which takes long."""
+    return [schema.field(index).type for index in schema.get_all_field_indices(name)]
 
 
 def _twice(names: Sequence[str], path: Path) -> ShardError:

@@ -7,7 +7,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from leyden.errors import DataError
-from leyden.shards.readers import is_too_long
+from leyden.shards.readers import as_words, is_too_long
 from leyden.shards.sources.base import Block, IndexedSource, digest_rows
 from leyden.types import Array, Rows
 
@@ -19,11 +19,12 @@ class ArraySource(IndexedSource):
 
     Args:
         inputs: ``(rows, ...)``.
-        labels: ``(rows, ...)``, or texts ``(rows,)``, which become classes in alphabetical order;
-            ``None`` without labels.
+        labels: ``(rows, ...)``, or texts ``(rows,)``, which become classes in alphabetical order,
+            without white space around them; ``None`` without labels.
 
     Raises:
-        DataError: If they are no numbers, there are no rows, or not one label for every row.
+        DataError: If they are no numbers, there are no rows, not one label for every row, or a text
+            is empty.
     """
 
     def __init__(self, inputs: Array | Tensor, labels: object = None) -> None:
@@ -42,7 +43,7 @@ class ArraySource(IndexedSource):
             sides = f"source: {self._inputs.shape}\nlabels: {labels.shape}"
             raise DataError(f"{problem}\n{sides}")
         if labels.dtype.kind == "U" and labels.ndim == 1:
-            names, labels = np.unique(labels, return_inverse=True)
+            names, labels = np.unique(as_words(labels), return_inverse=True)
             self._class_names = tuple(names.tolist())
         self._labels = check_numbers(labels, "`labels`")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TypeGuard
 
 import numpy as np
-from torch.utils.data import IterableDataset
+from torch.utils.data import DataLoader, IterableDataset
 
 from leyden.errors import ConfigError, FormatError, MissingPathError, suggest
 from leyden.shards.readers import NpyReader, reading
@@ -79,6 +79,9 @@ def _from_path(path: Path) -> Source:
 
 
 def _from_dataset(source: object) -> Source:
+    if isinstance(source, DataLoader):
+        problem = "Expected `source` to give rows, but got a DataLoader, which gives batches."
+        raise ConfigError(f"{problem} Pass its `.dataset`.")
     if not isinstance(source, Mapping):
         if _is_indexed(source):
             return DatasetSource(source)

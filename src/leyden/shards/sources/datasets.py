@@ -1,12 +1,13 @@
 """Datasets to be packed: with an index, or as a stream."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import Any, Protocol
 
 import numpy as np
 from PIL import Image
+from torch import Tensor
 from typing_extensions import override
 
 from leyden.errors import DataError
@@ -17,6 +18,7 @@ from leyden.types import Array, Rows
 __all__ = ["DatasetSource", "Indexed", "StreamSource"]
 
 _SAMPLED_ROWS = 8  # rows of a dataset that its digest covers
+_ARRAYS = (np.ndarray, Tensor, Image.Image)
 
 
 class Indexed(Protocol):
@@ -31,7 +33,8 @@ class DatasetSource(IndexedSource):
     """Rows of a dataset that has an index.
 
     Args:
-        dataset: Its items are ``x`` or a tuple ``(x, y)``, numbers all of them; the same each time.
+        dataset: Its items are ``x`` or ``(x, y)``, numbers all of them; the same each time. A tuple
+            of two is ``(x, y)``, and so is a list of two in which are arrays; others are ``x``.
 
     Raises:
         DataError: If it is empty.
@@ -72,7 +75,8 @@ class StreamSource(Source):
     """Rows of a dataset that can be read from its beginning only.
 
     Args:
-        dataset: Its items are ``x`` or a tuple ``(x, y)``, numbers all of them; the same each time.
+        dataset: Its items are ``x`` or ``(x, y)``, numbers all of them; the same each time. A tuple
+            of two is ``(x, y)``, and so is a list of two in which are arrays; others are ``x``.
 
     Raises:
         DataError: If it is empty.
@@ -116,14 +120,25 @@ class _Stack:
 
 def _as_row(item: object, index: int) -> tuple[Array, ...]:
     """Take an item apart: ``(x,)`` or ``(x, y)``."""
-    parts = item if isinstance(item, tuple) else (item,)
-    if len(parts) not in (1, 2):
-        problem = f"Expected x or (x, y) in row {index}, but got a tuple of {len(parts)}."
+    is_several = isinstance(item, tuple) or (isinstance(item, list) and _holds_arrays(item))
+    parts = tuple(item) if is_several else (item,)
+    found = f"a {type(item).__name__} of {len(parts)}"
+    if nested := [part for part in parts if _holds_arrays(part)]:
+        found = f"a {type(nested[0]).__name__}{' in it' if is_several else ''}"
+    if len(parts) not in (1, 2) or nested:
+        problem = f"Expected x or (x, y) in row {index}, but got {found}."
         raise DataError(f"{problem} Wrap the dataset in one that returns these.")
     if any(isinstance(part, Image.Image) for part in parts):
         problem = f"Expected numbers in row {index}, but got an image."
         raise DataError(f"{problem} Give the dataset a transform that makes an array of it.")
     return tuple(check_numbers(as_array(part), f"row {index}") for part in parts)
+
+
+def _holds_arrays(value: object) -> bool:
+    """Say whether this is several arrays, rather than one: a list of numbers is one."""
+    if isinstance(value, (tuple, list)):
+        return any(isinstance(part, _ARRAYS) or _holds_arrays(part) for part in value)
+    return isinstance(value, Mapping)
 
 
 def _make(row: tuple[Array, ...]) -> str:

@@ -17,6 +17,7 @@ from typing_extensions import override
 from leyden.errors import DataError, FormatError, MissingPathError, suggest
 from leyden.shards.labels import LABEL_NAMES
 from leyden.shards.readers import (
+    BLOCK_BYTES,
     EMPTY,
     count_blank_end,
     count_heading,
@@ -35,7 +36,6 @@ from leyden.types import Array
 __all__ = ["TABLE_EXTENSIONS", "Table"]
 
 _DELIMITERS = {".csv": None, ".tsv": "\t"}  # None is found out
-_BLOCK_BYTES = 16 << 20  # no row of text may be longer
 _LOOK_ROWS = 1 << 14
 
 TABLE_EXTENSIONS = (*_DELIMITERS, ".parquet")
@@ -246,7 +246,7 @@ class Table(Source):
             read_options=pa_csv.ReadOptions(
                 column_names=list(self._names),
                 skip_rows=count_heading(self.path, self._delimiter) if self._is_named else 0,
-                block_size=_BLOCK_BYTES,
+                block_size=BLOCK_BYTES,
             ),
             parse_options=parsing(self._delimiter, len(self._names)),
             convert_options=pa_csv.ConvertOptions(
