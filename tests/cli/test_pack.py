@@ -105,6 +105,11 @@ def test_an_array_is_packed(call: Call) -> None:
         ),
         (["p", "d", "--label-column", "y"], "Expected a table for --label-column, but got 'p'."),
         (
+            ["t.csv", "d", "--labels", "y.npy"],
+            "an array (.npy) for --labels, but got 't.csv'. Name the column of labels instead:",
+        ),
+        (["p", "d", "--labels", "y.npy"], "for --labels, but got 'p'. Leave --labels out."),
+        (
             ["t.csv", "t.csv/d", "--label-column", "kind"],
             "t.csv' is a file. Choose another",
         ),
@@ -177,11 +182,11 @@ def test_inspect_verifies_what_was_packed(call: Call) -> None:
 def test_names_of_files_may_be_any_bytes(
     workplace: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    name = os.fsdecode(b"caf\xe9")
+    name = os.fsdecode(b"\xe9t\xe9")
     np.save("x.npy", np.zeros((5, 2)))
     command = [sys.executable, "-c", "from leyden.cli import main; main()", "pack", "x.npy", name]
     subprocess.run(command, check=True)
-    assert "caf\\udce9: 5 rows in 1 shards" in capfd.readouterr().out
+    assert "\\udce9t\\udce9: 5 rows in 1 shards" in capfd.readouterr().out
 
 
 def test_inspect_verifies_each_phase(call: Call) -> None:

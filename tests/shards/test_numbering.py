@@ -160,6 +160,16 @@ def test_a_folder_of_folders_is_told_how_images_are_packed(tmp_path: Path) -> No
         number_files(tmp_path / "photos")
 
 
+def test_folders_of_phases_in_capitals_are_to_be_renamed(tmp_path: Path) -> None:
+    for name in ("Train", "Val"):
+        (tmp_path / name).mkdir()
+        touch(tmp_path / name, "x_1.npy")
+    touch(tmp_path, "README.md")
+    expected = r"names in small letters: rename Train/ to train/, Val/ to val/\."
+    with pytest.raises(DiscoveryError, match=expected):
+        number_files(tmp_path)
+
+
 def test_a_folder_without_numbered_files_says_what_it_holds(tmp_path: Path) -> None:
     touch(tmp_path, "mean.npy", "README.md", "x1.dat")
     with pytest.raises(DiscoveryError, match=r"only README.md, mean.npy, x1.dat\..*`reader`"):

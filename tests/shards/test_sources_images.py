@@ -154,9 +154,9 @@ def deep_tiff(planar: int) -> bytes:
     starts = [3 * 2 + num_parts * 4 * 2 + 134 + i * size for i in range(num_parts)]
     bits, offsets, counts = 134, 140, 140 + 4 * num_parts
     where = (offsets, counts) if planar == 2 else (starts[0], size)
-    tags = (256, 3, 1, 3), (257, 3, 1, 2), (258, 3, 3, bits), (259, 3, 1, 1), (262, 3, 1, 2)
-    tags += (273, 4, num_parts, where[0]), (277, 3, 1, 3), (278, 3, 1, 2)
-    tags += (279, 4, num_parts, where[1]), (284, 3, 1, planar)
+    tags = [(256, 3, 1, 3), (257, 3, 1, 2), (258, 3, 3, bits), (259, 3, 1, 1), (262, 3, 1, 2)]
+    tags += [(273, 4, num_parts, where[0]), (277, 3, 1, 3), (278, 3, 1, 2)]
+    tags += [(279, 4, num_parts, where[1]), (284, 3, 1, planar)]
     directory = b"".join(struct.pack("<HHII", *tag) for tag in tags)
     head = b"II*\0" + struct.pack("<IH", 8, len(tags)) + directory + bytes(4)
     lists = struct.pack(f"<HHH{2 * num_parts}I", 16, 16, 16, *starts, *[size] * num_parts)
@@ -212,12 +212,29 @@ def test_a_link_to_nowhere_is_listed_with_what_cannot_be_read(
 def test_names_of_images_may_be_any_bytes_and_those_of_classes_text(
     write: Write, photos: Path, tmp_path: Path
 ) -> None:
-    name = os.fsdecode(b"caf\xe9")
+    name = os.fsdecode(b"\xe9t\xe9")
     write(f"a/{name}.png", grey(7))
     assert pack(photos, tmp_path / "d").num_samples == 1
     write(f"{name}/1.png", grey(7))
-    expected = r"names of classes in UTF-8 in .*, but got 'caf\\udce9'\. Rename the folders\."
+    expected = r"names of classes in UTF-8 in .*, but got '\\udce9t\\udce9'\. Rename the folders\."
     with pytest.raises(DataError, match=expected):
+        ImageFolder(photos)
+
+
+@pytest.mark.parametrize("name", ["a_1.npy", "train/a_1.npy.zst", "labels/2.csv"])
+def test_a_folder_of_shards_is_no_folder_of_images(photos: Path, name: str) -> None:
+    (photos / name).parent.mkdir(parents=True)
+    (photos / name).touch()
+    expected = (
+        r"Expected images in (.*photos), but got shards, such as {}\. They are trained on as "
+    )
+    expected += (
+        r"they are: leyden train data\.path=\1, or written anew by leyden\.shards\.write_shards"
+    )
+    with pytest.raises(DataError, match=expected.format(Path(name).name)):
+        ImageFolder(photos)
+    (photos / name).rename(photos / "notes.csv")
+    with pytest.raises(DataError, match=r"Expected (a folder for|images in) each"):
         ImageFolder(photos)
 
 

@@ -10,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from leyden.cli.command import answered
 from leyden.errors import ConfigError
 from leyden.shards import Catalog, ImageFolder, Table, pack, read_manifest
+from leyden.shards.sources import TABLE_EXTENSIONS
 
 __all__ = ["run_pack"]
 
@@ -73,6 +74,10 @@ def _pack(arguments: argparse.Namespace) -> Catalog:
 def _source(arguments: argparse.Namespace) -> Path | ImageFolder | Table:
     """Give the source the arguments that it alone has, and refuse those of others."""
     source: Path = arguments.source
+    if source.suffix.lower() != ".npy":
+        is_table = source.suffix.lower() in TABLE_EXTENSIONS and not source.is_dir()
+        remedy = "Name the column of labels instead: --label-column NAME." if is_table else None
+        _refuse(arguments, "labels", needs="an array (.npy)", remedy=remedy)
     is_table = arguments.label_column is not None or arguments.drop is not None
     if is_table and not source.is_dir():
         _refuse(arguments, "size", "color", needs="a folder of images")
@@ -84,12 +89,14 @@ def _source(arguments: argparse.Namespace) -> Path | ImageFolder | Table:
     return source
 
 
-def _refuse(arguments: argparse.Namespace, *names: str, needs: str) -> None:
+def _refuse(
+    arguments: argparse.Namespace, *names: str, needs: str, remedy: str | None = None
+) -> None:
     for name in names:
         if getattr(arguments, name) is not None:
             option = f"--{name.replace('_', '-')}"
             problem = f"Expected {needs} for {option}, but got {str(arguments.source)!r}."
-            raise ConfigError(f"{problem} Leave {option} out.")
+            raise ConfigError(f"{problem} {remedy or f'Leave {option} out.'}")
 
 
 def _summary(catalog: Catalog) -> str:

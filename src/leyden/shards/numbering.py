@@ -10,6 +10,7 @@ from pathlib import Path
 
 from leyden.errors import ConfigError, DiscoveryError
 from leyden.shards.formats import known_extensions, split_name
+from leyden.shards.phases import names_phase
 
 __all__ = ["Numbered", "list_some", "number_files", "number_keys"]
 
@@ -161,9 +162,7 @@ def _check(
         found = f"only {list_some(left_out)}" if left_out else "no files"
         wanted = f"that match {pattern!r}" if pattern else "such as sample__1.npy"
         problem = f"Expected numbered files in {folder}, {wanted}, but found {found}."
-        remedy = _PATTERN_HELP if pattern else "Pass `reader` for files of other formats."
-        if not pattern and not left_out and any(entry.is_dir() for entry in folder.iterdir()):
-            remedy = f"A folder of images for each class is packed: leyden pack {folder.name} DIR."
+        remedy = _PATTERN_HELP if pattern else _suggest(folder, left_out)
         raise DiscoveryError(f"{problem} Formats: {' '.join(known_extensions())}. {remedy}")
     if len(groups) > 1:
         listing = "\n".join(
@@ -177,6 +176,26 @@ def _check(
         raise DiscoveryError(
             f"{problem}\n{listing}\n{remedy} Files of labels go into a folder labels/."
         )
+
+
+def _suggest(folder: Path, left_out: list[str]) -> str:
+    """Say what to do about a folder without numbered files."""
+    if phases := _find_phases(folder):
+        changes = list_some(f"{name}/ to {name.lower()}/" for name in phases)
+        return f"Folders of phases have names in small letters: rename {changes}."
+    if not left_out and any(entry.is_dir() for entry in folder.iterdir()):
+        return f"A folder of images for each class is packed: leyden pack {folder.name} DIR."
+    return "Pass `reader` for files of other formats."
+
+
+def _find_phases(folder: Path) -> list[str]:
+    """Find folders of shards that would be those of phases, but for the letters of their names."""
+    return sorted(
+        entry.name
+        for entry in folder.iterdir()
+        if entry.is_dir() and names_phase(entry.name) and entry.name != entry.name.lower()
+        if any(split_name(file.name)[1] for file in entry.iterdir())
+    )
 
 
 def _by_number(folder: Path, numbers: Mapping[str, str]) -> Mapping[int, Path]:

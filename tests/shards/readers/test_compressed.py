@@ -128,7 +128,7 @@ def test_a_header_that_claims_more_than_there_is_memory_is_damage(
 ) -> None:
     content = npy(np.zeros(10)).replace(b"(10,), }" + b" " * 14, b"(9000000000000000,), }")
     (tmp_path / name).write_bytes(compress(content))
-    expected = r"Expected 72000000000000000 bytes of numbers, as the header says, but got 80: trun"
+    expected = r"Expected 72000000000000000 bytes of numbers, as the header says, but got 80: "
     with pytest.raises(ShardError, match=expected):
         reader(tmp_path / name).read(np.array([0]))
 

@@ -120,11 +120,12 @@ class _Stack:
 
 def _as_row(item: object, index: int) -> tuple[Array, ...]:
     """Take an item apart: ``(x,)`` or ``(x, y)``."""
-    is_several = isinstance(item, tuple) or (isinstance(item, list) and _holds_arrays(item))
-    parts = tuple(item) if is_several else (item,)
+    parts: tuple[object, ...] = (item,)
+    if isinstance(item, tuple) or (isinstance(item, list) and _holds_arrays(item)):
+        parts = tuple(item)
     found = f"a {type(item).__name__} of {len(parts)}"
     if nested := [part for part in parts if _holds_arrays(part)]:
-        found = f"a {type(nested[0]).__name__}{' in it' if is_several else ''}"
+        found = f"a {type(nested[0]).__name__}{'' if nested[0] is item else ' in it'}"
     if len(parts) not in (1, 2) or nested:
         problem = f"Expected x or (x, y) in row {index}, but got {found}."
         raise DataError(f"{problem} Wrap the dataset in one that returns these.")

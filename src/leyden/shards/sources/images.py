@@ -13,6 +13,7 @@ from PIL import Image, ImageFile, ImageOps, TiffImagePlugin
 from typing_extensions import override
 
 from leyden.errors import ConfigError, DataError, MissingPathError
+from leyden.shards.formats import split_name
 from leyden.shards.phases import names_phase
 from leyden.shards.sources.base import Block, IndexedSource, digest_files
 from leyden.types import Array, Rows
@@ -45,7 +46,8 @@ class ImageFolder(IndexedSource):
         ConfigError: If ``size`` or ``color`` is none of these.
         MissingPathError: If there is no such folder.
         DataError: If it has no class folders, one of them has no images or a name that is no text,
-            or they are ``train``, ``val`` and the like with the class folders in them.
+            they are ``train``, ``val`` and the like with the class folders in them, or it holds
+            shards.
     """
 
     path: Path
@@ -65,6 +67,10 @@ class ImageFolder(IndexedSource):
         self._check_classes()
 
     def _check_classes(self) -> None:
+        if shard := self._find_shard():
+            problem = f"Expected images in {self.path}, but got shards, such as {shard}."
+            remedy = f"They are trained on as they are: leyden train data.path={self.path}"
+            raise DataError(f"{problem} {remedy}, or written anew by leyden.shards.write_shards.")
         if empty := [name for name, files in self._by_class.items() if not files]:
             problem = f"Expected images in each folder of {self.path}, but got none in"
             known = f"Known formats: {' '.join(_EXTENSIONS)}."
@@ -80,6 +86,15 @@ class ImageFolder(IndexedSource):
         if wrong := [name for name in self._by_class if not _is_text(name)]:
             problem = f"Expected names of classes in UTF-8 in {self.path}, but got"
             raise DataError(f"{problem} {', '.join(map(repr, wrong))}. Rename the folders.")
+
+    def _find_shard(self) -> str | None:
+        """Find a numbered file of rows, if there are no images in the class folders."""
+        if any(self._by_class.values()):
+            return None
+        folders = (self.path, *(self.path / name for name in self._by_class))
+        names = sorted(entry.name for folder in folders for entry in folder.iterdir())
+        split = ((name, *split_name(name)) for name in names)
+        return next((n for n, stem, kind in split if kind and stem[-1:].isdecimal()), None)
 
     @property
     def _parts(self) -> list[str]:
