@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import GradientAccumulationScheduler, ModelCheckpoint
 from torch.nn import Parameter
 from torch.optim import SGD
 from typing_extensions import override
@@ -203,3 +204,84 @@ def test_auto_needs_an_end(data: AutoDataModule, make_trainer: MakeTrainer, inte
     problem = f"of {interval}s for the scheduler's 'auto', but it has none[.] Pass `max_epochs`, or"
     with pytest.raises(ConfigError, match=problem):
         make_trainer(max_epochs=-1).fit(module, data)
+
+
+@pytest.fixture
+def train_on_windows(tmp_path: Path, make_trainer: MakeTrainer) -> Callable[..., Any]:
+    """Train in two windows, six steps, or in three, nine steps, by where they start: at 4 or 0."""
+    rows: Any = {number: np.ones((10, 12, 2), np.float32) for number in range(3)}
+    write_shards(tmp_path / "s", rows, labels={n: part[:, 0, 0] for n, part in rows.items()})
+
+    def train(
+        starts: tuple[int, ...],
+        recipe: Any,
+        sets: list[int] | None = None,
+        path: Path | None = None,
+        **settings: Any,
+    ) -> Trainer:
+        windows = {"size": 4, "starts": starts}
+        data = AutoDataModule(tmp_path / "s", val=None, batch_size=10, windows=windows)
+        if sets is not None:
+            data.schedule("train", sets)
+        trainer = make_trainer(**{"max_epochs": 4, "enable_checkpointing": False, **settings})
+        trainer.fit(RegressorModule("lstm", scheduler=recipe), data, ckpt_path=path)
+        return trainer
+
+    return train
+
+
+ONE_CYCLE = {"type": "onecycle", "max_lr": 0.05, "total_steps": "auto", "interval": "step"}
+
+
+@pytest.mark.parametrize("starts", [(4, 0), (0, 4)])
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, 6 + 9 + 6 + 9),
+        ({"sets": [1, 1]}, 4 + 6 + 4 + 6),
+        ({"accumulate_grad_batches": 4}, 2 + 3 + 2 + 3),
+        ({"limit_train_batches": 7}, 6 + 7 + 6 + 7),
+        ({"limit_train_batches": 0.5}, 3 + 4 + 3 + 4),
+        ({"overfit_batches": 8}, 6 + 8 + 6 + 8),
+        ({"max_steps": 16}, 16),
+        ({"max_steps": 16, "max_epochs": -1}, 16),
+    ],
+)
+def test_steps_are_counted_where_epochs_have_more_and_less_of_them(
+    train_on_windows: Callable[..., Any],
+    starts: tuple[int, ...],
+    settings: dict[str, Any],
+    expected: int,
+) -> None:
+    trainer = train_on_windows(starts, ONE_CYCLE, **settings)
+    assert trainer.global_step == expected
+    assert trainer.lr_scheduler_configs[0].scheduler.total_steps == expected
+
+
+def test_steps_are_counted_where_each_is_of_other_numbers_of_batches(
+    train_on_windows: Callable[..., Any],
+) -> None:
+    of_two = GradientAccumulationScheduler({1: 2})
+    trainer = train_on_windows((4, 0), ONE_CYCLE, callbacks=[of_two])
+    assert trainer.global_step == 6 + 5 + 3 + 5
+    assert trainer.lr_scheduler_configs[0].scheduler.total_steps == trainer.global_step
+
+
+@pytest.mark.parametrize(("max_steps", "expected"), [(6, 1), (7, 2), (15, 2), (16, 3), (99, 4)])
+def test_epochs_are_counted_where_they_have_more_and_fewer_steps(
+    train_on_windows: Callable[..., Any], max_steps: int, expected: int
+) -> None:
+    trainer = train_on_windows((4, 0), {"type": "cosine", "T_max": "auto"}, max_steps=max_steps)
+    assert trainer.lr_scheduler_configs[0].scheduler.T_max == expected
+
+
+@pytest.mark.filterwarnings("ignore:Be aware that when using `ckpt_path`:UserWarning")
+def test_a_run_that_goes_on_is_as_long_as_it_was(
+    tmp_path: Path, train_on_windows: Callable[..., Any]
+) -> None:
+    keep = ModelCheckpoint(tmp_path / "saved", "{step}", every_n_train_steps=8, save_top_k=-1)
+    whole, rest = Rates(), Rates()
+    train_on_windows((0, 4), ONE_CYCLE, callbacks=[keep, whole], enable_checkpointing=True)
+    path = tmp_path / "saved" / "step=8.ckpt"
+    train_on_windows((0, 4), ONE_CYCLE, path=path, callbacks=[rest])
+    assert rest.noted == whole.noted[8:]

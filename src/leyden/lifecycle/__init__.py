@@ -9,7 +9,7 @@ from leyden.lifecycle.moments import Moments
 from leyden.lifecycle.quiet import quietly
 from leyden.lifecycle.results import Fetches, Results, copy_fetches, make_feeds
 from leyden.lifecycle.run_view import Counters, RunView, Stage
-from leyden.lifecycle.serving import find_origin
+from leyden.lifecycle.serving import count_batches, find_origin
 from leyden.lifecycle.stage_callback import STEPS, StageCallback, StageTimer
 from leyden.lifecycle.stages import STAGES, TraingenCallback
 from leyden.lifecycle.states import StateResetting, reset_states, stateful_parts
@@ -35,6 +35,7 @@ __all__ = [
     "check_likeness",
     "check_methods",
     "copy_fetches",
+    "count_batches",
     "find_origin",
     "find_window",
     "is_last_step",

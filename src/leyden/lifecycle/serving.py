@@ -9,7 +9,7 @@ from typing import Any
 
 from leyden.types import Phase
 
-__all__ = ["data_in_use", "find_origin", "plans_in_use"]
+__all__ = ["count_batches", "data_in_use", "find_origin", "plans_in_use"]
 
 
 def plans_in_use(trainer: Any, loader_index: int = 0) -> list[Any]:
@@ -49,6 +49,24 @@ def data_in_use(trainer: Any) -> Any:
         return data
     is_its = loop._data_source.instance is data and not callable(getattr(data, "plan", None))
     return data if is_its else None
+
+
+def count_batches(trainer: Any, epoch: int) -> int | None:
+    """Count the batches that there are in an epoch of training; another may have more.
+
+    Args:
+        trainer: A Lightning trainer that has its training loader.
+        epoch: Which epoch, from zero.
+
+    Returns:
+        The length of ``plan("train", epoch)`` of the data module, if its loader has a plan, see
+        ``plans_in_use``; ``None`` if nobody knows.
+    """
+    plans = plans_in_use(trainer)
+    make_plan = getattr(data_in_use(trainer), "plan", None)
+    if len(plans) != 1 or plans[0] is None or not callable(make_plan):
+        return None
+    return len(make_plan(Phase.TRAIN, epoch))
 
 
 def find_origin(trainer: Any, phase: Phase, batch_index: int, loader_index: int = 0) -> Any:

@@ -1,9 +1,10 @@
 """Learning-rate schedules by name, and when they step."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from lightning.pytorch.callbacks import GradientAccumulationScheduler
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import (
     ConstantLR,
@@ -17,6 +18,7 @@ from torch.optim.lr_scheduler import (
 )
 
 from leyden.errors import ConfigError
+from leyden.lifecycle import count_batches
 from leyden.recipes import Recipe, build
 from leyden.types import Phase
 
@@ -122,8 +124,11 @@ def _count_steps(trainer: Any, interval: str, frequency: int) -> int:
 
 
 def _count_optimizer_steps(trainer: Any) -> float:
-    steps = float(trainer.estimated_stepping_batches)
-    return math.inf if steps == -1 else steps
+    steps = float(trainer.estimated_stepping_batches)  # which makes the loader, if there is none
+    if trainer.max_epochs == -1 or trainer.num_training_batches == math.inf:
+        return math.inf if steps == -1 else steps
+    total = sum(_steps_by_epoch(trainer))
+    return total if trainer.max_steps == -1 else min(total, trainer.max_steps)
 
 
 def _count_epochs(trainer: Any) -> float:
@@ -131,8 +136,36 @@ def _count_epochs(trainer: Any) -> float:
         return math.inf  # how many batches an epoch has is not known yet
     if trainer.max_steps == -1:
         return float(trainer.max_epochs)
-    steps = _count_optimizer_steps(trainer)
-    batches = float(trainer.num_training_batches)
-    if batches == math.inf:
+    _ = trainer.estimated_stepping_batches  # which makes the loader, if there is none
+    if trainer.num_training_batches == math.inf:
         return math.inf
-    return math.ceil(steps / math.ceil(batches / int(trainer.accumulate_grad_batches)))
+    return sum(1 for _ in _steps_by_epoch(trainer))
+
+
+def _steps_by_epoch(trainer: Any) -> Iterator[int]:
+    """Count the optimizer's steps in each epoch, until the run has enough of either."""
+    total = 0
+    for epoch in range(max(trainer.max_epochs, 1)):
+        steps = math.ceil(_count_batches(trainer, epoch) / _accumulation(trainer, epoch))
+        total += steps
+        yield steps
+        if total >= trainer.max_steps != -1:
+            break
+
+
+def _count_batches(trainer: Any, epoch: int) -> int:
+    length = count_batches(trainer, epoch)
+    if length is None:
+        return int(trainer.num_training_batches)
+    limit = trainer.limit_train_batches
+    return min(length, limit) if isinstance(limit, int) else int(length * limit)
+
+
+def _accumulation(trainer: Any, epoch: int) -> int:
+    """Tell how many batches a step of the optimizer is of."""
+    scheduled = [
+        callback.get_accumulate_grad_batches(epoch)
+        for callback in trainer.callbacks
+        if isinstance(callback, GradientAccumulationScheduler)
+    ]
+    return int([trainer.accumulate_grad_batches, *scheduled][-1])
