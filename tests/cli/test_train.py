@@ -210,6 +210,8 @@ SLIPS = {
     "+data.foo=1": "to have arguments of leyden.data.AutoDataModule, but got 'foo'.",
     "trainer.accelerator=gpuu": "Expected arguments that fit in `trainer`, but got:",
     "model.network.filters=many": "Expected `model.network.filters` to be a list, but got 'many'.",
+    "data.augmentors={'image':[flip]}": "{'image':[flip]}\". Keys in braces have no quotes.",
+    "model.network.filters={a:1}": "'~model.network.filters' '+model.network.filters={a:1}'.",
     "~model": "Expected `model` to be a section of the configuration",
 }
 

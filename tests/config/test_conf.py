@@ -81,6 +81,18 @@ def test_the_seed_reaches_the_data() -> None:
     assert composed("seed=7")["data"]["seed"] == 7
 
 
+@pytest.mark.parametrize("option", [name for name in OPTIONS if name.startswith("data=")])
+def test_what_is_done_to_inputs_can_be_told_by_their_names(option: str) -> None:
+    steps = {
+        "preprocessors": "{meta: [standard_scaler]}",
+        "augmentors": "{image: [flip]}",
+    }
+    data = composed(option, *(f"data.{key}={value}" for key, value in steps.items()))["data"]
+    assert data["preprocessors"] == {"meta": ["standard_scaler"]}
+    assert data["augmentors"] == {"image": ["flip"]}
+    assert composed(option, "data.preprocessors=[]")["data"]["preprocessors"] == []
+
+
 def test_the_name_of_a_run_tells_its_choices() -> None:
     assert name_of() == "cnn-BS32-filters32_64-adam-lr2e-3"
     assert name_of("model=mlp", "optimizer=sgd", "optimizer.lr=0.1") == (

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from leyden.data import AutoDataModule, Preprocessing
+from leyden.data import Augmentation, AutoDataModule, Preprocessing
 from leyden.data.fields import FieldPreparation
 from leyden.errors import ConfigError, ResumeError
 from leyden.types import Array
@@ -175,6 +175,52 @@ def test_each_name_takes_a_list(what: str) -> None:
     problem = rf"Expected `{what}.meta` to be a list, but got 'flip'. Pass \['flip'\]"
     with pytest.raises(ConfigError, match=problem):
         make_data(Path("nowhere"), **{what: {"meta": "flip"}})
+
+
+@pytest.mark.parametrize("what", ["preprocessors", "augmentors"])
+def test_each_name_takes_no_recipe_of_one_step(what: str) -> None:
+    problem = rf"Expected `{what}.meta` to be a list, but got {{'type': 'a'}}. Pass \[{{'type'"
+    with pytest.raises(ConfigError, match=problem):
+        make_data(Path("nowhere"), **{what: {"meta": {"type": "a"}}})
+
+
+def test_none_is_nothing_to_do(folder: Path, arrays: dict[str, Array]) -> None:
+    told: dict[str, Any] = {"preprocessors": None, "augmentors": {"meta": None, "mask": []}}
+    assert np.array_equal(whole(make_data(folder, **told))["meta"], arrays["meta"])
+    one = AutoDataModule(folder, inputs=["meta"], preprocessors=None, augmentors=None)
+    assert one.sample_shape == {"meta": (3,)}
+
+
+WHOLE = {"type": "augmentation", "augmentors": ["flip"], "channels_last": True}
+
+
+@pytest.mark.parametrize("inputs", [None, ["image"]])
+def test_a_dictionary_may_tell_all_about_augmentation(tmp_path: Path, inputs: Any) -> None:
+    images = np.random.default_rng(0).random((8, 5, 6, 3)).astype(np.float32)
+    np.savez(tmp_path / "a1.npz", image=images)
+
+    def fetch(augmentors: Any) -> Any:
+        by_name = augmentors if inputs is None else {"image": augmentors}
+        return AutoDataModule(tmp_path, inputs=inputs, augmentors=by_name).fetch("train", 0, 0)
+
+    expected = fetch(Augmentation(["flip"], channels_last=True))
+    found, plain = fetch(WHOLE), fetch(None)
+    found, expected, plain = (x if inputs is None else x["image"] for x in (found, expected, plain))
+    assert torch.equal(found, expected)
+    assert not torch.equal(found, plain)
+
+
+@pytest.mark.parametrize(
+    ("names", "described", "problem"),
+    [
+        (None, WHOLE | {"last": True}, "to have arguments that augmentation takes, but got"),
+        (None, {"type": "augmentation"}, "to have arguments that augmentation takes, but got"),
+        (NAMES, WHOLE, "by the names of the inputs, but got "),
+    ],
+)
+def test_what_is_told_of_augmentation_has_to_fit(names: Any, described: Any, problem: str) -> None:
+    with pytest.raises(ConfigError, match=f"Expected `augmentors` {problem}"):
+        AutoDataModule("nowhere", inputs=names, augmentors=described)
 
 
 @pytest.mark.parametrize("inputs", [5, "meta", [], {}, [1], {"a": 1}])

@@ -16,11 +16,14 @@ from hydra.errors import (
     OverrideParseException,
 )
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import ConfigTypeError, OmegaConfBaseException
 
 from leyden.errors import LeydenError, suggest
 
 __all__ = ["dotted_keys", "explain", "explain_unknown_key", "known_keys"]
+
+_MERGING = "Error merging override "  # how Hydra begins
+_QUOTED_KEY = re.compile(r"""[{,]\s*(['"])[^'"]*\1\s*:""")
 
 
 def explain(
@@ -66,6 +69,8 @@ def _explain_option(error: MissingConfigException) -> str:
 
 def _explain_override(error: OverrideParseException) -> str:
     problem = f"Expected an override key=value, but got {error.override!r}."
+    if _QUOTED_KEY.search(error.override or ""):
+        return f"{problem} Keys in braces have no quotes."
     return f"{problem} Values with special characters need quotes."
 
 
@@ -85,8 +90,18 @@ def _explain_other(error: Exception) -> str:
 def _explain_key(error: ConfigCompositionException, list_keys: Callable[[], list[str]]) -> str:
     match = re.search(r"Could not (?:override|delete|append)[^']*'(?P<key>[^'@]+)", str(error))
     if match is None:
-        return _first_line(error)
+        return _explain_merging(error)
     return explain_unknown_key(match["key"], list_keys())
+
+
+def _explain_merging(error: ConfigCompositionException) -> str:
+    line = _first_line(error)
+    if not line.startswith(_MERGING) or not isinstance(error.__cause__, ConfigTypeError):
+        return line
+    override = line.removeprefix(_MERGING)
+    key, _, value = override.lstrip("+").partition("=")
+    problem = f"Expected `{key}` to be a list or a section, whichever it was, but got {value}."
+    return f"{problem} To replace it, write '~{key}' '+{key}={value}'."
 
 
 def explain_unknown_key(key: str, known: Sequence[str]) -> str:
@@ -147,7 +162,8 @@ def _dotted(section: Any, prefix: str = "") -> Iterator[str]:
 
 def _first_line(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
+    first = lines[: 2 if lines and lines[0].endswith(":") else 1]
+    return " ".join(first) or type(error).__name__
 
 
 _EXPLANATIONS: dict[type[Exception], Callable[[Any], str]] = {

@@ -64,7 +64,8 @@ class AutoDataModule(LightningDataModule):
         preprocessors: What is done to the inputs in every phase, fitted on the training rows: see
             ``Preprocessing``.
         augmentors: What is done to some training inputs, before the preprocessors: see
-            ``Augmentation``.
+            ``Augmentation``, all of whose arguments can be told as a dictionary, such as
+            ``{"type": "augmentation", "augmentors": ["flip"], "channels_last": True}``.
         windows: Cut each batch ``(batch, time, ...)`` into windows of time, one after another, each
             of which counts as a batch; see ``TimeWindows``. Its arguments by name will do.
         class_weights: What training rows count for by their class: weights by the numbers of the
@@ -119,8 +120,8 @@ class AutoDataModule(LightningDataModule):
         rows_per_set: int = 32,
         leading_axis: LeadingAxis = "rows",
         inputs: Inputs = None,
-        preprocessors: Preprocessors = (),
-        augmentors: Augmentors = (),
+        preprocessors: Preprocessors = None,
+        augmentors: Augmentors = None,
         windows: TimeWindows | Mapping[str, Any] | None = None,
         class_weights: ClassWeights = None,
         window_weights: Sequence[float] | None = None,

@@ -10,16 +10,19 @@ from leyden.data.picks import Picks
 from leyden.data.preparation import Preparation
 from leyden.data.preprocess import Preprocessing
 from leyden.errors import ConfigError, suggest
+from leyden.recipes import build
 from leyden.shards import Catalog
 from leyden.types import Array
 
 __all__ = ["Augmentors", "FieldPreparation", "Preprocessors"]
 
-Preprocessors: TypeAlias = Sequence[Any] | Preprocessing | Mapping[str, Any]
-"""What ``Preprocessing`` takes; where inputs have names, by these names."""
+Preprocessors: TypeAlias = Sequence[Any] | Preprocessing | Mapping[str, Any] | None
+"""What ``Preprocessing`` takes, or ``None``; where inputs have names, by these names."""
 
-Augmentors: TypeAlias = Sequence[Any] | Augmentation | Mapping[str, Any]
-"""What ``Augmentation`` takes; where inputs have names, by these names."""
+Augmentors: TypeAlias = Sequence[Any] | Augmentation | Mapping[str, Any] | None
+"""What ``Augmentation`` takes, or ``None``; where inputs have names, by these names."""
+
+_WHOLE = "augmentation"  # the type of a dictionary with all of its arguments
 
 
 class FieldPreparation:
@@ -28,7 +31,8 @@ class FieldPreparation:
     Args:
         names: The arrays' names; ``()`` if there is one only, without a name.
         preprocessors: See ``Preprocessing``.
-        augmentors: See ``Augmentation``. A row has the same randomness in all its arrays, so that
+        augmentors: See ``Augmentation``, all of whose arguments a dictionary with the type
+            ``"augmentation"`` may have. A row has the same randomness in all its arrays, so that
             the same augmentors move an image and its mask alike.
         seed: Decides what augmentors do.
 
@@ -45,7 +49,7 @@ class FieldPreparation:
         seed: int,
     ) -> None:
         fitted = _by_name("preprocessors", preprocessors, names)
-        drawn = _by_name("augmentors", augmentors, names)
+        drawn = _by_name("augmentors", _make_whole(augmentors), names)
         self._parts = {
             name: Preparation(fitted.get(name, ()), drawn.get(name, ()), seed=seed)
             for name in names or ("",)
@@ -111,6 +115,8 @@ class FieldPreparation:
 
 
 def _by_name(what: str, given: Any, names: Sequence[str]) -> Mapping[str, Any]:
+    if given is None:
+        return {}
     if not names:
         if isinstance(given, Mapping):
             problem = f"Expected `{what}` to be a list, but got {dict(given)!r}."
@@ -125,13 +131,24 @@ def _by_name(what: str, given: Any, names: Sequence[str]) -> Mapping[str, Any]:
     if unknown := [str(name) for name in given if name not in names]:
         problem = f"Expected `{what}` by the names of the inputs, but got {unknown[0]!r}."
         raise ConfigError(f"{problem} {suggest(unknown[0], names)}")
-    for name, each in given.items():
+    told = {name: each for name, each in given.items() if each is not None}
+    for name, each in told.items():
         _check_list(f"{what}.{name}", each)
-    return given
+    return told
+
+
+def _make_whole(augmentors: Any) -> Any:
+    """Make what dictionaries with the type ``"augmentation"`` describe, and leave the rest."""
+    if not isinstance(augmentors, Mapping):
+        return augmentors
+    if augmentors.get("type") == _WHOLE:
+        return build(augmentors, {_WHOLE: Augmentation}, what="augmentors")
+    return {name: _make_whole(each) for name, each in augmentors.items()}
 
 
 def _check_list(what: str, given: object) -> None:
     """Make sure that it is no single one of them."""
-    if isinstance(given, str) or not isinstance(given, Iterable | Preprocessing | Augmentation):
+    several = Iterable | Preprocessing | Augmentation
+    if isinstance(given, str | Mapping) or not isinstance(given, several):
         problem = f"Expected `{what}` to be a list, but got {given!r}."
         raise ConfigError(f"{problem} Pass [{given!r}].")

@@ -12,7 +12,8 @@ LUMA = (0.299, 0.587, 0.114)
 _CHANNELS = (1, 3, 4)
 _LAST = (
     "Put `channels_first` before other preprocessors; for augmentors, which see rows as they are on"
-    " disk, pass `augmentors=Augmentation([...], channels_last=True)`."
+    " disk, pass `augmentors=Augmentation([...], channels_last=True)`, or in a configuration"
+    " `augmentors={type: augmentation, augmentors: [...], channels_last: true}`."
 )
 
 
