@@ -148,7 +148,7 @@ def _make_whole(augmentors: Any) -> Any:
 
 def _check_list(what: str, given: object) -> None:
     """Make sure that it is no single one of them."""
-    several = Iterable | Preprocessing | Augmentation
-    if isinstance(given, str | Mapping) or not isinstance(given, several):
+    is_one = isinstance(given, str | Mapping)
+    if is_one or not isinstance(given, Iterable | Preprocessing | Augmentation):
         problem = f"Expected `{what}` to be a list, but got {given!r}."
         raise ConfigError(f"{problem} Pass [{given!r}].")

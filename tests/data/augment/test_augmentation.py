@@ -2,6 +2,7 @@ import pickle
 import random
 from collections.abc import Sequence
 from functools import partial
+from inspect import signature
 from itertools import pairwise
 from typing import Any
 
@@ -194,6 +195,49 @@ def test_channels_may_come_last(name: str) -> None:
     recipe = {"type": name, "probability": 0.5, **EXAMPLES[name]}
     result = augment(Augmentation([recipe], channels_last=True), BYTES.permute(0, 2, 3, 1))
     assert torch.equal(result.permute(0, 3, 1, 2), augment(Augmentation([recipe]), BYTES))
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize("name", AUGMENTORS)
+@pytest.mark.parametrize(("dtype", "same"), [("uint16", "int32"), ("uint32", "int64")])
+def test_numbers_without_a_sign_are_augmented_as_others_are(
+    name: str, dtype: str, same: str, channels_last: bool
+) -> None:
+    scaled = BYTES.numpy().astype(same) * 60_000 // 255
+    takes_white = "max_value" in signature(AUGMENTORS[name]).parameters
+    white = {"max_value": 60_000} if takes_white else {}
+    recipe = {"type": name, **EXAMPLES[name], **white}
+    augmentation = Augmentation([recipe], probability=0.6, channels_last=channels_last)
+    images = torch.from_numpy(scaled.transpose(0, 2, 3, 1) if channels_last else scaled)
+    unsigned = torch.from_numpy(images.numpy().astype(dtype))
+    found, expected = augment(augmentation, unsigned), augment(augmentation, images)
+    assert found.dtype == unsigned.dtype
+    assert np.array_equal(found.numpy(), expected.numpy())
+    assert np.array_equal(unsigned.numpy(), images.numpy())  # left as they were
+
+
+class Beyond(Augmentor):
+    """Leaves the range of 32 bits at both ends."""
+
+    @override
+    def augment(self, images: Tensor, draws: Draws) -> Tensor:
+        return images + torch.tensor([-5, 2**32])
+
+
+def test_what_is_beyond_the_range_of_a_type_is_cut_off() -> None:
+    images = torch.from_numpy(np.full((24, 1, 1, 2), 3, np.uint32))
+    found = augment(Augmentation([Beyond()]), images).numpy()
+    assert found[0].flatten().tolist() == [0, 2**32 - 1]
+    white = torch.from_numpy(np.full((24, 1, 4, 4), 2**32 - 1, np.uint32))
+    zoomed = augment(Augmentation([{"type": "zoom", **FACTORS}]), white)
+    assert np.array_equal(zoomed.numpy(), white.numpy())  # which float32 rounds up
+
+
+def test_whole_numbers_of_64_bits_without_a_sign_are_refused() -> None:
+    images = torch.from_numpy(np.zeros((24, 1, 4, 4), np.uint64))
+    assert augment(Augmentation([]), images).dtype == images.dtype
+    with pytest.raises(DataError, match=r"but got torch[.]uint64[.] Keep them as int64 on disk"):
+        augment(Augmentation(["flip"]), images)
 
 
 def test_an_augmentation_can_be_sent_to_a_worker() -> None:

@@ -51,6 +51,8 @@ AUGMENTORS: Mapping[str, Callable[..., Augmentor]] = MappingProxyType(
 )
 """What makes the augmentor of each short name."""
 
+_WIDER = {torch.uint16: torch.int32, torch.uint32: torch.int64}  # with which torch computes
+
 
 class Augmentation:
     """A chain of augmentors, each applied to some of the samples.
@@ -63,6 +65,9 @@ class Augmentation:
     a time**, as a batch ``(1, ...)``, after the generators of torch, NumPy and Python were seeded
     with the sample's key: exact, but slower by the overhead of a call for each sample. What mixes
     several samples has no place here.
+
+    Augmentors see whole numbers of 16 or 32 bits without a sign, with which torch does not compute,
+    as ``int32`` or ``int64``.
 
     Args:
         augmentors: The augmentors in their order: each an ``Augmentor``, an ``nn.Module``, the
@@ -119,17 +124,40 @@ class Augmentation:
             The batch augmented, of the same shape and dtype; the very batch, if nothing was done.
 
         Raises:
-            DataError: If a sample has no row, or the batch does not suit an augmentor.
+            DataError: If a sample has no row, or the batch does not suit an augmentor, as one of
+                ``uint64`` does not suit any.
         """
         draws = Draws.of(seed=seed, epoch=epoch, set_numbers=set_numbers, rows=np.asarray(rows))
         if draws.keys.shape != inputs.shape[:1]:
             problem = f"Expected a row for each of {len(inputs)} samples"
             raise DataError(f"{problem}, but got shape {draws.keys.shape}.")
-        result = inputs.movedim(-1, 1).contiguous() if self._channels_last else inputs
+        if not self._augmentors:
+            return inputs
+        seen = _widened(inputs)
+        seen = seen.movedim(-1, 1).contiguous() if self._channels_last else seen
+        result = seen
         with torch.no_grad():
             for index, (augmentor, probability) in enumerate(self._augmentors):
                 result = _augment_some(augmentor, probability, result, draws.stream(index))
-        return result.movedim(1, -1).contiguous() if self._channels_last else result
+        if result is seen:
+            return inputs
+        result = result.movedim(1, -1).contiguous() if self._channels_last else result
+        return _narrowed(result, inputs.dtype)
+
+
+def _widened(inputs: Tensor) -> Tensor:
+    if inputs.dtype == torch.uint64:
+        problem = "Expected inputs of a type that torch computes with, for augmentors"
+        raise DataError(f"{problem}, but got {inputs.dtype}. Keep them as int64 on disk.")
+    return inputs.to(_WIDER.get(inputs.dtype, inputs.dtype))
+
+
+def _narrowed(result: Tensor, dtype: torch.dtype) -> Tensor:
+    """Turn numbers back into what they were; those beyond, as by rounding, are cut off."""
+    if result.dtype == dtype:
+        return result
+    most = torch.iinfo(dtype).max
+    return result.clamp(0, most).to(dtype)
 
 
 def _make(described: Any, probability: Any) -> tuple[Augmentor | nn.Module, float]:
