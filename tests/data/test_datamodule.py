@@ -10,6 +10,7 @@ import pytest
 import torch
 from lightning import Trainer
 from lightning.pytorch.utilities import CombinedLoader
+from sklearn.decomposition import TruncatedSVD
 from torch import Tensor
 
 from leyden.data import AutoDataModule, BatchLoader, Window
@@ -435,6 +436,23 @@ def test_labels_that_are_the_inputs_are_cut_with_them(series: Path) -> None:
     for inputs, targets in batches:
         assert inputs.shape[1:] == (3, 2)
         assert torch.equal(inputs, targets)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, (TIME, 2)),
+        ({"windows": {"size": 3}}, (3, 2)),
+        ({"preprocessors": [TruncatedSVD(4, random_state=0)]}, (4,)),
+    ],
+)
+def test_labels_that_are_the_inputs_have_their_shape(
+    series: Path, settings: dict[str, Any], expected: tuple[int, ...]
+) -> None:
+    data = make_data(series, labels="inputs", **settings)
+    assert data.label_shape == expected
+    batch: Any = data.fetch("train", 0, 0)
+    assert batch[1].shape[1:] == expected
 
 
 def test_rows_and_windows_are_weighed_together(series: Path) -> None:

@@ -129,6 +129,12 @@ def test_windows_cut_the_inputs_that_are_as_long_as_the_first(
         assert np.array_equal(inputs["meta"], arrays["meta"])
 
 
+def test_labels_that_are_an_input_with_a_name_have_its_shape(folder: Path) -> None:
+    data = make_data(folder, inputs=["series"], labels="inputs", windows={"size": 4})
+    assert (data.sample_shape, data.label_shape) == ({"series": (4, 2)}, (4, 2))
+    assert data.fetch("train", 0, 0)[1].shape[1:] == (4, 2)  # type: ignore[index, union-attr] # with labels
+
+
 def test_what_was_fitted_travels_through_a_file(folder: Path) -> None:
     scaled = {"meta": ["standard_scaler"], "series": ["min_max_scaler"]}
     source = make_data(folder, preprocessors=scaled, train=[1])

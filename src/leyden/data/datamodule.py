@@ -214,8 +214,8 @@ class AutoDataModule(LightningDataModule):
 
     @property
     def label_shape(self) -> tuple[int, ...] | None:
-        """Shape of one label; ``None`` without labels."""
-        return self.catalogs[Phase.TRAIN].label_shape
+        """Shape of one label, as a model is given it; ``None`` without labels."""
+        return self._material.label_shape
 
     @property
     def num_classes(self) -> int | None:

@@ -165,6 +165,16 @@ class Material:
         shapes = self.fitted.sample_shapes
         return shapes if self._windows is None else self._windows.shapes(shapes)
 
+    @property
+    def label_shape(self) -> tuple[int, ...] | None:
+        """Shape of one label, as a model is given it; ``None`` without labels."""
+        train = self.catalogs[Phase.TRAIN]
+        first = train.shards[0]
+        if first.labels is None or first.labels != first.data:
+            return train.label_shape
+        (shape,) = self.sample_shapes.values()  # labels that are the inputs are prepared alike
+        return shape
+
     def num_windows(self, phase: Phase, epoch: int) -> int:
         """Count the windows of each batch of an epoch.
 
