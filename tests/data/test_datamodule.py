@@ -593,3 +593,13 @@ def test_words_are_numbered_as_a_checkpoint_says(tmp_path: Path) -> None:
     data.load_state_dict(json.loads(json.dumps(state.state_dict())))
     assert labels_of(data, "train") == [2, 1]
     assert data.num_classes == 3
+
+
+@pytest.mark.parametrize("name", ["drop_last", "pin_memory", "persistent_workers"])
+@pytest.mark.parametrize("wrong", ["no", 3, None])
+def test_what_is_neither_true_nor_false_is_refused(name: str, wrong: object) -> None:
+    arguments: dict[str, Any] = {name: wrong}
+    with pytest.raises(ConfigError, match=f"`{name}` to be true or false, but got {wrong!r}"):
+        AutoDataModule("nowhere", **arguments)
+    arguments[name] = np.True_  # as comparisons of arrays give
+    AutoDataModule("nowhere", **arguments)

@@ -13,7 +13,7 @@ from leyden.data.assembly import Batch
 from leyden.data.fields import Augmentors, FieldPreparation, Preprocessors
 from leyden.data.loader import BatchLoader
 from leyden.data.material import Material
-from leyden.data.order import check_whole
+from leyden.data.order import check_boolean, check_whole
 from leyden.data.origin import BatchOrigin
 from leyden.data.parts import Part
 from leyden.data.phase_loaders import PhaseLoaders
@@ -164,8 +164,8 @@ class AutoDataModule(LightningDataModule):
         self._make_blocks = partial(
             make_blocks,
             num_workers=check_whole("num_workers", num_workers, 0),
-            persistent=persistent_workers,
-            pin_memory=pin_memory,
+            persistent=check_boolean("persistent_workers", persistent_workers),
+            pin_memory=check_boolean("pin_memory", pin_memory),
         )
         if window_weights is not None and windows is None:
             problem = f"Expected `windows` with `window_weights`, but got {windows!r}."
@@ -173,7 +173,10 @@ class AutoDataModule(LightningDataModule):
         self.batch_size = check_whole("batch_size", batch_size, 1)
         self.seed = check_whole("seed", seed, 0)
         self._planner = Planner(
-            self._material, batch_size=batch_size, shuffle=shuffle, drop_last=drop_last
+            self._material,
+            batch_size=batch_size,
+            shuffle=shuffle,
+            drop_last=check_boolean("drop_last", drop_last),
         )
 
     @cached_property

@@ -20,7 +20,15 @@ from typing_extensions import override
 from leyden.errors import ConfigError, DataError, suggest
 from leyden.types import Rows
 
-__all__ = ["EpochOrder", "Shuffle", "Visits", "check_whole", "name_shuffle", "parse_shuffle"]
+__all__ = [
+    "EpochOrder",
+    "Shuffle",
+    "Visits",
+    "check_boolean",
+    "check_whole",
+    "name_shuffle",
+    "parse_shuffle",
+]
 
 Visits: TypeAlias = NDArray[np.intp]
 """Indices of visits, ``(rows,)``."""
@@ -349,6 +357,24 @@ def _look_up(sets: Sequence[int], lengths: Mapping[int, int]) -> NDArray[np.intp
         known = ", ".join(map(str, places))
         raise DataError(f"Expected set numbers that exist, but got {unknown}. Known: {known}.")
     return np.fromiter((places[number] for number in sets), np.intp, len(sets))
+
+
+def check_boolean(name: str, value: object) -> bool:
+    """Make sure that an argument is true or false: a text such as ``"no"`` would be true.
+
+    Args:
+        name: Its name, for the error.
+        value: What was given; one of NumPy's will do.
+
+    Returns:
+        Which of the two.
+
+    Raises:
+        ConfigError: If it is neither.
+    """
+    if not isinstance(value, bool | np.bool):
+        raise ConfigError(f"Expected `{name}` to be true or false, but got {value!r}.")
+    return bool(value)
 
 
 def check_whole(name: str, value: object, least: int) -> int:

@@ -292,3 +292,44 @@ def test_probabilities_must_be_as_many_as_augmentors() -> None:
 @pytest.mark.parametrize("made", [nn.Identity, nn.Identity(), "torch.nn.Identity", partial(Noise)])
 def test_modules_can_be_given_in_many_ways(made: Any) -> None:
     assert augment(Augmentation([made]), BYTES / 255).shape == BYTES.shape
+
+
+GRID = {"grid_width": 3, "grid_height": 3}
+
+
+@pytest.mark.parametrize("wrong", ["5", float("inf"), float("nan"), None, True])
+@pytest.mark.parametrize(
+    ("name", "argument", "others"),
+    [
+        ("distort", "magnitude", GRID),
+        ("gaussian_distortion", "magnitude", GRID),
+        *(("gaussian_distortion", name, GRID | {"magnitude": 1}) for name in ("mex", "mey")),
+        *(("gaussian_distortion", name, GRID | {"magnitude": 1}) for name in ("sdx", "sdy")),
+        ("skew", "magnitude", {}),
+        ("rotate_range", "max_left_rotation", {"max_right_rotation": 1}),
+        ("shear", "max_shear_right", {"max_shear_left": 1}),
+        ("zoom", "max_factor", {"min_factor": 1}),
+        ("zoom_random", "percentage_area", {}),
+        ("random_erasing", "rectangle_area", {}),
+        ("random_brightness", "min_factor", {"max_factor": 1}),
+        ("random_contrast", "max_factor", {"min_factor": 1}),
+    ],
+)
+def test_what_is_no_finite_number_is_refused_at_once(
+    name: str, argument: str, others: dict[str, Any], wrong: object
+) -> None:
+    with pytest.raises(ConfigError, match=f"Expected `{argument}` to be .*, but got {wrong!r}"):
+        Augmentation([{"type": name, **others, argument: wrong}])
+
+
+def test_what_is_neither_true_nor_false_is_refused_at_once() -> None:
+    with pytest.raises(ConfigError, match="`channels_last` to be true or false, but got 'no'"):
+        Augmentation([], channels_last="no")  # type: ignore[arg-type] # a wrong one
+    recipe = {"type": "zoom_random", "percentage_area": 0.5, "randomise": "no"}
+    with pytest.raises(ConfigError, match="`randomise` to be true or false, but got 'no'"):
+        Augmentation([recipe])
+
+
+def test_a_quarter_turn_may_be_told_as_a_float() -> None:
+    turned = augment(Augmentation([{"type": "rotate", "rotation": 90.0}]), BYTES)
+    assert torch.equal(turned, BYTES.rot90(1, (-2, -1)))

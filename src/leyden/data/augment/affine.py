@@ -17,7 +17,8 @@ from leyden.data.augment.base import Augmentor, check_range
 from leyden.data.augment.draws import Draws
 from leyden.data.augment.sampling import pixel_places, sample
 from leyden.data.images import check_images
-from leyden.errors import ConfigError
+from leyden.data.order import check_boolean
+from leyden.errors import ConfigError, check_number
 from leyden.types import Array
 
 __all__ = ["RotateRange", "Shear", "Zoom", "ZoomRandom"]
@@ -142,6 +143,8 @@ class ZoomRandom(_Affine):
     randomise: bool = False
 
     def __post_init__(self) -> None:
+        check_number("percentage_area", self.percentage_area, -math.inf)
+        check_boolean("randomise", self.randomise)
         if not _LEAST_AREA <= self.percentage_area <= 1:
             problem = f"Expected `percentage_area` to be from {_LEAST_AREA} to 1"
             raise ConfigError(f"{problem}, but got {self.percentage_area!r}.")
@@ -155,6 +158,7 @@ class ZoomRandom(_Affine):
 
 
 def _check_angle(name: str, angle: float, most: float) -> None:
+    check_number(name, angle, -math.inf)
     if not 0 <= angle <= most:
         raise ConfigError(f"Expected `{name}` to be from 0 to {most} degrees, but got {angle!r}.")
 

@@ -24,6 +24,7 @@ from leyden.data.augment.distortions import Distort, GaussianDistortion, Skew
 from leyden.data.augment.draws import Draws
 from leyden.data.augment.foreign import FromKornia, augment_each, check_alone, find_in_kornia
 from leyden.data.augment.moves import Flip, RandomErasing, Rotate
+from leyden.data.order import check_boolean
 from leyden.errors import ConfigError, DataError
 from leyden.recipes import Recipe, build
 
@@ -79,8 +80,8 @@ class Augmentation:
             them with the channels first.
 
     Raises:
-        ConfigError: If an augmentor is not known, or is none, mixes several samples, or a
-            probability is not in [0, 1].
+        ConfigError: If an augmentor is not known, or is none, mixes several samples, or another
+            argument is out of range.
         MissingExtraError: If Kornia is asked for and not installed.
 
     Example:
@@ -103,7 +104,7 @@ class Augmentation:
             problem = f"Expected one probability for each of {len(described)} augmentors"
             raise ConfigError(f"{problem}, but got {list(each)}.")
         self._augmentors = [_make(one, likely) for one, likely in zip(described, each, strict=True)]
-        self._channels_last = channels_last
+        self._channels_last = check_boolean("channels_last", channels_last)
 
     def __len__(self) -> int:
         return len(self._augmentors)

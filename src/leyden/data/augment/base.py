@@ -1,12 +1,15 @@
 """What an augmentor is."""
 
 from abc import ABC, abstractmethod
+from math import inf
+from numbers import Real
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from leyden.data.augment.draws import Draws
-from leyden.errors import ConfigError, suggest
+from leyden.errors import ConfigError, check_number, suggest
 from leyden.types import Array
 
 __all__ = ["Augmentor", "as_given", "check_choice", "check_range", "each"]
@@ -42,13 +45,14 @@ def check_choice(name: str, value: str, known: tuple[str, ...]) -> None:
         raise ConfigError(f"{problem} {suggest(str(value), known)}")
 
 
-def check_range(low_name: str, low: float, high_name: str, high: float) -> None:
+def check_range(low_name: str, low: Any, high_name: str, high: Any) -> None:
     """Refuse a range that is below zero or upside down.
 
     Raises:
-        ConfigError: If not ``0 <= low <= high``.
+        ConfigError: If not ``0 <= low <= high``, both finite numbers.
     """
-    if not 0 <= low <= high:
+    check_number(high_name, high, -inf)
+    if isinstance(low, bool) or not isinstance(low, Real) or not 0 <= low <= high:
         problem = f"Expected `{low_name}` to be from 0 to `{high_name}`"
         raise ConfigError(f"{problem}, but got {low!r} and {high!r}.")
 

@@ -17,7 +17,7 @@ from leyden.data.augment.base import Augmentor, check_choice
 from leyden.data.augment.draws import Draws
 from leyden.data.augment.sampling import pixel_places, sample
 from leyden.data.images import check_images
-from leyden.errors import ConfigError
+from leyden.errors import ConfigError, check_number
 from leyden.types import Array
 
 __all__ = ["Distort", "GaussianDistortion", "Skew"]
@@ -57,6 +57,7 @@ class Skew(Augmentor):
 
     def __post_init__(self) -> None:
         check_choice("skew_type", self.skew_type, tuple(_SKEWS))
+        check_number("magnitude", self.magnitude, -math.inf)
         if not 0 <= self.magnitude < 1:
             problem = "Expected `magnitude` to be from 0 and below 1"
             raise ConfigError(f"{problem}, but got {self.magnitude!r}.")
@@ -100,6 +101,7 @@ class Distort(Augmentor):
             size = getattr(self, name)
             if type(size) is not int or size < 2:
                 raise ConfigError(f"Expected `{name}` to be a whole number from 2, got {size!r}.")
+        check_number("magnitude", self.magnitude, -math.inf)
         if not self.magnitude >= 0:
             problem = "Expected `magnitude` to be 0 or above"
             raise ConfigError(f"{problem}, but got {self.magnitude!r}.")
@@ -154,6 +156,8 @@ class GaussianDistortion(Distort):
         Distort.__post_init__(self)
         check_choice("corner", self.corner, tuple(_HALVES))
         check_choice("method", self.method, ("in", "out"))
+        for name in ("mex", "mey", "sdx", "sdy"):
+            check_number(name, getattr(self, name), -math.inf)
         if not min(self.sdx, self.sdy) > 0:
             problem = "Expected `sdx` and `sdy` to be above 0"
             raise ConfigError(f"{problem}, but got {self.sdx!r} and {self.sdy!r}.")

@@ -1,5 +1,6 @@
 """Augmentors that mirror, turn and erase."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,7 +13,7 @@ from leyden.data.augment.base import Augmentor, as_given, check_choice, each
 from leyden.data.augment.colors import check_white, white_of
 from leyden.data.augment.draws import Draws
 from leyden.data.images import check_images
-from leyden.errors import ConfigError, DataError
+from leyden.errors import ConfigError, DataError, check_number
 from leyden.types import Array
 
 __all__ = ["Flip", "RandomErasing", "Rotate"]
@@ -72,7 +73,7 @@ class Rotate(Augmentor):
             problem = f"Expected square images to rotate by {self.rotation}"
             raise DataError(f"{problem}, but got {height} x {width}. Pass `rotation=180`.")
         if self.rotation != -1:
-            return images.rot90(self.rotation // 90, (-2, -1))
+            return images.rot90(int(self.rotation) // 90, (-2, -1))
         turns = draws.choose(3)
         result = torch.empty_like(images)
         for turn in range(3):
@@ -99,6 +100,7 @@ class RandomErasing(Augmentor):
     max_value: float | None = None
 
     def __post_init__(self) -> None:
+        check_number("rectangle_area", self.rectangle_area, -math.inf)
         if not _SIDE <= self.rectangle_area <= 1:
             problem = f"Expected `rectangle_area` to be from {_SIDE} to 1"
             raise ConfigError(f"{problem}, but got {self.rectangle_area!r}.")
