@@ -4,13 +4,22 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from scipy.sparse import csr_matrix
 from sklearn.base import BaseEstimator
+from sklearn.cluster import MiniBatchKMeans
 from sklearn.compose import ColumnTransformer
-from sklearn.decomposition import PCA, IncrementalPCA, KernelPCA
+from sklearn.decomposition import (
+    PCA,
+    IncrementalPCA,
+    KernelPCA,
+    LatentDirichletAllocation,
+    MiniBatchDictionaryLearning,
+)
 from sklearn.ensemble import RandomTreesEmbedding
 from sklearn.feature_selection import SelectFromModel, SelectKBest, VarianceThreshold, f_classif
 from sklearn.impute import KNNImputer, SimpleImputer
 from sklearn.linear_model import LogisticRegression
+from sklearn.neural_network import BernoulliRBM
 from sklearn.preprocessing import (
     KBinsDiscretizer,
     Normalizer,
@@ -20,6 +29,7 @@ from sklearn.preprocessing import (
     SplineTransformer,
     StandardScaler,
 )
+from sklearn.random_projection import SparseRandomProjection
 
 from leyden.data.preprocess.fitted import blank, capture, class_path, learns, restore, settings_of
 from leyden.errors import ConfigError, ResumeError
@@ -52,6 +62,11 @@ def reloaded(state: dict[str, Any]) -> dict[str, Any]:
         SelectKBest(f_classif, k=2),
         SelectFromModel(LogisticRegression()),
         VarianceThreshold(),
+        SparseRandomProjection(3, random_state=0),  # keeps a sparse matrix
+        MiniBatchKMeans(3, random_state=0, n_init=1),  # these keep generators
+        MiniBatchDictionaryLearning(3, random_state=0, max_iter=2),
+        LatentDirichletAllocation(3, random_state=0),
+        BernoulliRBM(3, random_state=0, n_iter=1),
         ColumnTransformer([("a", StandardScaler(), [0, 1]), ("b", "passthrough", slice(2, 4))]),
     ],
     ids=lambda step: type(step).__name__,
@@ -141,6 +156,23 @@ def test_arrays_come_back_with_their_dtype(dtype: str) -> None:
     again = restore(Learned(None), reloaded(capture(Learned(array)))).value_
     assert again.dtype == array.dtype
     assert np.array_equal(again, array)
+
+
+def test_a_generator_comes_back_where_it_stood() -> None:
+    generator = np.random.RandomState(3)
+    generator.standard_normal(5)  # which leaves one for later
+    again = restore(Learned(None), reloaded(capture(Learned(generator)))).value_
+    assert np.array_equal(again.standard_normal(7), generator.standard_normal(7))
+    other = np.random.RandomState(np.random.PCG64(0))
+    with pytest.raises(ConfigError, match=r"to be numbers .* but got RandomState"):
+        capture(Learned(other))
+
+
+def test_a_sparse_matrix_comes_back() -> None:
+    matrix = csr_matrix(np.eye(3, 4, dtype=np.float32))
+    again = restore(Learned(None), reloaded(capture(Learned(matrix)))).value_
+    assert (type(again), again.shape, again.dtype) == (csr_matrix, (3, 4), np.float32)
+    assert np.array_equal(again.toarray(), matrix.toarray())
 
 
 def test_arrays_of_arrays_come_back() -> None:

@@ -52,7 +52,7 @@ def check_range(low_name: str, low: Any, high_name: str, high: Any) -> None:
         ConfigError: If not ``0 <= low <= high``, both finite numbers.
     """
     check_number(high_name, high, -inf)
-    if isinstance(low, bool) or not isinstance(low, Real) or not 0 <= low <= high:
+    if isinstance(low, bool) or not isinstance(low, Real) or not 0 <= float(low) <= high:
         problem = f"Expected `{low_name}` to be from 0 to `{high_name}`"
         raise ConfigError(f"{problem}, but got {low!r} and {high!r}.")
 

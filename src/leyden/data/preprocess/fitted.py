@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from scipy.sparse import csr_matrix
 from torch import Tensor
 
 from leyden.data.preprocess.likeness import is_alike
@@ -303,6 +304,28 @@ def _decode_items(items: list[Any]) -> list[Any]:
     return [_decode(item) for item in items]
 
 
+def _encode_random_state(random_state: np.random.RandomState, name: str) -> Any:
+    state: Any = random_state.get_state(legacy=False)
+    if state["bit_generator"] != "MT19937":  # the only one that a new RandomState takes
+        raise _unstorable(random_state, name)
+    return _encode(state, name)
+
+
+def _decode_random_state(value: Any) -> np.random.RandomState:
+    random_state = np.random.RandomState()
+    random_state.set_state(_decode(value))
+    return random_state
+
+
+def _encode_csr_matrix(matrix: Any, name: str) -> list[Any]:
+    return _encode_items((matrix.data, matrix.indices, matrix.indptr, matrix.shape), name)
+
+
+def _decode_csr_matrix(value: list[Any]) -> Any:
+    *arrays, shape = _decode_items(value)
+    return csr_matrix(tuple(arrays), shape=shape)
+
+
 def _encode_estimator(estimator: Any, name: str) -> dict[str, Any]:
     path = class_path(estimator)
     if _find_estimator(path) is not type(estimator):
@@ -354,6 +377,8 @@ _KINDS = {
         lambda value, name: _encode_items((value.start, value.stop, value.step), name),
         lambda parts: slice(*_decode_items(parts)),
     ),
+    "random_state": _Kind(np.random.RandomState, _encode_random_state, _decode_random_state),
+    "csr_matrix": _Kind(csr_matrix, _encode_csr_matrix, _decode_csr_matrix),
     "dtype": _Kind(np.dtype, lambda value, _: value.str, np.dtype),
     "estimator": _Kind(object, _encode_estimator, _decode_estimator),
 }
