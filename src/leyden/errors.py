@@ -122,24 +122,51 @@ class WriteError(LeydenError, OSError):
         return self.problem
 
 
-def check_whole(name: str, value: Any, least: int) -> None:
+def check_whole(name: str, value: Any, least: int) -> int:
     """Refuse an argument that is not a whole number, or too low.
 
     Args:
         name: Of the argument.
-        value: Its value.
+        value: Its value; one of NumPy's will do.
         least: The lowest that it may be.
+
+    Returns:
+        The number.
 
     Raises:
         ConfigError: If it is no such number.
 
     Example:
         >>> check_whole("size", 3, 1)
+        3
     """
     is_whole = not isinstance(value, bool) and isinstance(value, Integral)
     if not (is_whole and value >= least):
         problem = f"Expected `{name}` to be a whole number from {least}"
         raise ConfigError(f"{problem}, but got {value!r}.")
+    return int(value)
+
+
+def check_boolean(name: str, value: Any) -> bool:
+    """Refuse an argument that is neither true nor false: a text such as ``"no"`` would be true.
+
+    Args:
+        name: Of the argument.
+        value: Its value; one of NumPy's will do.
+
+    Returns:
+        Which of the two.
+
+    Raises:
+        ConfigError: If it is neither.
+
+    Example:
+        >>> check_boolean("drop_last", False)
+        False
+    """
+    if type(value).__name__ not in ("bool", "bool_"):  # which NumPy's are called, by its release
+        raise ConfigError(f"Expected `{name}` to be true or false, but got {value!r}.")
+    return bool(value)
 
 
 def check_number(name: str, value: Any, least: float, most: float = inf) -> None:

@@ -13,7 +13,6 @@ from leyden.data.assembly import Batch
 from leyden.data.fields import Augmentors, FieldPreparation, Preprocessors
 from leyden.data.loader import BatchLoader
 from leyden.data.material import Material
-from leyden.data.order import check_boolean, check_whole
 from leyden.data.origin import BatchOrigin
 from leyden.data.parts import Part
 from leyden.data.phase_loaders import PhaseLoaders
@@ -26,7 +25,7 @@ from leyden.data.summary import summarize
 from leyden.data.weights import ClassWeights, RowWeights
 from leyden.data.windows import TimeWindows
 from leyden.data.workers import make_blocks
-from leyden.errors import ConfigError
+from leyden.errors import ConfigError, check_boolean, check_whole
 from leyden.shards import Catalog, Inputs, Labels, LeadingAxis, OpenFile, discover, name_inputs
 from leyden.shards.phases import unused_folders
 from leyden.shards.search import as_path

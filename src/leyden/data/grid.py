@@ -3,8 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from leyden.data.order import check_whole
-from leyden.errors import ConfigError
+from leyden.errors import ConfigError, check_whole
 
 __all__ = ["BatchGrid"]
 

@@ -9,7 +9,6 @@ blocks of ``B`` consecutive rows within each set and leaves the rows of a block 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from numbers import Integral
 from typing import Any, TypeAlias
 from zlib import crc32
 
@@ -17,15 +16,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from typing_extensions import override
 
-from leyden.errors import ConfigError, DataError, suggest
+from leyden.errors import ConfigError, DataError, check_whole, suggest
 from leyden.types import Rows
 
 __all__ = [
     "EpochOrder",
     "Shuffle",
     "Visits",
-    "check_boolean",
-    "check_whole",
     "name_shuffle",
     "parse_shuffle",
 ]
@@ -357,41 +354,3 @@ def _look_up(sets: Sequence[int], lengths: Mapping[int, int]) -> NDArray[np.intp
         known = ", ".join(map(str, places))
         raise DataError(f"Expected set numbers that exist, but got {unknown}. Known: {known}.")
     return np.fromiter((places[number] for number in sets), np.intp, len(sets))
-
-
-def check_boolean(name: str, value: object) -> bool:
-    """Make sure that an argument is true or false: a text such as ``"no"`` would be true.
-
-    Args:
-        name: Its name, for the error.
-        value: What was given; one of NumPy's will do.
-
-    Returns:
-        Which of the two.
-
-    Raises:
-        ConfigError: If it is neither.
-    """
-    if not isinstance(value, bool | np.bool):
-        raise ConfigError(f"Expected `{name}` to be true or false, but got {value!r}.")
-    return bool(value)
-
-
-def check_whole(name: str, value: object, least: int) -> int:
-    """Make sure that an argument is a whole number.
-
-    Args:
-        name: Its name, for the error.
-        value: What was given; one of NumPy's whole numbers will do.
-        least: The lowest allowed.
-
-    Returns:
-        The number.
-
-    Raises:
-        ConfigError: If it is not.
-    """
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
-        problem = f"Expected `{name}` to be a whole number from {least}, but got {value!r}."
-        raise ConfigError(problem)
-    return int(value)

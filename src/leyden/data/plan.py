@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leyden.data.grid import BatchGrid
-from leyden.data.order import EpochOrder, Visits, check_whole, name_shuffle
+from leyden.data.order import EpochOrder, Visits, name_shuffle
 from leyden.data.origin import BatchOrigin, PlannedOrigin, Slice, part_name
 from leyden.data.picks import Picks
+from leyden.errors import check_whole
 from leyden.lifecycle import Window
 from leyden.types import Rows
 

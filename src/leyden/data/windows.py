@@ -5,8 +5,7 @@ from typing import Any
 
 from typing_extensions import override
 
-from leyden.data.order import check_whole
-from leyden.errors import ConfigError, DataError, suggest
+from leyden.errors import ConfigError, DataError, check_whole, suggest
 
 __all__ = ["TimeWindows"]
 

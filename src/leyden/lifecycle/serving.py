@@ -44,11 +44,14 @@ def data_in_use(trainer: Any) -> Any:
         The data module; ``None`` if loaders were handed to the trainer, or if the module has the
         method ``plan`` of ``AutoDataModule``: its loaders do know, and others it knows nothing of.
     """
+    data = _data_module(trainer)
+    is_seen = getattr(trainer, "_active_loop", None) is not None
+    return None if is_seen and callable(getattr(data, "plan", None)) else data
+
+
+def _data_module(trainer: Any) -> Any:
     data, loop = trainer.datamodule, getattr(trainer, "_active_loop", None)
-    if loop is None:
-        return data
-    is_its = loop._data_source.instance is data and not callable(getattr(data, "plan", None))
-    return data if is_its else None
+    return data if loop is None or loop._data_source.instance is data else None
 
 
 def count_batches(trainer: Any, epoch: int) -> int | None:
@@ -63,7 +66,7 @@ def count_batches(trainer: Any, epoch: int) -> int | None:
         ``plans_in_use``; ``None`` if nobody knows.
     """
     plans = plans_in_use(trainer)
-    make_plan = getattr(data_in_use(trainer), "plan", None)
+    make_plan = getattr(_data_module(trainer), "plan", None)
     if len(plans) != 1 or plans[0] is None or not callable(make_plan):
         return None
     return len(make_plan(Phase.TRAIN, epoch))

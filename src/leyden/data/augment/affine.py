@@ -17,8 +17,7 @@ from leyden.data.augment.base import Augmentor, check_range
 from leyden.data.augment.draws import Draws
 from leyden.data.augment.sampling import pixel_places, sample
 from leyden.data.images import check_images
-from leyden.data.order import check_boolean
-from leyden.errors import ConfigError, check_number
+from leyden.errors import ConfigError, check_boolean, check_number
 from leyden.types import Array
 
 __all__ = ["RotateRange", "Shear", "Zoom", "ZoomRandom"]

@@ -24,8 +24,7 @@ from leyden.data.augment.distortions import Distort, GaussianDistortion, Skew
 from leyden.data.augment.draws import Draws
 from leyden.data.augment.foreign import FromKornia, augment_each, check_alone, find_in_kornia
 from leyden.data.augment.moves import Flip, RandomErasing, Rotate
-from leyden.data.order import check_boolean
-from leyden.errors import ConfigError, DataError
+from leyden.errors import ConfigError, DataError, check_boolean
 from leyden.recipes import Recipe, build
 
 __all__ = ["AUGMENTORS", "Augmentation"]
