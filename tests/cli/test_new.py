@@ -1,5 +1,6 @@
 """``leyden new``: what it makes runs, and what it refuses."""
 
+import json
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 from leyden.cli import main
 from leyden.cli.new import make_project
 from leyden.errors import ConfigError, MissingPathError, WriteError
+from leyden.resume import latest_checkpoint, load
 from leyden.runs import RunDir, list_runs
 
 FILES = {
@@ -79,6 +81,28 @@ def test_both_of_its_commands_work(workplace: Path, monkeypatch: pytest.MonkeyPa
     tested = start(project, "-m", "pytest", "-p", "no:cacheprovider")
     assert tested.returncode == 0, tested.stdout
     assert "2 passed" in tested.stdout
+
+
+@pytest.mark.slow
+def test_its_training_is_broken_off_and_goes_on_bit_for_bit(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, known)))
+    make_project(Path("heart-beats"))
+    project, stop = Path("heart-beats"), Path("heart-beats/stop.json")
+    short = ["train.py", "trainer.max_epochs=2", "trainer.enable_progress_bar=false"]
+    short.append("+callbacks.stop={_target_:stopping.StopAt,run_dir:'${run_dir}'}")
+    stop.write_text(json.dumps({"run": "cut", "step": 17, "signal": "SIGTERM"}))
+    codes = [start(project, *short, f"hydra.run.dir={run}").returncode for run in ("whole", "cut")]
+    assert codes == [0, 143]
+    stop.unlink()
+    assert start(project, *short, "resume=cut").returncode == 0
+    runs = [RunDir(project / run) for run in ("whole", "cut")]
+    whole, cut = [load(str(latest_checkpoint(run.checkpoints_dir))) for run in runs]
+    assert whole["global_step"] == cut["global_step"] > 17
+    assert all(whole["state_dict"][name].equal(one) for name, one in cut["state_dict"].items())
+    assert runs[0].metrics_path.read_bytes() == runs[1].metrics_path.read_bytes()
 
 
 def test_an_empty_folder_elsewhere_will_do(workplace: Path) -> None:

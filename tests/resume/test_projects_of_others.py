@@ -6,8 +6,9 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,7 +29,9 @@ from typing_extensions import override
 
 from leyden import latest_checkpoint
 from leyden.callbacks import ExactResume
+from leyden.data import AutoDataModule
 from leyden.errors import ConfigError
+from leyden.shards import write_shards
 
 
 class Rows(Dataset[Tensor]):
@@ -216,6 +219,39 @@ class Growing(LightningDataModule):
         return DataLoader(Subset(Rows(), chosen), 2, shuffle=True)
 
 
+@cache
+def shards() -> Path:
+    folder = Path(mkdtemp())
+    rows = np.arange(96, dtype=np.float32).reshape(2, 12, 4) / 96
+    write_shards(folder, {1: rows[0], 2: rows[1]})
+    return folder
+
+
+class Fading(AutoDataModule):
+    """Leyden's data module, which disturbs the rows less and less."""
+
+    def __init__(self) -> None:
+        super().__init__(shards(), batch_size=4, train=[1, 2])
+        self.noise, self.mean, self.given = Noise(), MeanMetric(), 0
+        self.steps = torch.optim.SGD([torch.zeros(1, requires_grad=True)], 0.1)
+        self.fading = torch.optim.lr_scheduler.ExponentialLR(self.steps, 0.9)
+
+    @override
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        self.given += 1
+        self.mean.update(float(self.given))
+        self.steps.step()
+        self.fading.step()
+        strength = self.fading.get_last_lr()[0] * float(self.mean.compute())
+        return torch.stack([row + strength * self.noise(row) for row in batch])
+
+
+class Faded(Base):
+    @override
+    def validation_step(self, *_: Any) -> None:
+        """Do nothing: the data module has no rows for it."""
+
+
 class Harder(Callback):
     """Changes what torch's sampler draws, and how the dataset disturbs."""
 
@@ -306,6 +342,7 @@ CASES: dict[str, tuple[Callable[[], Base], dict[str, Any]]] = {
     "teachers": (Teacher, {}),
     "what was played": (Playing, {}),
     "subsets that grow": (Base, {"data": Growing, "reload_dataloaders_every_n_epochs": 1}),
+    "a data module of leyden's": (Faded, {"data": Fading}),
     "harder samples": (Weighted, {"more": [Harder]}),
     "schedule by hand": (ByHand, {}),
     "persistent workers, a part of the batches": (Persisting, {"limit_train_batches": 5}),

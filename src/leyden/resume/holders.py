@@ -52,7 +52,7 @@ class Holders:
     Attributes:
         owners: Those whose attributes are looked at.
         hidden: Modules among them that no other module has among its parts, without their parts.
-        stateful: Objects of libraries that say their state themselves, such as an optimizer.
+        stateful: Objects of other libraries that say their state themselves, such as an optimizer.
     """
 
     owners: dict[str, Any] = field(default_factory=dict)
@@ -130,7 +130,11 @@ def is_of_library(kind: type) -> bool:
     name = kind.__module__
     file = getattr(sys.modules.get(name), "__file__", None) or ""
     is_project = name == "__main__" or (file != "" and not file.startswith(_LIBRARIES))
-    return not is_project or name.partition(".")[0] == "leyden"
+    return not is_project or _is_of_leyden(kind)
+
+
+def _is_of_leyden(kind: type) -> bool:
+    return kind.__module__.partition(".")[0] == "leyden"
 
 
 def _take(name: str, owner: Any, found: Holders, seen: set[int], depth: int) -> None:
@@ -177,7 +181,9 @@ def _is_of_project(value: object) -> bool:
 
 
 def _says_its_state(value: object) -> bool:
-    if hasattr(type(value), "__iter__"):  # a loader, which does more than that when it is asked
+    kind = type(value)
+    if hasattr(kind, "__iter__"):  # a loader, which does more than that when it is asked
         return False
-    names = ("state_dict", "load_state_dict")
-    return all(callable(getattr(type(value), name, None)) for name in names)
+    if _is_of_leyden(kind):  # part of a data module, a callback ..., which sees to it itself
+        return False
+    return all(callable(getattr(kind, name, None)) for name in ("state_dict", "load_state_dict"))
