@@ -71,7 +71,7 @@ def test_sets_are_told(quick: Quick, tmp_path: Path) -> None:
     folder = tmp_path / "sets"
     write_shards(folder, {number: np.ones((4, 32), np.float32) for number in range(3)})
     data = AutoDataModule(folder, batch_size=2, shuffle="none")
-    trainer = quick(limit_train_batches=3)
+    trainer = quick(max_steps=3, limit_train_batches=1.0)
     trainer.fit(Logging(), datamodule=data)
     facts = data_state(trainer, Phase.TRAIN)
     assert (facts["sets"], facts["rows"], facts["row"]) == (3, "12", (32,))

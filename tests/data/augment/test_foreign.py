@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from leyden.data.augment import Augmentation
-from leyden.errors import ConfigError, MissingExtraError
+from leyden.errors import ConfigError, DataError, MissingExtraError
 
 IMAGES = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (12, 3, 9, 8)).astype("u1"))
 
@@ -60,6 +60,15 @@ def test_kornias_bytes_are_its_floats_rounded(kornia: Any) -> None:
     floats = augment(augmentation, IMAGES / 255)
     assert torch.equal(augment(named, IMAGES / 255), floats)
     assert torch.equal(augment(named, IMAGES), 255 - IMAGES)
+
+
+@pytest.mark.parametrize(("value", "dtype"), [(300, "i2"), (-1, "i4"), (65535, "u2")])
+def test_numbers_that_are_no_bytes_are_refused_for_kornias(
+    kornia: Any, value: int, dtype: str
+) -> None:
+    images = torch.from_numpy(np.full((12, 3, 9, 8), value, dtype))
+    with pytest.raises(DataError, match=f"from 0 to 255 for Kornia's, but got from {value} to"):
+        augment(Augmentation(["kornia.RandomInvert"]), images)
 
 
 def test_a_name_that_kornia_has_not_is_answered_with_the_nearest(kornia: Any) -> None:

@@ -14,16 +14,17 @@ from typing_extensions import override
 
 from leyden._extras import require
 from leyden.data.augment.draws import Draws
-from leyden.errors import ConfigError, suggest
+from leyden.errors import ConfigError, DataError, suggest
 
 __all__ = ["FromKornia", "augment_each", "check_alone", "find_in_kornia", "path_in_kornia"]
 
 _MIXING = "MixAugmentationBaseV2"  # what Kornia's that mix samples derive from, and its puzzle
 _PUZZLE = "RandomJigsaw"
+_WHITE = 255
 
 
 class FromKornia(nn.Module):
-    """Lets Kornia, which works on floats in [0, 1], have bytes as well."""
+    """Lets Kornia, which works on floats in [0, 1], have whole numbers from 0 to 255 as well."""
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
@@ -34,8 +35,12 @@ class FromKornia(nn.Module):
         if inputs.is_floating_point():
             result: Tensor = self.module(inputs)
             return result
-        changed: Tensor = self.module(inputs.float() / 255)
-        return (changed * 255).round().clamp(0, 255).to(inputs.dtype)
+        if len(inputs) and not 0 <= int(inputs.min()) <= int(inputs.max()) <= _WHITE:
+            found = f"from {int(inputs.min())} to {int(inputs.max())}"
+            problem = f"Expected whole numbers from 0 to {_WHITE} for Kornia's, but got {found}."
+            raise DataError(f"{problem} Keep them as float32 from 0 to 1 on disk.")
+        changed: Tensor = self.module(inputs.float() / _WHITE)
+        return (changed * _WHITE).round().clamp(0, _WHITE).to(inputs.dtype)
 
 
 def path_in_kornia(path: str) -> str:
