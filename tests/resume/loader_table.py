@@ -360,10 +360,8 @@ CASES: dict[str, Case] = {
     ),
     "list": Case(lambda _: [torch.tensor([index]) for index in range(7)], ways=_NO_INDEX),
     "made by an object": Case(lambda _: Made(7), ways=_NO_INDEX, is_sized=False),
-    "state": Case(lambda _: SizedCounting(7), ways=("auto",), between=False, stops=(1, 4, 6)),
-    "state without a length": Case(
-        lambda _: Counting(7), ways=("auto",), is_sized=False, between=False, stops=(1, 4, 6)
-    ),
+    "state": Case(lambda _: SizedCounting(7), ways=("auto",), stops=(0, 1, 4, 6, 7)),
+    "state without a length": Case(lambda _: Counting(7), ways=("auto",), is_sized=False),
     "state and random rows": Case(lambda _: StatefulRows(7, *ALL[:3]), ways=("auto",)),
     "state and random rows, no length": Case(
         lambda _: Stateful(7, *ALL[:3]), ways=("auto",), is_sized=False
@@ -372,7 +370,7 @@ CASES: dict[str, Case] = {
         lambda _: _loader(Rows(12), shuffle=True, generator=_own()), is_sized=False, ways=("auto",)
     ),
     "state, drawn ahead": Case(
-        lambda _: SizedCounting(7), ways=("auto",), is_sized=False, between=False, stops=(1, 4, 6)
+        lambda _: SizedCounting(7), ways=("auto",), is_sized=False, stops=(0, 1, 4, 6)
     ),
     "shuffled, cycled": Case(
         lambda _: _loader(Rows(6, *ALL), shuffle=True), passes=2, stops=(2, 3, 4, 6)
@@ -387,9 +385,7 @@ CASES: dict[str, Case] = {
         is_sized=False,
         stops=(1, 2, 3, 4),
     ),
-    "state, cycled": Case(
-        lambda _: SizedCounting(3), passes=2, ways=("auto",), stops=(2, 3, 4, 6), between=False
-    ),
+    "state, cycled": Case(lambda _: SizedCounting(3), passes=2, ways=("auto",), stops=(2, 3, 4, 6)),
     "workers": Case(
         lambda _: _loader(Rows(12), shuffle=True, num_workers=2),
         stops=(1, 6),
@@ -453,7 +449,7 @@ CASES: dict[str, Case] = {
     "AutoDataModule, blocks": Case(
         partial(_auto, shuffle="blocks"), ways=("auto",), stops=(0, 1, 4)
     ),
-    "AutoDataModule, cycled": Case(_auto, ways=("auto",), passes=2, stops=(6, 8), between=False),
+    "AutoDataModule, cycled": Case(_auto, ways=("auto",), passes=2, stops=(6, 8, 12)),
 }
 
 

@@ -23,6 +23,7 @@ from leyden.generators import (
 )
 from leyden.resume.loaders.memory import Memory, holder_of_iterator
 from leyden.resume.loaders.passes import Pass, without_last
+from leyden.resume.loaders.rest import Rest
 from leyden.resume.loaders.ways import ByIndex, ByReplay, ByState, FastForward, choose_way, is_plain
 from leyden.resume.loaders.workers import Report
 
@@ -62,8 +63,8 @@ class LoaderFollower:
         self._passes: list[Pass] = []
         self._to_repeat: list[Pass] = []
         self._places: list[_Place] = []  # before the last two draws
-        self._rest: Any = None  # what the loader said of its place after a whole pass, at last
-        self._is_at_rest = False  # whether it was put back there
+        self._rest = Rest(self._way) if isinstance(self._way, ByState) else None
+        self._has_begun = False  # since a state was loaded
         self._unopened: Pass | None = None  # that is repeated, while nothing new was asked for
         self._batches: Iterator[Any] = iter(())  # of the pass at hand
 
@@ -107,7 +108,8 @@ class LoaderFollower:
         """The epoch is over: there will be no going back to what was drawn so far."""
         if self._passes:
             self._await_workers(self._passes[-1])
-            self._rest = self._way_state() if self._is_whole(self._passes[-1]) else None
+            if self._rest is not None:
+                self._note_rest(self._rest, self._passes[-1])
         self._passes, self._to_repeat, self._places = [], [], []
         self._unopened = None
 
@@ -118,6 +120,8 @@ class LoaderFollower:
             ahead: Batches that were drawn and that nobody has had yet.
         """
         passes = [copy.copy(one) for one in self._passes]
+        if passes and passes[-1].ended:  # what was drawn ahead is of loaders beside this one
+            ahead = 0
         for _ in range(ahead):
             passes = without_last(passes)
         for one in passes[:-1]:  # which are over
@@ -125,13 +129,16 @@ class LoaderFollower:
         generators = generator_states(self._generators())
         if passes:
             passes[-1].new_generators = len(generators) > len(passes[-1].start["own"])
-            if not passes[-1].ended:
-                passes[-1].place, passes[-1].next = self._place(ahead)
+            passes[-1].place, passes[-1].next = self._place(ahead)
+            is_first = len(passes) == 1 and passes[-1].drawn == 0
+            if is_first and self._rest is not None and self._rest.is_at(passes[-1].place):
+                passes[-1].place = None
         remembered = self._memory.read()
         return {
             "passes": self._without_constants(passes, remembered),
             "remembered": remembered,
-            "rest": self._rest,
+            "rest": self._rest and self._rest.place,
+            "is_left": self._rest is not None and self._rest.is_left,
             "generators": generators,
             "workers": self._persistent_workers(),
             "born": self._way.born,
@@ -157,15 +164,17 @@ class LoaderFollower:
             state: What `state_dict` returned.
         """
         self._passes, self._places = [], []
-        self._to_repeat = [Pass(**one) for one in state["passes"]]
+        passes = [Pass(**one) for one in state["passes"]]
+        # One that was begun for nothing, where loaders are made anew, is not begun again.
+        self._to_repeat = [one for one in passes if one.ended or one is passes[-1]]
         self._workers = dict(state["workers"])
         self._way.born = state["born"]
-        self._rest = state["rest"]
-        if self._to_repeat:
-            self._go_to_place(self._to_repeat[-1])  # now, as its length may depend on it
-        elif isinstance(self._way, ByState) and self._rest is not None:
-            self._way.go_to(self._rest)
-            self._is_at_rest = True
+        self._has_begun = False
+        if self._rest is not None:
+            self._rest.place = state["rest"]
+            self._rest.is_left = state.get("is_left", False)  # which older checkpoints have not
+            last = self._to_repeat[-1] if self._to_repeat else Pass()
+            self._go_to_place(self._rest, last)  # now, as its length may depend on it
 
     def restore_generators(self, state: dict[str, Any]) -> None:
         """Put the loader's own generators where they stood when the state was made.
@@ -176,7 +185,7 @@ class LoaderFollower:
         Raises:
             ResumeError: If the loader has more or fewer of them than it had.
         """
-        if not state["passes"]:  # what was begun since then, was begun too early
+        if not state["passes"] and self._has_begun:  # too early, before all was put back
             self.close()
             self.load_state_dict(state)
         restore_generators(self._generators(), state["generators"])
@@ -191,6 +200,17 @@ class LoaderFollower:
         """Whether a pass came to its end; going on from the midst of one would not begin anew."""
         return one.ended or one.drawn == sized_len(self.loader)
 
+    def _note_rest(self, rest: Rest, one: Pass) -> None:
+        """Note where the epoch that is over, whose last pass this was, leaves the loader."""
+        is_left, is_there = not self._is_whole(one), self._unopened is None
+        if is_left and self._places:
+            place, _ = self._places[-1]
+        elif is_left and one.drawn + 1 == sized_len(self.loader):
+            place = one.near_end  # from the other place, the end would be come to
+        else:
+            place = self._way_state() if self._unopened is None else self._unopened.place
+        rest.note(place, is_left=is_left, is_there=is_there)
+
     def _keep(self, batches: Iterator[Any]) -> None:
         """End the pass before, which may not have come to its end, and its worker processes."""
         before, self._batches = self._batches, batches
@@ -199,6 +219,7 @@ class LoaderFollower:
                 getattr(before, name, lambda: None)()
 
     def _go(self) -> Iterator[Any]:
+        self._has_begun, self._unopened = True, None
         one = Pass(
             {
                 **self._standing(),
@@ -215,22 +236,33 @@ class LoaderFollower:
 
     def _repeat(self, before: Pass) -> Iterator[Any]:
         """The batches drawn before as placeholders, at no cost, then those that follow."""
-        one = Pass(before.start, ended=before.ended, random_workers=before.random_workers)
+        self._has_begun = True
+        one = Pass(
+            before.start,
+            ended=before.ended,
+            random_workers=before.random_workers,
+            near_end=before.near_end,
+        )
         self._passes.append(one)
         batches = self._reopen(before) if before.new_generators else None  # which makes them
         self._unopened = None if batches else before
         while one.drawn < before.drawn:
             one.drawn += 1
             yield _SKIPPED
-        if not before.ended:
+        if self._rest is not None and self._is_whole(before):
+            one.ended = True
+            self._go_to_place(self._rest, before)
+        elif not before.ended:
             yield from self._draw(one, batches or self._reopen(before))
 
     def _reopen(self, before: Pass) -> Iterator[Any]:
         self._unopened = None
-        now = before.next or self._standing()
+        now, noted = self._standing(), before.next or {}
+        remembered = {**now["remembered"], **noted.get("remembered", {})}
+        now |= {**noted, "remembered": remembered}
         self._put(before.start)
-        if isinstance(self._way, ByState):
-            self._go_to_place(before)  # again, as the epoch may have been set meanwhile
+        if self._rest is not None:
+            self._go_to_place(self._rest, before)  # again, as the epoch may have been set meanwhile
             batches = self._open(before)
         elif isinstance(self._way, ByIndex) and not self._must_replay(before):
             batches = self._open(before, before.drawn)
@@ -239,14 +271,16 @@ class LoaderFollower:
             for _ in range(before.drawn):
                 self._unwrap(next(batches), before)
             now["own"] = generator_states(self._generators())  # where they belong
-            if before.new_generators:  # and this is before the state is restored
+            if before.new_generators and not noted:  # and this is before the state is restored
                 now["remembered"] = self._memory.read()
         self._put(now)
         return batches
 
-    def _go_to_place(self, before: Pass) -> None:
-        if isinstance(self._way, ByState) and before.drawn and not before.ended:
-            self._way.go_to(before.place)
+    def _go_to_place(self, rest: Rest, before: Pass) -> None:
+        if before.place is not None:
+            rest.leave_for(before.place, is_over=before.drawn == 0 or self._is_whole(before))
+        elif before.drawn == 0 and rest.place is not None:
+            rest.go_back()
 
     def _standing(self) -> dict[str, Any]:
         return {
@@ -271,12 +305,12 @@ class LoaderFollower:
     def _draw(self, one: Pass, batches: Iterator[Any]) -> Iterator[Any]:
         self._keep(batches)
         while True:
-            self._note_place()
-            was_at_rest, self._is_at_rest = self._is_at_rest, False
+            self._note_place(one)
+            was_over = self._rest is not None and self._rest.end()
             try:
                 batch = next(batches)
             except StopIteration:
-                if was_at_rest:  # this was what is left of the epoch before
+                if was_over:  # this was what is left of the epoch before
                     self._put(one.start)
                     batches = self._open(one)
                     self._keep(batches)
@@ -310,11 +344,18 @@ class LoaderFollower:
             for batch in self._batches:
                 self._unwrap(batch, one)
 
-    def _note_place(self) -> None:
+    def _note_place(self, one: Pass) -> None:
         """Where a batch is drawn ahead, note where all was before."""
         if self._is_ahead():
-            standing = None if isinstance(self._way, ByReplay) else self._standing()
-            self._places = [*self._places[-1:], (self._way_state(), standing)]
+            self._places = [*self._places[-1:], (self._way_state(), self._standing_ahead())]
+        if isinstance(self._way, ByState) and one.drawn + 2 == sized_len(self.loader):
+            one.near_end = self._way_state()
+
+    def _standing_ahead(self) -> dict[str, Any] | None:
+        if not isinstance(self._way, ByReplay):
+            return self._standing()
+        in_workers = getattr(self.loader, "num_workers", 0) > 0  # what is remembered is there
+        return None if in_workers else {"remembered": self._memory.read()}
 
     def _place(self, ahead: int) -> _Place:
         return self._places[-ahead] if ahead else (self._way_state(), None)

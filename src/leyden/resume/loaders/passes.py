@@ -17,7 +17,9 @@ class Pass:
         random_workers: Whether a worker process drew random numbers.
         new_generators: Whether generators were made while the batches were drawn.
         place: What the loader itself says of its place, if it does.
-        next: Where the generators stood before a batch that was drawn ahead, if one was.
+        near_end: What it said before the last batch but one, if it was asked for that.
+        next: What was remembered, and where the generators stood, before a batch that was drawn
+            ahead, if one was.
     """
 
     start: dict[str, Any] = field(default_factory=dict)
@@ -26,6 +28,7 @@ class Pass:
     random_workers: bool = False
     new_generators: bool = False
     place: Any = None
+    near_end: Any = None
     next: Any = None
 
 
