@@ -1,6 +1,8 @@
 """What a training changes besides weights comes back in another process, through a file."""
 
+import sys
 from collections import Counter, OrderedDict, defaultdict, deque
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +133,21 @@ def test_what_is_long_is_data(value: Any) -> None:
 
 def test_numbers_are_counted_wherever_they_are() -> None:
     assert num_elements({"a": [1, torch.zeros(2, 3)], "b": (np.zeros(4), {5, 6})}) == 13
+
+
+def test_many_texts_are_copied_in_less_time_than_a_call_for_each_takes() -> None:
+    names = [str(number) for number in range(50_000)]
+    calls = count()
+    sys.setprofile(lambda *_: next(calls))
+    try:
+        assert is_plain(names)
+        assert num_elements({"names": names}) == 50_000
+        copy = copied(names)
+    finally:
+        sys.setprofile(None)
+    assert next(calls) < 1000
+    assert copy == names
+    assert copy is not names
 
 
 def test_what_holds_itself_is_not_plain() -> None:

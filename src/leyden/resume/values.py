@@ -1,8 +1,9 @@
 """Plain values that objects remember: which they are, copies of them, and whether two are alike."""
 
+import copy
 import sys
 from collections import Counter, OrderedDict, defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import is_dataclass
 from enum import Enum
 from functools import partial
@@ -26,6 +27,7 @@ __all__ = [
 ]
 
 _SIMPLE = (type(None), bool, int, float, complex, str)
+_KINDS = frozenset(_SIMPLE)
 _LISTS = (list, tuple, deque)
 _SETS = (set,)
 _MAPPINGS = (dict, OrderedDict, Counter, defaultdict)
@@ -54,7 +56,7 @@ def is_plain(  # noqa: PLR0911 - one for each kind
         return True
     if kind in _LISTS:
         inner = partial(is_plain, most=most, depth=depth - 1)
-        return len(value) <= most and depth > 0 and all(map(inner, value))
+        return len(value) <= most and depth > 0 and (_is_flat(value) or all(map(inner, value)))
     if kind in _SETS:
         return len(value) <= most and all(type(one) in _SIMPLE for one in value)
     if kind in _MAPPINGS:
@@ -139,11 +141,11 @@ def num_elements(value: Any) -> int:
     if kind is np.ndarray:
         return int(value.size)
     if kind in _MAPPINGS:
-        return sum(map(num_elements, value.values()))
+        return num_elements(list(value.values()))
+    if kind in (*_LISTS, *_SETS):
+        return len(value) if _is_flat(value) else sum(map(num_elements, value))
     record = record_of(value)
-    if record is not None:
-        return num_elements(record)
-    return sum(map(num_elements, value)) if kind in (*_LISTS, *_SETS) else 1
+    return 1 if record is None else num_elements(record)
 
 
 def copied(value: Any, device: torch.device | None = None) -> Any:  # noqa: PLR0911 - likewise
@@ -158,9 +160,12 @@ def copied(value: Any, device: torch.device | None = None) -> Any:  # noqa: PLR0
         return value.detach().to(device or value.device, copy=True)
     if kind in _MAPPINGS:
         new = value.copy()  # with what a missing key gets
-        for key, one in value.items():
-            new[key] = copied(one, device)
+        if not _is_flat(value.values()):
+            for key, one in value.items():
+                new[key] = copied(one, device)
         return new
+    if kind in _LISTS and _is_flat(value):
+        return copy.copy(value)
     if kind is deque:
         return deque((copied(one, device) for one in value), value.maxlen)
     if kind in _LISTS:
@@ -169,6 +174,11 @@ def copied(value: Any, device: torch.device | None = None) -> Any:  # noqa: PLR0
     if record is not None:
         return made_record(kind, copied(record, device))
     return value.copy() if isinstance(value, np.ndarray | set) else value
+
+
+def _is_flat(values: Iterable[Any]) -> bool:
+    """Whether all members are numbers and texts; many are looked through in no time."""
+    return _KINDS.issuperset(map(type, values))
 
 
 def put(
