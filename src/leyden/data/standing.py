@@ -29,9 +29,7 @@ def count_epochs(fit_loop: Any, num_begun: int, *, is_within: bool) -> None:
         for count in counts:
             count.processed -= surplus
             count.completed = count.processed
-    current = progress.current
-    is_over = current.ready == current.started == current.processed
-    fit_loop.restarting = not is_over
-    if is_over:  # which the loop does not believe where steps are limited
-        fit_loop._restarting = False  # noqa: SLF001 - in public it can only be true then
-        fit_loop.epoch_loop.restarting = False
+    loop = fit_loop.epoch_loop
+    limit, loop.max_steps = loop.max_steps, -1  # else it takes any epoch for one that is begun
+    fit_loop.restarting = True  # unless the epoch is over
+    loop.max_steps = limit
