@@ -88,7 +88,7 @@ def test_recipes_are_checked_by_what_their_names_stand_for() -> None:
 
 
 def test_short_names_of_kornias_are_no_error_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    pytest.importorskip("kornia")
+    pytest.importorskip("kornia")  # an extra
     recipe = {"type": "kornia.RandomAffine", "degrees": [-10, 10], "probability": 0.5}
     data = {"_target_": "leyden.data.AutoDataModule", "path": "x", "augmentors": [recipe]}
     check({"data": data})

@@ -80,7 +80,7 @@ def test_another_process_predicts_the_same_to_the_bit_without_the_data(
 def test_augmentations_of_kornia_are_loaded_by_their_short_names(
     make: Make, tmp_path: Path
 ) -> None:
-    pytest.importorskip("kornia")
+    pytest.importorskip("kornia")  # an extra
     images = np.random.default_rng(0).random((40, 1, 8, 8), np.float32)
     augmentors = [{"type": "kornia.RandomHorizontalFlip", "probability": 0.5}]
     experiment = make(data={"dataset": (images, np.arange(40) % 2), "data_augmentors": augmentors})

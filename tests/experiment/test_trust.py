@@ -44,7 +44,7 @@ def test_anything_else_is_not(path: str) -> None:
 
 
 def test_short_names_of_kornias_augmentations_are_trusted_as_their_whole_paths_are() -> None:
-    pytest.importorskip("kornia")
+    pytest.importorskip("kornia")  # an extra
     for path in ("kornia.RandomHorizontalFlip", "kornia.augmentation.RandomHorizontalFlip"):
         assert is_trusted(path, ())
     assert not is_trusted("kornia.Nothing", ())

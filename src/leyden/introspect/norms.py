@@ -104,7 +104,7 @@ def measure(tensors: Sequence[Tensor], norm: Norm) -> list[Tensor]:
         return [_largest(value) for value in values]
     pieces = [_shorten(_in_detail(value), float(norm)) for value in values]
     # The one way to have all of them at once; torch's own clipping of gradients goes it too.
-    return list(torch._foreach_norm(pieces, float(norm))) if pieces else []  # noqa: SLF001
+    return list(torch._foreach_norm(pieces, float(norm))) if pieces else []  # noqa: SLF001 - no public one does all at once
 
 
 def begin(values: Tensor, norm: Norm) -> Tensor:

@@ -14,7 +14,7 @@ IMAGES = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (12, 3, 9, 8
 
 @pytest.fixture
 def kornia() -> Any:
-    return pytest.importorskip("kornia")
+    return pytest.importorskip("kornia")  # an extra
 
 
 def augment(augmentation: Augmentation, images: Tensor, rows: Any = range(12)) -> Tensor:
